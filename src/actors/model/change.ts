@@ -1,0 +1,34 @@
+import type { OptionValue } from './intent.ts';
+import type { Secret } from './secret.ts';
+
+/** A change an operator asks for, already parsed. `null` resets an option to its default. */
+export type Change =
+  | { readonly type: 'setOptions'; readonly options: Readonly<Record<string, OptionValue | null>> }
+  | {
+      readonly type: 'addBackend';
+      readonly name: string;
+      readonly endpoints: readonly string[];
+      readonly username: string;
+      readonly password: Secret;
+      readonly maintenanceDatabase: string;
+    }
+  | {
+      readonly type: 'addClient';
+      readonly name: string;
+      readonly database: string;
+      /** Null: the only backend there is. */
+      readonly backend: string | null;
+      readonly extraUserRoles: readonly string[];
+    }
+  | { readonly type: 'removeRelation'; readonly name: string };
+
+/**
+ * What became of it. `unchanged`: already so. `invalid`: what, where, why. `refused`: valid, but not now or not like this.
+ * `moved`: somebody else changed the intent meanwhile. `unavailable`: nobody knows whether it was kept.
+ */
+export type ChangeOutcome =
+  | { readonly kind: 'accepted' | 'unchanged'; readonly version: number }
+  | { readonly kind: 'invalid'; readonly problems: readonly { readonly path: string; readonly reason: string }[] }
+  | { readonly kind: 'refused'; readonly reason: string }
+  | { readonly kind: 'moved'; readonly version: number; readonly by: string }
+  | { readonly kind: 'unavailable'; readonly reason: string };

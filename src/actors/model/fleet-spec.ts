@@ -1,0 +1,58 @@
+import type { Digest, Epoch, Generation, UnitName, WallMs } from './ids.ts';
+import type { Options } from './intent.ts';
+import type { Secret } from './secret.ts';
+
+/** One line of `[databases]`: what clients ask for by `name` is `database` on the server at host:port. */
+export interface DatabaseSpec {
+  readonly name: string;
+  readonly database: string;
+  readonly backend: string;
+  readonly host: string;
+  readonly port: number;
+  /** Pooled connections for the whole fleet; 0 means unlimited. */
+  readonly maxConnections: number;
+}
+
+/** A login in every unit's auth file. `secret` is PostgreSQL's own SCRAM-SHA-256 verifier, so logins pass through. */
+export interface UserSpec {
+  readonly name: string;
+  readonly secret: Secret;
+}
+
+/** Who shares the budget: a unit of the roster and how many instances it runs. Sorted by unit number. */
+export interface SlotSpec {
+  readonly unit: UnitName;
+  readonly instances: number;
+}
+
+/**
+ * What the leader composed for the whole fleet: no paths, no addresses of units, no per-unit facts but shares of the budget.
+ * Same inputs give the same bytes. `options` are complete (defaults included) and are the operator's words, not PgBouncer's.
+ */
+export interface FleetSpec {
+  readonly options: Options;
+  readonly databases: readonly DatabaseSpec[];
+  readonly users: readonly UserSpec[];
+  readonly slots: readonly SlotSpec[];
+}
+
+/** A fleet spec with its number and where it came from. Write-once per generation. */
+export interface Published {
+  readonly generation: Generation;
+  readonly epoch: Epoch;
+  readonly digest: Digest;
+  readonly author: UnitName;
+  readonly reason: string;
+  readonly at: WallMs;
+  readonly intentVersion: number;
+  readonly spec: FleetSpec;
+}
+
+/**
+ * What the leader says about generations, beside the newest one: the good one (verified by every unit it had to reach),
+ * the intent it came from (to go back to), and the intent that was refused and is not published again until it changes.
+ */
+export interface Verdict {
+  readonly good: { readonly generation: Generation; readonly intentVersion: number; readonly options: Options } | null;
+  readonly refused: { readonly intentVersion: number; readonly reason: string } | null;
+}

@@ -1,0 +1,41 @@
+import type { RelationId, WallMs } from './ids.ts';
+import type { Secret } from './secret.ts';
+
+/** A value of an option as the operator gave it, already checked against the catalogue. */
+export type OptionValue = string | number | boolean;
+export type Options = Readonly<Record<string, OptionValue>>;
+
+/** A PostgreSQL cluster as the operator describes it: candidates, and the login we administer it with. */
+export interface BackendIntent {
+  readonly id: RelationId;
+  /** `host:port` (IPv6 in brackets); the primary is found among them. */
+  readonly endpoints: readonly string[];
+  readonly username: string;
+  readonly password: Secret;
+  /** Database that this login may connect to for administration. */
+  readonly maintenanceDatabase: string;
+}
+
+/** An application that relates to us. */
+export interface ClientIntent {
+  readonly id: RelationId;
+  readonly database: string;
+  readonly backend: string;
+  /** `extra-user-roles` of the interface, for instance `createdb`; sorted, no duplicates. */
+  readonly extraUserRoles: readonly string[];
+}
+
+/**
+ * What the operator asked for. One versioned object: every change names the version it was made from.
+ * `nextRelation` is the id the next relation gets, so that no id is ever used for two lives.
+ */
+export interface Intent {
+  readonly version: number;
+  readonly author: string;
+  readonly reason: string;
+  readonly at: WallMs;
+  readonly nextRelation: RelationId;
+  readonly options: Options;
+  readonly backends: Readonly<Record<string, BackendIntent>>;
+  readonly clients: Readonly<Record<string, ClientIntent>>;
+}

@@ -1,0 +1,96 @@
+import type { Published, Verdict } from './fleet-spec.ts';
+import type { Epoch, Generation, Nonce, RelationId, UnitName } from './ids.ts';
+import type { Intent } from './intent.ts';
+import type { Secret } from './secret.ts';
+import type { StatusWord } from './waits.ts';
+
+/** One PgBouncer process as its unit sees it. */
+export interface InstanceReport {
+  readonly id: number;
+  readonly pid: number | null;
+  readonly state: 'serving' | 'starting' | 'stopped' | 'failing';
+  /** Version that runs, which may be older than the binary on disk. */
+  readonly version: string | null;
+}
+
+/** A unit's databag: what it tells its peers. Written by that unit only. */
+export interface UnitBag {
+  readonly status: StatusWord;
+  readonly message: string;
+  /** Coordinator's process and version. */
+  readonly pid: number;
+  readonly version: string;
+  /** `host:port` at which clients reach the instances; empty before the first fleet spec. */
+  readonly address: string;
+  readonly applied: Generation | null;
+  readonly refused: { readonly generation: Generation; readonly reason: string } | null;
+  readonly instances: readonly InstanceReport[];
+  readonly waits: readonly {
+    readonly id: string;
+    readonly message: string;
+    readonly sinceWallMs: number;
+    readonly on: string;
+  }[];
+}
+
+/** A unit of the roster. `silentMs` counts from its last heartbeat by the store's clock, as of the reading. */
+export interface UnitRecord {
+  readonly unit: UnitName;
+  readonly instances: number;
+  readonly nonce: Nonce;
+  readonly silentMs: number;
+  /** `down`: stopped on purpose, keeps number and share for the departure grace. */
+  readonly presence: 'live' | 'silent' | 'down';
+  readonly bag: UnitBag | null;
+}
+
+/** Login of a client: what PostgreSQL and the auth files hold (`verifier`) and what the client is given (`password`). */
+export interface Account {
+  readonly username: string;
+  readonly password: Secret;
+  readonly verifier: Secret;
+}
+
+/**
+ * Our side of a client relation, written under leadership. It outlives the operator's wish for it: a relation is alive while the
+ * intent names it, dying while only this record is left, gone when the record is removed.
+ */
+export interface RelationRecord {
+  readonly id: RelationId;
+  readonly name: string;
+  readonly database: string;
+  readonly backend: string;
+  readonly account: Account;
+  /** PostgreSQL confirmed login, database and rights. */
+  readonly provisioned: boolean;
+  /** Our databag with the keys of `postgresql_client`; null until every live unit serves the login. */
+  readonly databag: Databag | null;
+}
+export type Databag = Readonly<Record<string, string | Secret>>;
+
+/** The lease as the store tells it. `freeInMs` is 0 when nobody holds it; `reservedFor` may take it first after a hand-over. */
+export interface LeaseView {
+  readonly holder: UnitName | null;
+  readonly nonce: Nonce | null;
+  readonly epoch: Epoch;
+  readonly freeInMs: number;
+}
+
+/**
+ * Everything the backplane holds for a unit, read at once. Absence here is knowledge: `intent: null` says that nobody asked for
+ * anything yet. (A snapshot that could not be read is no snapshot.)
+ */
+export interface Snapshot {
+  readonly lease: LeaseView;
+  readonly intent: Intent | null;
+  readonly published: Published | null;
+  readonly verdict: Verdict;
+  readonly units: readonly UnitRecord[];
+  readonly relations: readonly RelationRecord[];
+}
+
+/** What outlives the process of a unit: small, versioned, in the ledger file (standalone) or charm state (Juju). */
+export interface Memory {
+  readonly verified: Published | null;
+  readonly waits: readonly { readonly id: string; readonly sinceWallMs: number }[];
+}

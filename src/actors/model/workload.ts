@@ -1,0 +1,85 @@
+import type { Secret } from './secret.ts';
+
+/** `major.minor.patch` of a PgBouncer. */
+export interface PgBouncerVersion {
+  readonly major: number;
+  readonly minor: number;
+  readonly patch: number;
+}
+
+/** Where one instance lives on this unit: facts of the workload adapter that the renderer writes into the ini. */
+export interface InstanceLayout {
+  /** 1, 2, …; also its peer id within the unit. */
+  readonly id: number;
+  /** Absolute path of its ini file and of its own socket directory. */
+  readonly ini: string;
+  readonly socketDir: string;
+}
+
+/** What rendering needs to know of this unit. `probe` is the unit's own login, in `stats_users`, for proving that TCP logins work. */
+export interface Layout {
+  readonly listenAddress: string;
+  readonly authFile: string;
+  readonly probe: { readonly username: string; readonly verifier: Secret };
+  readonly instances: readonly InstanceLayout[];
+}
+
+/** All files of a unit for one generation: the same inputs give the same bytes. */
+export interface Rendered {
+  /** Value of the last key of each ini; a running instance that shows it has loaded all of its file. */
+  readonly canary: string;
+  readonly listenPort: number;
+  readonly authFile: Secret;
+  /** Text of each ini, by instance id in order. Holds no secret. */
+  readonly instances: readonly { readonly id: number; readonly ini: string }[];
+}
+
+export interface InstanceFact {
+  readonly id: number;
+  /** `running`: ours by pid, start time and console. `hung`: ours, but the console does not answer in time. */
+  readonly state: 'running' | 'hung' | 'absent';
+  readonly pid: number | null;
+  readonly version: PgBouncerVersion | null;
+  /** What the process shows as its canary; null when it shows none or does not answer. */
+  readonly canary: string | null;
+  /** Globally paused, as far as this version can tell. */
+  readonly paused: boolean;
+}
+
+/** The unit's workload as found: what is on disk and what runs. */
+export interface Inspection {
+  readonly binary:
+    | { readonly kind: 'found'; readonly version: PgBouncerVersion }
+    | { readonly kind: 'missing'; readonly reason: string };
+  readonly layout: Layout;
+  /** Files as they are on disk, or null for one that is missing or unreadable. */
+  readonly disk: {
+    readonly authFile: Secret | null;
+    readonly instances: readonly { readonly id: number; readonly ini: string | null }[];
+  };
+  readonly instances: readonly InstanceFact[];
+}
+
+/** One bounded, repeatable step. Steps that name instances act on all of them side by side. */
+export type Step =
+  /** Dry-run every file with the real binary; nothing is touched. */
+  | { readonly type: 'prove'; readonly rendered: Rendered }
+  /** Write-new, fsync, rename; only files that differ. */
+  | { readonly type: 'write'; readonly rendered: Rendered }
+  | { readonly type: 'start'; readonly instances: readonly number[] }
+  | { readonly type: 'reload'; readonly instances: readonly number[] }
+  | { readonly type: 'pause'; readonly instances: readonly number[] }
+  | { readonly type: 'resume'; readonly instances: readonly number[] }
+  /** Lets clients finish (where this version can), no new ones; returns when the drain has begun. */
+  | { readonly type: 'drain'; readonly instances: readonly number[] }
+  /** Ends the processes, cutting who is still there; escalates to SIGKILL. */
+  | { readonly type: 'stop'; readonly instances: readonly number[] }
+  /** Every key and database through each console, its pid owns the listener, a TCP login works. */
+  | { readonly type: 'verify'; readonly rendered: Rendered };
+
+export type StepOutcome =
+  | { readonly kind: 'done' }
+  /** PgBouncer (or the check of what it loaded) says no: its own words, one sentence. Repeating will not help. */
+  | { readonly kind: 'refused'; readonly reason: string }
+  /** It did not work this time; the way out may come by itself (address taken, no answer). */
+  | { readonly kind: 'failed'; readonly reason: string };

@@ -1,0 +1,30 @@
+import type {
+  BackendAccess,
+  BackendFacts,
+  BackendServer,
+  PostgresOutcome,
+  PostgresStep,
+  TaggedLogin,
+} from '../model/backend.ts';
+import type { Leadership } from '../model/leadership.ts';
+
+/** No answer in time, or the connection broke. Whether the step was done is unknown; repeating it is safe. */
+export class PostgresUnavailable extends Error {
+  override readonly name = 'PostgresUnavailable';
+}
+
+/** PostgreSQL clusters as their administrator sees them. Methods reject with PostgresUnavailable and nothing else. */
+export interface Postgres extends AsyncDisposable {
+  /** Looks at every endpoint and finds the one primary. What is wrong is a value, never a rejection. */
+  inspect(access: BackendAccess, signal: AbortSignal): Promise<BackendFacts>;
+  /** Does one step as administrator, unless the fence there is newer than `leadership`. */
+  take(
+    access: BackendAccess,
+    primary: BackendServer,
+    leadership: Leadership,
+    step: PostgresStep,
+    signal: AbortSignal,
+  ): Promise<PostgresOutcome>;
+  /** All logins of this application that carry our tag. */
+  taggedLogins(access: BackendAccess, primary: BackendServer, signal: AbortSignal): Promise<readonly TaggedLogin[]>;
+}

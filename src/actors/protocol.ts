@@ -1,0 +1,179 @@
+import type { BackendFacts, PostgresOutcome, PostgresStep, TaggedLogin } from './model/backend.ts';
+import type { Change, ChangeOutcome } from './model/change.ts';
+import type { Published, Verdict } from './model/fleet-spec.ts';
+import type { Hook } from './model/hook.ts';
+import type { Epoch, Generation, RelationId, UnitName, WallMs } from './model/ids.ts';
+import type { Intent } from './model/intent.ts';
+import type { Leadership } from './model/leadership.ts';
+import type { Account, InstanceReport, RelationRecord, Snapshot, UnitRecord } from './model/snapshot.ts';
+import type { Wait } from './model/waits.ts';
+import type { Inspection, Step, StepOutcome } from './model/workload.ts';
+
+/** Actor name → the messages it understands: the only place actors know each other from. Facts are told in the past tense. */
+export interface Protocol {
+  unit: UnitMessage;
+  leader: LeaderMessage;
+  config: ConfigMessage;
+  workload: WorkloadMessage;
+  peers: PeersMessage;
+  backend: BackendMessage;
+  client: ClientMessage;
+}
+
+/** The backplane as just read; told by `unit` to everybody. */
+export type Observed = { readonly type: 'observed'; readonly snapshot: Snapshot };
+/** Time passed; `wall` for what outlives the process. */
+export type Ticked = { readonly type: 'ticked'; readonly wall: WallMs };
+/** The platform or the operator asks; told by `unit` to those it concerns. */
+export type Hooked = { readonly type: 'hooked'; readonly hook: Hook };
+/** Told by `leader`: who we are under, or null when this unit does not lead. Before the first one it is unknown. */
+export type LeadershipTold = { readonly type: 'leadershipTold'; readonly leadership: Leadership | null };
+
+/** Known facts about each backend by name; a backend not looked at yet is absent. Told by `backend`. */
+export type BackendsTold = { readonly type: 'backendsTold'; readonly facts: ReadonlyMap<string, BackendFacts> };
+/** Told by `config`: the newest generation and the verdict, or null when nothing was ever published. */
+export type GenerationTold = {
+  readonly type: 'generationTold';
+  readonly published: Published | null;
+  readonly verdict: Verdict;
+};
+/** Told by `peers`: the roster with everybody's acknowledgements, as last seen. */
+export type RosterTold = { readonly type: 'rosterTold'; readonly units: readonly UnitRecord[] };
+
+export type UnitMessage =
+  | Ticked
+  | { readonly type: 'hookArrived'; readonly hook: Hook }
+  | { readonly type: 'hinted' }
+  | { readonly type: 'instanceExited'; readonly instance: number }
+  | { readonly type: 'snapshotRead'; readonly snapshot: Snapshot }
+  | { readonly type: 'snapshotRefused'; readonly reason: string }
+  | { readonly type: 'snapshotUnavailable'; readonly reason: string }
+  | LeadershipTold
+  /** What an actor lacks; the whole list each time. */
+  | { readonly type: 'waitsTold'; readonly from: keyof Protocol; readonly waits: readonly Wait[] }
+  | WorkloadTold
+  | { readonly type: 'left' };
+
+/** What the instances of this unit do and serve; told by `workload` to unit, peers and backend. */
+export type WorkloadTold = { readonly type: 'workloadTold'; readonly report: WorkloadReport };
+export interface WorkloadReport {
+  /** PgBouncer can be run here. */
+  readonly available: boolean;
+  readonly address: string;
+  readonly applied: Generation | null;
+  readonly refused: { readonly generation: Generation; readonly reason: string } | null;
+  readonly instances: readonly InstanceReport[];
+  readonly version: string | null;
+  /** A plan is under way. */
+  readonly changing: boolean;
+}
+
+export type LeaderMessage =
+  | Observed
+  | Ticked
+  | Hooked
+  | {
+      readonly type: 'acquireAnswered';
+      readonly askedAt: number;
+      readonly result:
+        | { readonly kind: 'granted'; readonly epoch: Epoch }
+        | { readonly kind: 'held'; readonly by: UnitName; readonly freeInMs: number };
+    }
+  | {
+      readonly type: 'renewAnswered';
+      readonly askedAt: number;
+      readonly result: { readonly kind: 'renewed' } | { readonly kind: 'lost' };
+    }
+  | { readonly type: 'leaseUnavailable'; readonly askedAt: number }
+  | { readonly type: 'released' };
+
+/** What an actor learns about a write of its own: the port's answer, or none. */
+export type WriteOutcome = 'committed' | 'staged' | 'fenced' | 'conflict' | 'unavailable';
+
+export type ConfigMessage =
+  | Observed
+  | Ticked
+  | Hooked
+  | LeadershipTold
+  | BackendsTold
+  | RosterTold
+  | { readonly type: 'clientsTold'; readonly clients: readonly ServedClient[] }
+  | {
+      readonly type: 'changeAsked';
+      readonly request: string;
+      readonly change: Change;
+      /** Intent version the operator looked at; null when the change does not depend on one. */
+      readonly expected: number | null;
+      readonly author: string;
+      readonly reason: string;
+      readonly wall: WallMs;
+    }
+  | { readonly type: 'intentAnswered'; readonly intent: Intent; readonly outcome: WriteOutcome }
+  | { readonly type: 'publishAnswered'; readonly outcome: WriteOutcome; readonly published: Published | null }
+  | { readonly type: 'judgeAnswered'; readonly verdict: Verdict; readonly outcome: WriteOutcome }
+  | { readonly type: 'answered'; readonly request: string; readonly outcome: ChangeOutcome };
+
+/** A client relation as the fleet must serve it; told by `client`, always all of them at once. */
+export interface ServedClient {
+  readonly id: RelationId;
+  readonly name: string;
+  readonly database: string;
+  readonly backend: string;
+  readonly account: Account;
+}
+
+export type WorkloadMessage =
+  | Ticked
+  | Hooked
+  | GenerationTold
+  /** From this unit's own state directory: what it verified last, to be served before anybody is heard. */
+  | { readonly type: 'recalled'; readonly verified: Published | null }
+  | { readonly type: 'instanceExited'; readonly instance: number }
+  | { readonly type: 'inspected'; readonly inspection: Inspection }
+  | { readonly type: 'stepTaken'; readonly step: Step['type']; readonly outcome: StepOutcome }
+  | { readonly type: 'workloadUnavailable'; readonly reason: string }
+  | { readonly type: 'remembered' };
+
+export type PeersMessage =
+  | Observed
+  | Ticked
+  | LeadershipTold
+  | WorkloadTold
+  /** The unit's status line and waits for the databag. */
+  | { readonly type: 'statusTold'; readonly status: UnitRecordStatus }
+  | { readonly type: 'bagAnswered'; readonly outcome: WriteOutcome }
+  | { readonly type: 'removeAnswered'; readonly unit: UnitName; readonly outcome: WriteOutcome };
+
+export interface UnitRecordStatus {
+  readonly word: 'active' | 'waiting' | 'blocked' | 'maintenance' | 'down' | 'unknown';
+  readonly message: string;
+  readonly waits: readonly Wait[];
+}
+
+export type BackendMessage =
+  | Observed
+  | Ticked
+  | Hooked
+  | LeadershipTold
+  | WorkloadTold
+  | { readonly type: 'backendInspected'; readonly name: string; readonly facts: BackendFacts };
+
+export type ClientMessage =
+  | Observed
+  | Ticked
+  | Hooked
+  | LeadershipTold
+  | BackendsTold
+  | GenerationTold
+  | RosterTold
+  | { readonly type: 'minted'; readonly id: RelationId; readonly account: Account }
+  | { readonly type: 'recordAnswered'; readonly record: RelationRecord; readonly outcome: WriteOutcome }
+  | { readonly type: 'recordRemoved'; readonly id: RelationId; readonly outcome: WriteOutcome }
+  | {
+      readonly type: 'postgresAnswered';
+      readonly backend: string;
+      readonly relation: RelationId | null;
+      readonly step: PostgresStep['type'];
+      readonly outcome: PostgresOutcome | { readonly kind: 'unavailable'; readonly reason: string };
+    }
+  | { readonly type: 'taggedListed'; readonly backend: string; readonly logins: readonly TaggedLogin[] | null };
