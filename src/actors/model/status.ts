@@ -1,0 +1,114 @@
+import type { OptionValue } from './intent.ts';
+import type { StatusWord } from './waits.ts';
+
+/** What `troupe status --json` prints and `/v1/status` answers: a public contract, add freely, change with care. */
+export interface FleetStatus {
+  readonly schemaVersion: 1;
+  readonly application: string;
+  /** The unit that answered. */
+  readonly answeredBy: string;
+  readonly backplane: {
+    readonly kind: string;
+    readonly state: 'connected' | 'unreachable' | 'recovering' | 'reseeding' | 'conflicted';
+    readonly message: string;
+    /** ISO 8601. */
+    readonly since: string;
+  };
+  readonly leader: { readonly unit: string; readonly epoch: number } | null;
+  /** Null before anybody asked for anything. */
+  readonly intent: { readonly version: number; readonly author: string; readonly at: string } | null;
+  /** `published.intentVersion` names the intent it was made from; `refused` the intent that is not published again until it changes. */
+  readonly generation: {
+    readonly published: number | null;
+    readonly good: number | null;
+    readonly intentVersion: number | null;
+    readonly refused: { readonly intentVersion: number; readonly reason: string } | null;
+  };
+  readonly units: readonly UnitStatus[];
+  readonly relations: readonly RelationStatus[];
+}
+
+export interface UnitStatus {
+  readonly unit: string;
+  readonly number: number;
+  /** Where clients reach its instances, `host:port`; empty before the first fleet spec. */
+  readonly address: string;
+  readonly leader: boolean;
+  /** Of the coordinator. */
+  readonly pid: number | null;
+  readonly version: string | null;
+  readonly status: StatusWord;
+  readonly message: string;
+  readonly generation: {
+    readonly applied: number | null;
+    readonly refused: { readonly generation: number; readonly reason: string } | null;
+  };
+  readonly instances: readonly {
+    readonly id: number;
+    readonly pid: number | null;
+    readonly state: string;
+    readonly version: string | null;
+  }[];
+  readonly waits: readonly {
+    readonly id: string;
+    readonly message: string;
+    readonly since: string;
+    readonly on: string;
+  }[];
+  readonly lastSeenMs: number | null;
+}
+
+export interface RelationStatus {
+  readonly id: number;
+  readonly name: string;
+  readonly endpoint: 'backend-database' | 'database';
+  readonly life: 'alive' | 'dying';
+  readonly state: 'active' | 'waiting' | 'blocked';
+  readonly message: string;
+}
+
+/** The options as in force, each with its default and whether the operator set it. */
+export interface OptionsView {
+  /** 0 before anybody asked for anything. */
+  readonly version: number;
+  readonly options: readonly {
+    readonly key: string;
+    readonly value: OptionValue;
+    readonly default: OptionValue;
+    readonly set: boolean;
+    readonly help: string;
+  }[];
+}
+
+/** What a client is given. */
+export interface Credentials {
+  readonly client: string;
+  readonly database: string;
+  readonly username: string;
+  readonly password: string;
+  /** `host:port`, one for each live unit. */
+  readonly endpoints: readonly string[];
+  readonly readOnlyEndpoints: readonly string[];
+}
+
+/** One decision of an actor, newest last; holds no secret. */
+export interface TraceEntry {
+  readonly seq: number;
+  /** ISO 8601. */
+  readonly at: string;
+  readonly actor: string;
+  readonly message: string;
+  readonly tells: readonly string[];
+  readonly effects: readonly string[];
+}
+
+/** A client connection as the console of its instance shows it. */
+export interface ClientConnection {
+  readonly instance: number;
+  readonly pid: number | null;
+  readonly user: string;
+  readonly database: string;
+  readonly address: string;
+  readonly port: number;
+  readonly state: string;
+}
