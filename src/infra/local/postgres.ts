@@ -1,0 +1,177 @@
+import { execFile } from 'node:child_process';
+import { appendFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { Client } from 'pg';
+import type { Secret } from '../../actors/model/secret.ts';
+import { freePort } from './free-port.ts';
+import { randomPassword, writeOwned } from './owned-file.ts';
+import { endProcess, markOf, processesIn } from './process-mark.ts';
+import { type Escalation, type Program, type ServerProcess, startProcess, untilReady } from './server-process.ts';
+import { type Account, createOwnedDirectory, identityOf } from './service-user.ts';
+
+export interface PostgresOptions {
+  readonly initdb: string;
+  readonly postgres: string;
+  /** Made when it is missing; the caller removes it. */
+  readonly directory: string;
+  readonly account: Account;
+  readonly port?: number;
+  readonly maxConnections?: number;
+  /** Further lines of postgresql.conf. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+/** A cluster on disk: its server can be started, killed and started again with the same data. */
+export interface PostgresCluster {
+  readonly options: PostgresOptions;
+  readonly host: string;
+  readonly port: number;
+  readonly superuser: Login;
+}
+
+export interface Login {
+  readonly username: string;
+  readonly password: Secret;
+}
+
+export interface PostgresServer extends PostgresCluster {
+  /** For instance `PostgreSQL 15.18`. */
+  readonly version: string;
+  readonly process: ServerProcess;
+  /** Fast: sessions are cut, nothing is lost. */
+  stop(): Promise<void>;
+}
+
+export const startPostgres = async (options: PostgresOptions): Promise<PostgresServer> =>
+  startCluster(await createCluster(options));
+
+/** What takes longest. Speed instead of durability against power loss: these clusters are thrown away. */
+export const createCluster = async (options: PostgresOptions): Promise<PostgresCluster> => {
+  const { directory, account } = options;
+  await createOwnedDirectory(directory, account);
+  const superuser = { username: 'postgres', password: randomPassword() };
+  await initialise(options, superuser);
+  const cluster = { options, host: '127.0.0.1', port: options.port ?? (await freePort(['127.0.0.1'])), superuser };
+  await appendFile(join(dataOf(directory), 'postgresql.conf'), settingsOf(cluster));
+  return cluster;
+};
+
+/** Same port and data as before, also after a kill -9. Only one server of a cluster at a time. */
+export const startCluster = async (cluster: PostgresCluster): Promise<PostgresServer> => {
+  const { directory, account, postgres } = cluster.options;
+  const program: Program = {
+    command: postgres,
+    args: ['-D', dataOf(directory)],
+    directory,
+    account,
+    log: join(directory, 'postgres.log'),
+  };
+  await endBackendsOf(directory);
+  const process = await startProcess(program);
+  const stop = async (): Promise<void> => {
+    await process.stop(fastThenImmediate);
+    await endBackendsOf(directory);
+  };
+  try {
+    const version = await untilReady(process, program, 30_000, () => versionOf(cluster));
+    return { ...cluster, version, process, stop };
+  } catch (cause) {
+    await stop();
+    throw cause;
+  }
+};
+
+/** A login as an operator would give us: it may make roles and databases, and is no superuser. */
+export const createAdministrator = async (cluster: PostgresCluster, username = 'troupe_admin'): Promise<Login> => {
+  const password = randomPassword();
+  await asSuperuser(cluster, (client) =>
+    client.query(
+      `create role ${client.escapeIdentifier(username)} login createrole createdb password ${client.escapeLiteral(password.reveal())}`,
+    ),
+  );
+  return { username, password };
+};
+
+export const asSuperuser = async <T>(
+  { host, port, superuser }: PostgresCluster,
+  work: (client: Client) => Promise<T>,
+  database = 'postgres',
+): Promise<T> => {
+  const client = new Client({
+    host,
+    port,
+    user: superuser.username,
+    password: superuser.password.reveal(),
+    database,
+    connectionTimeoutMillis: 2_000,
+  });
+  client.on('error', () => {}); // A connection that breaks later fails the query under way; without one nobody minds.
+  try {
+    await client.connect();
+    return await work(client);
+  } finally {
+    await client.end();
+  }
+};
+
+const fastThenImmediate: Escalation = [
+  ['SIGINT', 10_000],
+  ['SIGQUIT', 6_000],
+];
+
+const dataOf = (directory: string): string => join(directory, 'data');
+
+const initialise = async ({ initdb, directory, account }: PostgresOptions, superuser: Login): Promise<void> => {
+  const passwordFile = join(directory, 'initial-password');
+  await writeOwned(passwordFile, `${superuser.password.reveal()}\n`, account);
+  const args = ['--pgdata', dataOf(directory), '--username', superuser.username, '--pwfile', passwordFile];
+  const kind = ['--auth=scram-sha-256', '--encoding=UTF8', '--locale=C.UTF-8', '--no-sync'];
+  try {
+    await promisify(execFile)(initdb, [...args, ...kind], {
+      cwd: directory,
+      env: { PATH: '/usr/bin:/bin', LANG: 'C.UTF-8' },
+      timeout: 120_000,
+      ...identityOf(account),
+    });
+  } catch (cause) {
+    throw new Error(`cannot create a PostgreSQL cluster in ${directory}: ${wordsOf(cause)}`, { cause });
+  } finally {
+    await rm(passwordFile, { force: true });
+  }
+};
+
+const settingsOf = ({ options, host, port }: PostgresCluster): string => {
+  const settings = {
+    listen_addresses: host,
+    port: String(port),
+    unix_socket_directories: options.directory,
+    max_connections: String(options.maxConnections ?? 100),
+    fsync: 'off',
+    synchronous_commit: 'off',
+    full_page_writes: 'off',
+    // A statement that fails may carry a secret; the message alone does not.
+    log_min_error_statement: 'panic',
+    ...options.settings,
+  };
+  const lines = Object.entries(settings).map(([key, value]) => `${key} = '${value.replaceAll("'", "''")}'`);
+  return `\n${lines.join('\n')}\n`;
+};
+
+/** Backends outlive a postmaster that was killed for a moment, or for as long as their query takes, and keep the data locked. */
+const endBackendsOf = async (directory: string): Promise<void> => {
+  for (const pid of await processesIn(dataOf(directory))) await endProcess(await markOf(pid), 'SIGKILL');
+};
+
+const versionOf = async (cluster: PostgresCluster): Promise<string> => {
+  const answer = await asSuperuser(cluster, (client) =>
+    client.query<{ server_version: string }>('show server_version'),
+  );
+  return `PostgreSQL ${answer.rows[0]?.server_version.split(' ')[0] ?? 'unknown'}`;
+};
+
+const wordsOf = (cause: unknown): string => {
+  if (cause instanceof Error && 'stderr' in cause && typeof cause.stderr === 'string' && cause.stderr !== '')
+    return cause.stderr.trim();
+  return cause instanceof Error ? cause.message : String(cause);
+};
