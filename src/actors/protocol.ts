@@ -1,12 +1,12 @@
-import type { BackendFacts, PostgresOutcome, PostgresStep, TaggedLogin } from './model/backend.ts';
+import type { BackendAccess, BackendFacts, PostgresOutcome, PostgresStep, TaggedLogin } from './model/backend.ts';
 import type { Change, ChangeOutcome } from './model/change.ts';
 import type { Published, Verdict } from './model/fleet-spec.ts';
 import type { Hook } from './model/hook.ts';
 import type { Epoch, Generation, RelationId, UnitName, WallMs } from './model/ids.ts';
 import type { Intent } from './model/intent.ts';
 import type { Leadership } from './model/leadership.ts';
-import type { Account, InstanceReport, RelationRecord, Snapshot, UnitRecord } from './model/snapshot.ts';
-import type { Wait } from './model/waits.ts';
+import type { Account, InstanceReport, Memory, RelationRecord, Snapshot, UnitRecord } from './model/snapshot.ts';
+import type { StatusWord, Wait } from './model/waits.ts';
 import type { Inspection, Step, StepOutcome } from './model/workload.ts';
 
 /** Actor name → the messages it understands: the only place actors know each other from. Facts are told in the past tense. */
@@ -52,6 +52,9 @@ export type UnitMessage =
   /** What an actor lacks; the whole list each time. */
   | { readonly type: 'waitsTold'; readonly from: keyof Protocol; readonly waits: readonly Wait[] }
   | WorkloadTold
+  /** From the state directory, at the start. */
+  | { readonly type: 'recalled'; readonly memory: Memory; readonly wall: WallMs }
+  | { readonly type: 'remembered'; readonly kept: boolean }
   | { readonly type: 'left' };
 
 /** What the instances of this unit do and serve; told by `workload` to unit, peers and backend. */
@@ -60,12 +63,14 @@ export interface WorkloadReport {
   /** PgBouncer can be run here. */
   readonly available: boolean;
   readonly address: string;
-  readonly applied: Generation | null;
+  /** The generation that every instance was verified to serve, to be kept for the next start. */
+  readonly verified: Published | null;
   readonly refused: { readonly generation: Generation; readonly reason: string } | null;
   readonly instances: readonly InstanceReport[];
-  readonly version: string | null;
   /** A plan is under way. */
   readonly changing: boolean;
+  /** Drained and stopped as asked. */
+  readonly stopped: boolean;
 }
 
 export type LeaderMessage =
@@ -131,8 +136,7 @@ export type WorkloadMessage =
   | { readonly type: 'instanceExited'; readonly instance: number }
   | { readonly type: 'inspected'; readonly inspection: Inspection }
   | { readonly type: 'stepTaken'; readonly step: Step['type']; readonly outcome: StepOutcome }
-  | { readonly type: 'workloadUnavailable'; readonly reason: string }
-  | { readonly type: 'remembered' };
+  | { readonly type: 'workloadUnavailable'; readonly reason: string };
 
 export type PeersMessage =
   | Observed
@@ -145,7 +149,7 @@ export type PeersMessage =
   | { readonly type: 'removeAnswered'; readonly unit: UnitName; readonly outcome: WriteOutcome };
 
 export interface UnitRecordStatus {
-  readonly word: 'active' | 'waiting' | 'blocked' | 'maintenance' | 'down' | 'unknown';
+  readonly word: StatusWord;
   readonly message: string;
   readonly waits: readonly Wait[];
 }
@@ -156,7 +160,12 @@ export type BackendMessage =
   | Hooked
   | LeadershipTold
   | WorkloadTold
-  | { readonly type: 'backendInspected'; readonly name: string; readonly facts: BackendFacts };
+  | {
+      readonly type: 'backendInspected';
+      readonly name: string;
+      readonly access: BackendAccess;
+      readonly facts: BackendFacts;
+    };
 
 export type ClientMessage =
   | Observed

@@ -53,6 +53,8 @@ export interface Published {
  * the intent it came from (to go back to), and the intent that was refused and is not published again until it changes.
  */
 export interface Verdict {
+  /** Newest intent that the published generation answers: an intent may ask for what is so already. */
+  readonly covers: number;
   readonly good: { readonly generation: Generation; readonly intentVersion: number; readonly options: Options } | null;
   readonly refused: { readonly intentVersion: number; readonly reason: string } | null;
 }

@@ -20,7 +20,10 @@ export type Hook =
   | { readonly type: 'updateStatus' }
   | { readonly type: 'secretChanged'; readonly label: string }
   | { readonly type: 'action'; readonly name: string; readonly parameters: Readonly<Record<string, string>> }
+  /** Hand over, drain, stop the instances: the unit is down. */
   | { readonly type: 'stop' }
+  /** The coordinator ends and the instances stay: a restart or an upgrade of Troupe itself. */
+  | { readonly type: 'handOver' }
   | { readonly type: 'remove' };
 
 /** The endpoints as the charm names them: towards PostgreSQL, and towards clients. */

@@ -1,0 +1,143 @@
+/**
+ * The peer relation: this unit's databag, and the roster with everybody's acknowledgements.
+ *
+ * What moves it: what this unit is and serves (`statusTold`, `workloadTold`), what the backplane shows (`observed`).
+ * Invariants: only this unit's bag is written here, one write at a time; the bag that should be is compared with the one the
+ * store shows, so a lost write, a lost answer and a store that forgot are all mended by the next reading; the roster is told
+ * whole. Only a leader removes a unit, and only after the departure grace.
+ */
+import type { Decision, Send } from '../../kit/behaviour.ts';
+import { type UnitName, unitNumberOf } from '../../model/ids.ts';
+import { type Known, known, unknown } from '../../model/known.ts';
+import { same } from '../../model/same.ts';
+import type { Leadership } from '../../model/leadership.ts';
+import type { UnitBag, UnitRecord } from '../../model/snapshot.ts';
+import type { PeersMessage, UnitRecordStatus, WorkloadReport } from '../../protocol.ts';
+
+export interface PeersSettings {
+  readonly self: UnitName;
+  readonly pid: number;
+  readonly version: string;
+  /** A unit that is down or silent keeps its number and its share of the budget this long. */
+  readonly departureGraceMs: number;
+}
+
+export type PeersEffect =
+  | { readonly type: 'writeBag'; readonly bag: UnitBag }
+  | { readonly type: 'removeUnit'; readonly leadership: Leadership; readonly unit: UnitName };
+
+export interface PeersState {
+  readonly units: Known<readonly UnitRecord[]>;
+  readonly told: readonly UnitRecord[] | null;
+  readonly report: WorkloadReport | null;
+  readonly status: UnitRecordStatus | null;
+  readonly leadership: Leadership | null;
+  readonly writing: UnitBag | null;
+  /** What the store is known to hold, from our own answered write or from a reading. */
+  readonly written: UnitBag | null;
+  readonly removing: UnitName | null;
+  readonly retryAt: number;
+  readonly wallOffset: number;
+}
+type Decided = Decision<PeersState, PeersEffect>;
+
+const retryMs = 500;
+
+export const initial: PeersState = {
+  units: unknown,
+  told: null,
+  report: null,
+  status: null,
+  leadership: null,
+  writing: null,
+  written: null,
+  removing: null,
+  retryAt: 0,
+  wallOffset: 0,
+};
+
+export const decideWith =
+  (settings: PeersSettings) =>
+  (state: PeersState, message: PeersMessage, now: number): Decided =>
+    reconcile(settings, absorb(settings, state, message, now), now);
+
+const absorb = (settings: PeersSettings, state: PeersState, message: PeersMessage, now: number): PeersState => {
+  switch (message.type) {
+    case 'observed': {
+      const units = message.snapshot.units.toSorted((a, b) => unitNumberOf(a.unit) - unitNumberOf(b.unit));
+      const own = units.find(({ unit }) => unit === settings.self);
+      // While a write is under way its answer says more than a reading that may be older.
+      return { ...state, units: known(units), written: state.writing === null ? (own?.bag ?? null) : state.written };
+    }
+    case 'ticked':
+      return { ...state, wallOffset: message.wall - now };
+    case 'leadershipTold':
+      return { ...state, leadership: message.leadership };
+    case 'workloadTold':
+      return { ...state, report: message.report };
+    case 'statusTold':
+      return { ...state, status: message.status };
+    case 'bagAnswered':
+      return message.outcome === 'committed' || message.outcome === 'staged'
+        ? { ...state, written: state.writing, writing: null }
+        : { ...state, writing: null, retryAt: now + retryMs };
+    case 'removeAnswered':
+      return { ...state, removing: null };
+  }
+};
+
+const reconcile = (settings: PeersSettings, before: PeersState, now: number): Decided => {
+  const tell: Send[] = [];
+  const effects: PeersEffect[] = [];
+  let state = before;
+  const { units, leadership } = before;
+  if (units.known && (state.told === null || !sameRoster(units.value, state.told))) {
+    state = { ...state, told: units.value };
+    const fact = { type: 'rosterTold', units: units.value } as const;
+    tell.push(['config', fact], ['client', fact]);
+  }
+  const bag = bagOf(settings, state);
+  if (bag !== null && units.known && state.writing === null && now >= state.retryAt && !same(bag, state.written)) {
+    state = { ...state, writing: bag };
+    effects.push({ type: 'writeBag', bag });
+  }
+  const departed = departedOf(settings, state);
+  if (departed !== null && leadership !== null && state.removing === null) {
+    state = { ...state, removing: departed };
+    effects.push({ type: 'removeUnit', leadership, unit: departed });
+  }
+  return { state, tell, effects };
+};
+
+const bagOf = (settings: PeersSettings, { status, report, wallOffset, written }: PeersState): UnitBag | null =>
+  status === null
+    ? null
+    : {
+        status: status.word,
+        message: status.message,
+        pid: settings.pid,
+        version: settings.version,
+        address: report?.address ?? '',
+        applied: report?.verified?.generation ?? null,
+        refused: report?.refused ?? null,
+        instances: report?.instances ?? [],
+        waits: status.waits.map(({ id, message, since, on }) => ({
+          id,
+          message,
+          on,
+          // Clocks drift: a wait that is written keeps its instant.
+          sinceWallMs: written?.waits.find((wait) => wait.id === id)?.sinceWallMs ?? Math.round(since + wallOffset),
+        })),
+      };
+
+/** How long somebody has been silent changes with every reading; that alone is no news. */
+const sameRoster = (a: readonly UnitRecord[], b: readonly UnitRecord[]): boolean =>
+  same(a.map(withoutSilence), b.map(withoutSilence));
+const withoutSilence = ({ silentMs: _, ...rest }: UnitRecord): Omit<UnitRecord, 'silentMs'> => rest;
+
+const departedOf = ({ self, departureGraceMs }: PeersSettings, { units }: PeersState): UnitName | null =>
+  units.known
+    ? (units.value.find(
+        ({ unit, presence, silentMs }) => unit !== self && presence !== 'live' && silentMs > departureGraceMs,
+      )?.unit ?? null)
+    : null;

@@ -1,0 +1,287 @@
+/**
+ * The unit: where hooks and signals enter, the one reader of the backplane, the only writer of the status line.
+ *
+ * States: starting (nothing observed) → observing in turns, one reading at a time → stopping (drain under way) → left.
+ * What moves it: time, hints and hooks (they only say "look again"), what was read, and what the other actors lack.
+ * Invariants: at most one reading is under way, and a hint during it causes another one after it; every reading is told to every
+ * actor; the status line is a function of waits and workload; the backplane is told that we leave only after the instances ended.
+ */
+import type { Decision, Name, Send } from '../kit/behaviour.ts';
+import type { Hook } from '../model/hook.ts';
+import { type Known, known, unknown } from '../model/known.ts';
+import type { UnitName, WallMs } from '../model/ids.ts';
+import { same } from '../model/same.ts';
+import type { Memory, Snapshot } from '../model/snapshot.ts';
+import type { StatusWord, Wait } from '../model/waits.ts';
+import type { UnitMessage, UnitRecordStatus, WorkloadReport } from '../protocol.ts';
+import { hooksBetween } from './hooks.ts';
+
+export interface UnitSettings {
+  readonly self: UnitName;
+  /** How often the store is told that this unit lives. */
+  readonly beatMs: number;
+}
+
+export type UnitEffect =
+  | { readonly type: 'observe' }
+  | { readonly type: 'remember'; readonly memory: Memory }
+  | { readonly type: 'leave' };
+
+export type BackplaneState =
+  | { readonly kind: 'unknown' }
+  | { readonly kind: 'connected'; readonly since: number }
+  | { readonly kind: 'unreachable'; readonly since: number; readonly reason: string }
+  | { readonly kind: 'refused'; readonly since: number; readonly reason: string };
+
+export interface UnitState {
+  readonly snapshot: Known<Snapshot>;
+  readonly snapshotAt: number;
+  readonly backplane: BackplaneState;
+  readonly observing: boolean;
+  /** Something may have changed since the reading under way began. */
+  readonly stale: boolean;
+  readonly observedAt: number;
+  readonly waitsOf: ReadonlyMap<Name, readonly Wait[]>;
+  /** Monotonic since of waits that an earlier process had, by id. */
+  readonly recalledSince: ReadonlyMap<string, number>;
+  readonly report: WorkloadReport | null;
+  readonly status: UnitRecordStatus;
+  readonly remembered: Memory | null;
+  readonly remembering: 'no' | 'underWay' | 'failed';
+  /** Wall-clock minus monotonic, from the last tick. */
+  readonly wallOffset: number;
+  readonly phase: 'running' | 'stopping' | 'leaving' | 'left';
+}
+type Decided = Decision<UnitState, UnitEffect>;
+
+export const initial: UnitState = {
+  snapshot: unknown,
+  snapshotAt: 0,
+  backplane: { kind: 'unknown' },
+  observing: false,
+  stale: false,
+  observedAt: Number.NEGATIVE_INFINITY,
+  waitsOf: new Map(),
+  recalledSince: new Map(),
+  report: null,
+  status: { word: 'maintenance', message: 'starting', waits: [] },
+  remembered: null,
+  remembering: 'no',
+  wallOffset: 0,
+  phase: 'running',
+};
+
+const everybody = ['leader', 'config', 'workload', 'peers', 'backend', 'client'] as const;
+
+/** Who has something to do with a hook; whoever is not named hears of it through the snapshot alone. */
+const concerns: Readonly<Record<Hook['type'], readonly ('leader' | 'config' | 'workload' | 'backend' | 'client')[]>> = {
+  install: ['workload', 'config', 'backend', 'client'],
+  start: ['workload', 'config', 'backend', 'client'],
+  upgradeCharm: ['workload', 'config', 'backend', 'client'],
+  workloadReady: ['workload', 'config', 'backend', 'client'],
+  optionsChanged: ['config'],
+  leaderElected: ['leader', 'config', 'backend', 'client'],
+  leaderLost: ['leader'],
+  peerJoined: ['config', 'client'],
+  peerChanged: [],
+  peerDeparted: ['config', 'client'],
+  relationCreated: ['backend', 'client'],
+  relationJoined: ['backend', 'client'],
+  relationChanged: ['backend', 'client'],
+  relationDeparted: ['backend', 'client'],
+  relationBroken: ['backend', 'client'],
+  updateStatus: ['workload', 'backend', 'client'],
+  secretChanged: ['backend', 'client'],
+  action: [],
+  stop: ['leader', 'workload'],
+  handOver: ['leader'],
+  remove: ['leader', 'workload'],
+};
+
+export const decideWith =
+  (settings: UnitSettings) =>
+  (state: UnitState, message: UnitMessage, now: number): Decided => {
+    const { state: next, tell, effects } = absorb(settings, state, message, now);
+    return conclude(settings, next, tell ?? [], effects ?? [], now);
+  };
+
+const absorb = (settings: UnitSettings, state: UnitState, message: UnitMessage, now: number): Decided => {
+  switch (message.type) {
+    case 'ticked': {
+      const due = now - state.observedAt >= settings.beatMs;
+      return {
+        state: {
+          ...state,
+          stale: state.stale || due,
+          wallOffset: message.wall - now,
+          remembering: state.remembering === 'failed' ? 'no' : state.remembering,
+        },
+        tell: everybody.map((to): Send => [to, message]),
+      };
+    }
+    case 'hookArrived':
+      return {
+        state: {
+          ...state,
+          stale: true,
+          phase: message.hook.type === 'stop' && state.phase === 'running' ? 'stopping' : state.phase,
+        },
+        tell: routed(message.hook),
+      };
+    case 'hinted':
+      return { state: { ...state, stale: true } };
+    case 'instanceExited':
+      return { state, tell: [['workload', message]] };
+    case 'snapshotRead':
+      return snapshotRead(settings, state, message.snapshot, now);
+    case 'snapshotRefused':
+      return { state: { ...state, observing: false, backplane: since(state, 'refused', message.reason, now) } };
+    case 'snapshotUnavailable':
+      return { state: { ...state, observing: false, backplane: since(state, 'unreachable', message.reason, now) } };
+    case 'leadershipTold':
+      return { state };
+    case 'waitsTold':
+      return { state: { ...state, waitsOf: new Map(state.waitsOf).set(message.from, message.waits) } };
+    case 'workloadTold':
+      return { state: { ...state, report: message.report } };
+    case 'recalled': {
+      const recalledSince = message.memory.waits.map(
+        ({ id, sinceWallMs }) => [id, now - (message.wall - sinceWallMs)] as const,
+      );
+      return {
+        state: {
+          ...state,
+          recalledSince: new Map(recalledSince),
+          remembered: message.memory,
+          wallOffset: message.wall - now,
+        },
+      };
+    }
+    case 'remembered':
+      return message.kept
+        ? { state: { ...state, remembering: 'no' } }
+        : { state: { ...state, remembering: 'failed', remembered: null } };
+    case 'left':
+      return { state: { ...state, phase: 'left' } };
+  }
+};
+
+const routed = (hook: Hook): readonly Send[] => concerns[hook.type].map((to): Send => [to, { type: 'hooked', hook }]);
+
+const snapshotRead = (settings: UnitSettings, state: UnitState, snapshot: Snapshot, now: number): Decided => {
+  const hooks = state.snapshot.known ? hooksBetween(state.snapshot.value, snapshot, settings.self) : [];
+  return {
+    state: {
+      ...state,
+      observing: false,
+      snapshot: known(snapshot),
+      snapshotAt: now,
+      backplane: state.backplane.kind === 'connected' ? state.backplane : { kind: 'connected', since: now },
+    },
+    tell: [
+      ...everybody.filter((to) => to !== 'workload').map((to): Send => [to, { type: 'observed', snapshot }]),
+      ...hooks.flatMap(routed),
+    ],
+  };
+};
+
+const since = (state: UnitState, kind: 'unreachable' | 'refused', reason: string, now: number): BackplaneState => ({
+  kind,
+  reason,
+  since: state.backplane.kind === kind ? state.backplane.since : now,
+});
+
+/** What follows from the facts alone: the next reading, the status line, what to remember, the farewell. */
+const conclude = (
+  settings: UnitSettings,
+  before: UnitState,
+  told: readonly Send[],
+  asked: readonly UnitEffect[],
+  now: number,
+): Decided => {
+  const tell = [...told];
+  const effects = [...asked];
+  let state = before;
+  const status = statusOf(settings, state, now);
+  if (!sameStatus(status, state.status)) {
+    state = { ...state, status };
+    tell.push(['peers', { type: 'statusTold', status }]);
+  }
+  if (state.phase === 'stopping' && state.report?.stopped === true) {
+    state = { ...state, phase: 'leaving' };
+    effects.push({ type: 'leave' });
+  }
+  if (state.stale && !state.observing && (state.phase === 'running' || state.phase === 'stopping')) {
+    state = { ...state, observing: true, stale: false, observedAt: now };
+    effects.push({ type: 'observe' });
+  }
+  const memory = memoryOf(state);
+  if (state.remembering === 'no' && !sameMemory(memory, state.remembered)) {
+    state = { ...state, remembering: 'underWay', remembered: memory };
+    effects.push({ type: 'remember', memory });
+  }
+  return { state, tell, effects };
+};
+
+const statusOf = (settings: UnitSettings, state: UnitState, now: number): UnitRecordStatus => {
+  const waits = [...backplaneWaits(settings, state), ...everybody.flatMap((from) => state.waitsOf.get(from) ?? [])].map(
+    (wait) => ({ ...wait, since: Math.min(wait.since, state.recalledSince.get(wait.id) ?? now) }),
+  );
+  return { ...wordOf(state, waits), waits };
+};
+
+const wordOf = (state: UnitState, waits: readonly Wait[]): { readonly word: StatusWord; readonly message: string } => {
+  if (state.phase === 'left') return { word: 'down', message: 'stopped' };
+  if (state.phase !== 'running') return { word: 'maintenance', message: 'stopping: clients are drained' };
+  const blocked = waits.find(({ kind }) => kind === 'blocked');
+  if (blocked !== undefined) return { word: 'blocked', message: blocked.message };
+  const [first] = waits;
+  if (first !== undefined) return { word: 'waiting', message: first.message };
+  if (state.report === null) return { word: 'maintenance', message: 'starting' };
+  return { word: 'active', message: '' };
+};
+
+const backplaneWaits = ({ self }: UnitSettings, { backplane }: UnitState): readonly Wait[] => {
+  switch (backplane.kind) {
+    case 'unknown':
+    case 'connected':
+      return [];
+    case 'unreachable':
+      return [
+        {
+          id: 'backplane',
+          kind: 'waiting',
+          message: `the backplane is unreachable (${backplane.reason}): ${self} keeps serving its last good generation, changes wait until the store answers`,
+          since: backplane.since,
+          on: 'backplane',
+        },
+      ];
+    case 'refused':
+      return [
+        { id: 'backplane-refused', kind: 'blocked', message: backplane.reason, since: backplane.since, on: 'operator' },
+      ];
+  }
+};
+
+const sameStatus = (a: UnitRecordStatus, b: UnitRecordStatus): boolean =>
+  a.word === b.word &&
+  a.message === b.message &&
+  a.waits.length === b.waits.length &&
+  a.waits.every((wait, index) => wait.id === b.waits[index]?.id && wait.message === b.waits[index]?.message);
+
+/** `since` is kept in whole seconds: it must survive, not be exact, and clocks drift against each other. */
+const memoryOf = (state: UnitState): Memory => ({
+  verified: state.report?.verified ?? state.remembered?.verified ?? null,
+  waits: state.status.waits.map(({ id, since: at }) => {
+    const kept = state.remembered?.waits.find((wait) => wait.id === id);
+    return kept ?? { id, sinceWallMs: Math.round((at + state.wallOffset) / 1000) * 1000 };
+  }),
+});
+
+const sameMemory = (a: Memory, b: Memory | null): boolean =>
+  b !== null &&
+  a.verified?.generation === b.verified?.generation &&
+  a.verified?.digest === b.verified?.digest &&
+  same(a.waits, b.waits);
+
+export const wallOf = (state: UnitState, at: number): WallMs => Math.round(at + state.wallOffset) as WallMs;
