@@ -1,5 +1,5 @@
 import type { BackendAccess, BackendFacts, PostgresOutcome, PostgresStep, TaggedLogin } from './model/backend.ts';
-import type { Change, ChangeOutcome } from './model/change.ts';
+import type { Change } from './model/change.ts';
 import type { Published, Verdict } from './model/fleet-spec.ts';
 import type { Hook } from './model/hook.ts';
 import type { Epoch, Generation, RelationId, UnitName, WallMs } from './model/ids.ts';
@@ -115,8 +115,7 @@ export type ConfigMessage =
     }
   | { readonly type: 'intentAnswered'; readonly intent: Intent; readonly outcome: WriteOutcome }
   | { readonly type: 'publishAnswered'; readonly outcome: WriteOutcome; readonly published: Published | null }
-  | { readonly type: 'judgeAnswered'; readonly verdict: Verdict; readonly outcome: WriteOutcome }
-  | { readonly type: 'answered'; readonly request: string; readonly outcome: ChangeOutcome };
+  | { readonly type: 'judgeAnswered'; readonly verdict: Verdict; readonly outcome: WriteOutcome };
 
 /** A client relation as the fleet must serve it; told by `client`, always all of them at once. */
 export interface ServedClient {
@@ -183,6 +182,7 @@ export type ClientMessage =
       readonly backend: string;
       readonly relation: RelationId | null;
       readonly step: PostgresStep['type'];
+      readonly epoch: Epoch;
       readonly outcome: PostgresOutcome | { readonly kind: 'unavailable'; readonly reason: string };
     }
   | { readonly type: 'taggedListed'; readonly backend: string; readonly logins: readonly TaggedLogin[] | null };

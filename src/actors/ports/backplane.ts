@@ -51,7 +51,10 @@ export interface Backplane extends AsyncDisposable {
   /** Keeps what must outlive this process. */
   remember(memory: Memory): Promise<void>;
 
-  /** Joins when needed, says that this unit lives, and reads everything it may see as of one moment. */
+  /**
+   * Joins when needed, says that this unit lives, and reads everything it may see as of one moment. A snapshot is never older
+   * than a write of this unit that was answered before it is told: what was learned from an answer is not taken back.
+   */
   observe(): Promise<Observation>;
 
   /** Grants the lease if free or already ours (same nonce: same epoch); every new grant has a higher epoch than all before it. */

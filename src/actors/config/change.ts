@@ -1,0 +1,225 @@
+import { checkOptions, type OptionProblem } from '../../pgbouncer/catalogue.ts';
+import type { Change } from '../model/change.ts';
+import type { RelationId, WallMs } from '../model/ids.ts';
+import type { BackendIntent, Intent, Options, OptionValue } from '../model/intent.ts';
+import { same } from '../model/same.ts';
+import type { RelationRecord } from '../model/snapshot.ts';
+
+export interface About {
+  readonly author: string;
+  readonly reason: string;
+  readonly wall: WallMs;
+}
+export type Changed =
+  | { readonly kind: 'changed'; readonly intent: Intent }
+  | { readonly kind: 'unchanged' }
+  | { readonly kind: 'invalid'; readonly problems: readonly OptionProblem[] }
+  | { readonly kind: 'refused'; readonly reason: string };
+
+/** What an application asks for that nobody has asked anything of: defaults, no relations. */
+export const emptyIntent: Intent = {
+  version: 0,
+  author: '',
+  reason: '',
+  at: 0 as WallMs,
+  nextRelation: 1 as RelationId,
+  options: {},
+  backends: {},
+  clients: {},
+};
+
+/** The intent that follows from a change, or why there is none. `records` are relations that are not gone yet. */
+export const changeIntent = (
+  before: Intent | null,
+  change: Change,
+  about: About,
+  records: readonly RelationRecord[],
+): Changed => {
+  const intent = before ?? emptyIntent;
+  const wished = wish(intent, change, records);
+  if (wished.kind !== 'changed') return wished;
+  return same(wished.intent, intent)
+    ? { kind: 'unchanged' }
+    : {
+        kind: 'changed',
+        intent: {
+          ...wished.intent,
+          version: intent.version + 1,
+          author: about.author,
+          reason: about.reason,
+          at: about.wall,
+        },
+      };
+};
+
+const wish = (intent: Intent, change: Change, records: readonly RelationRecord[]): Changed => {
+  switch (change.type) {
+    case 'setOptions':
+      return setOptions(intent, change.options);
+    case 'addBackend':
+      return addBackend(intent, change);
+    case 'addClient':
+      return addClient(intent, change);
+    case 'removeRelation':
+      return removeRelation(intent, change.name, records);
+  }
+};
+
+const changed = (intent: Intent): Changed => ({ kind: 'changed', intent });
+const invalid = (path: string, reason: string): Changed => ({ kind: 'invalid', problems: [{ path, reason }] });
+const refused = (reason: string): Changed => ({ kind: 'refused', reason });
+
+const setOptions = (intent: Intent, given: Readonly<Record<string, OptionValue | null>>): Changed => {
+  const values = new Map<string, OptionValue>(Object.entries(intent.options));
+  const set: Record<string, OptionValue> = {};
+  for (const [key, value] of Object.entries(given)) {
+    if (value === null) values.delete(key);
+    else values.set(key, value);
+    if (value !== null) set[key] = value;
+  }
+  const problems = checkOptions(set);
+  const options: Options = Object.fromEntries([...values].toSorted(([a], [b]) => (a < b ? -1 : 1)));
+  return problems.length > 0 ? { kind: 'invalid', problems } : changed({ ...intent, options });
+};
+
+/** As Juju names applications; short enough that a login made from it fits PostgreSQL's 63 bytes. */
+const relationName = /^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$/;
+const nameProblem = (name: string): string | null =>
+  relationName.test(name)
+    ? null
+    : `relation name ${JSON.stringify(name)} must be 1 to 40 lower-case letters, digits and hyphens, start with a letter and not end with a hyphen`;
+
+const addBackend = (intent: Intent, change: Extract<Change, { type: 'addBackend' }>): Changed => {
+  const { name, endpoints, username, password, maintenanceDatabase } = change;
+  const wrong = nameProblem(name);
+  if (wrong !== null) return invalid('name', wrong);
+  if (Object.hasOwn(intent.clients, name))
+    return refused(`"${name}" is a client already: choose another name for the backend`);
+  if (endpoints.length === 0) return invalid('endpoints', 'at least one endpoint (host:port) is needed');
+  for (const endpoint of endpoints) {
+    const problem = endpointProblem(endpoint);
+    if (problem !== null) return invalid('endpoints', problem);
+  }
+  if (new Set(endpoints).size < endpoints.length) return invalid('endpoints', 'an endpoint is named twice');
+  const problem =
+    identifierProblem('username', username) ?? identifierProblem('maintenance database', maintenanceDatabase);
+  if (problem !== null) return invalid('username', problem);
+  if (password.reveal() === '') return invalid('password', 'the password is empty');
+  const earlier = intent.backends[name];
+  const backend: BackendIntent = {
+    id: earlier?.id ?? intent.nextRelation,
+    endpoints,
+    username,
+    password,
+    maintenanceDatabase,
+  };
+  const nextRelation = earlier === undefined ? next(intent.nextRelation) : intent.nextRelation;
+  return changed({ ...intent, nextRelation, backends: { ...intent.backends, [name]: backend } });
+};
+
+const next = (id: RelationId): RelationId => (id + 1) as RelationId;
+
+const endpointProblem = (endpoint: string): string | null => {
+  const port = Number(/:(\d{1,5})$/.exec(endpoint)?.[1] ?? Number.NaN);
+  const host = endpoint.slice(0, endpoint.lastIndexOf(':'));
+  if (!(port >= 1 && port <= 65_535))
+    return `endpoint ${JSON.stringify(endpoint)} must be host:port with a port from 1 to 65535`;
+  const plain = /^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})$/.test(host);
+  const bracketed = /^\[[0-9A-Fa-f:.]{2,45}\]$/.test(host);
+  return plain || bracketed
+    ? null
+    : `endpoint ${JSON.stringify(endpoint)} does not name a host (IPv6 addresses go in brackets)`;
+};
+
+const identifierProblem = (what: string, text: string): string | null => {
+  // biome-ignore lint: control characters are what is looked for.
+  if (text === '' || /[\u0000-\u001f\u007f\u0085\u2028\u2029]/.test(text))
+    return `the ${what} is empty or holds control characters`;
+  return new TextEncoder().encode(text).length > 63 ? `the ${what} is longer than PostgreSQL's 63 bytes` : null;
+};
+
+/** What every supported PgBouncer can name in its ini file (1.25 and later could do more). */
+const databaseName = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$/;
+const reservedDatabases: ReadonlySet<string> = new Set(['pgbouncer', 'postgres', 'template0', 'template1']);
+const knownRoles: ReadonlySet<string> = new Set(['createdb', 'createrole']);
+
+const addClient = (intent: Intent, change: Extract<Change, { type: 'addClient' }>): Changed => {
+  const { name, database } = change;
+  const wrong = nameProblem(name);
+  if (wrong !== null) return invalid('name', wrong);
+  if (Object.hasOwn(intent.backends, name))
+    return refused(`"${name}" is a backend already: choose another name for the client`);
+  if (!databaseName.test(database))
+    return invalid(
+      'database',
+      `database ${JSON.stringify(database)} must be 1 to 63 letters, digits, _ . or - (other names cannot be written in PgBouncer's configuration)`,
+    );
+  if (reservedDatabases.has(database) || database.startsWith('troupe_'))
+    return invalid('database', `database "${database}" is reserved: choose another one`);
+  const strange = change.extraUserRoles.find((role) => !knownRoles.has(role));
+  if (strange !== undefined)
+    return invalid(
+      'extra-user-roles',
+      `role ${JSON.stringify(strange)} is not known: choose among ${[...knownRoles].join(', ')}`,
+    );
+  const backends = Object.keys(intent.backends);
+  const backend = change.backend ?? (backends.length === 1 ? backends[0] : undefined);
+  if (backend === undefined)
+    return refused(
+      backends.length === 0
+        ? 'there is no backend yet: integrate one first (troupe integrate backend NAME …)'
+        : `there are several backends (${backends.join(', ')}): name one with --backend`,
+    );
+  if (!Object.hasOwn(intent.backends, backend))
+    return invalid(
+      'backend',
+      `there is no backend "${backend}"${backends.length === 0 ? '' : ` (there are: ${backends.join(', ')})`}`,
+    );
+  const elsewhere = Object.entries(intent.clients).find(
+    ([, other]) => other.database === database && other.backend !== backend,
+  );
+  if (elsewhere !== undefined)
+    return refused(
+      `database "${database}" is served from backend "${elsewhere[1].backend}" for client "${elsewhere[0]}": one name leads to one backend`,
+    );
+  const extraUserRoles = [...new Set(change.extraUserRoles)].toSorted();
+  const earlier = intent.clients[name];
+  if (earlier !== undefined)
+    return same({ ...earlier, id: 0 }, { id: 0, database, backend, extraUserRoles })
+      ? { kind: 'unchanged' }
+      : refused(
+          `client "${name}" exists with database "${earlier.database}" on backend "${earlier.backend}": remove it first`,
+        );
+  const client = { id: intent.nextRelation, database, backend, extraUserRoles };
+  return changed({
+    ...intent,
+    nextRelation: next(intent.nextRelation),
+    clients: { ...intent.clients, [name]: client },
+  });
+};
+
+const removeRelation = (intent: Intent, name: string, records: readonly RelationRecord[]): Changed => {
+  if (Object.hasOwn(intent.clients, name)) {
+    const { [name]: _, ...clients } = intent.clients;
+    return changed({ ...intent, clients });
+  }
+  if (!Object.hasOwn(intent.backends, name)) {
+    const names = [...Object.keys(intent.backends), ...Object.keys(intent.clients)];
+    return invalid(
+      'name',
+      `there is no relation "${name}"${names.length === 0 ? '' : ` (there are: ${names.join(', ')})`}`,
+    );
+  }
+  const users = Object.entries(intent.clients).filter(([, { backend }]) => backend === name);
+  if (users.length > 0)
+    return refused(
+      `backend "${name}" still serves ${users.map(([client]) => `"${client}"`).join(', ')}: remove those relations first`,
+    );
+  const dying = records.filter(({ backend }) => backend === name);
+  if (dying.length > 0)
+    return refused(
+      `backend "${name}" still holds logins of ${dying.map((record) => `"${record.name}"`).join(', ')}: they are removed as soon as it answers`,
+    );
+  const { [name]: _, ...backends } = intent.backends;
+  return changed({ ...intent, backends });
+};

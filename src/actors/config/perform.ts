@@ -1,0 +1,49 @@
+import { type Backplane, BackplaneUnavailable } from '../ports/backplane.ts';
+import type { Callers } from '../ports/callers.ts';
+import type { ConfigMessage } from '../protocol.ts';
+import type { ConfigEffect } from './decide.ts';
+
+export const performWith =
+  (backplane: Backplane, callers: Callers) =>
+  async (effect: ConfigEffect): Promise<ConfigMessage | undefined> => {
+    switch (effect.type) {
+      case 'changeIntent': {
+        const outcome = await orUnavailable(async () => (await backplane.changeIntent(effect.intent)).kind);
+        return { type: 'intentAnswered', intent: effect.intent, outcome };
+      }
+      case 'publish':
+        return publish(backplane, effect);
+      case 'judge': {
+        const outcome = await orUnavailable(
+          async () => (await backplane.judge(effect.leadership, effect.verdict)).kind,
+        );
+        return { type: 'judgeAnswered', verdict: effect.verdict, outcome };
+      }
+      case 'answer':
+        callers.answer(effect.request, effect.outcome);
+        return undefined;
+    }
+  };
+
+const publish = async (
+  backplane: Backplane,
+  { leadership, after, spec, intentVersion, reason }: Extract<ConfigEffect, { type: 'publish' }>,
+): Promise<ConfigMessage> => {
+  try {
+    const result = await backplane.publish(leadership, after, spec, { intentVersion, reason });
+    const published = 'published' in result ? result.published : null;
+    return { type: 'publishAnswered', outcome: result.kind, published };
+  } catch (cause) {
+    if (!(cause instanceof BackplaneUnavailable)) throw cause;
+    return { type: 'publishAnswered', outcome: 'unavailable', published: null };
+  }
+};
+
+const orUnavailable = async <K extends string>(ask: () => Promise<K>): Promise<K | 'unavailable'> => {
+  try {
+    return await ask();
+  } catch (cause) {
+    if (!(cause instanceof BackplaneUnavailable)) throw cause;
+    return 'unavailable';
+  }
+};

@@ -1,0 +1,36 @@
+import type { Application, RelationId } from '../../model/ids.ts';
+import { Secret } from '../../model/secret.ts';
+import type { Databag, RelationRecord, UnitRecord } from '../../model/snapshot.ts';
+
+const longestName = 63;
+
+/**
+ * Login of a relation: readable in pg_stat_activity, different for every life of a relation (ids are never used twice),
+ * never longer than PostgreSQL allows.
+ */
+export const usernameOf = (application: Application, name: string, id: RelationId): string => {
+  const suffix = `_${id}`;
+  return `${`${application}_${name}`.replaceAll('-', '_').slice(0, longestName - suffix.length)}${suffix}`;
+};
+
+/** Our side of a `postgresql_client` relation. Every live unit that serves is an endpoint. */
+export const databagOf = (record: RelationRecord, units: readonly UnitRecord[], version: string): Databag => {
+  const endpoints = endpointsOf(units).join(',');
+  const { username, password } = record.account;
+  return {
+    database: record.database,
+    endpoints,
+    username,
+    password,
+    tls: 'False',
+    uris: new Secret(
+      `postgresql://${encodeURIComponent(username)}:${encodeURIComponent(password.reveal())}@${endpoints}/${encodeURIComponent(record.database)}`,
+    ),
+    version,
+  };
+};
+
+export const endpointsOf = (units: readonly UnitRecord[]): readonly string[] =>
+  units.flatMap(({ presence, bag }) =>
+    presence === 'live' && bag !== null && bag.address !== '' ? [bag.address] : [],
+  );

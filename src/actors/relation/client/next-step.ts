@@ -1,0 +1,142 @@
+import type { BackendFacts, BackendServer, PostgresStep } from '../../model/backend.ts';
+import type { Published } from '../../model/fleet-spec.ts';
+import type { UnitName } from '../../model/ids.ts';
+import { same } from '../../model/same.ts';
+import type { Account, RelationRecord, UnitRecord } from '../../model/snapshot.ts';
+import { databagOf, endpointsOf } from './databag.ts';
+import type { Relation } from './relations.ts';
+
+/** What this process did for a relation; everything lasting is in its record. */
+export interface Progress {
+  readonly account: Account | null;
+  readonly databaseReady: boolean;
+  readonly loginReady: boolean;
+  readonly loginDropped: boolean;
+  /** Since when units have kept the credentials waiting. */
+  readonly lateSince: number | null;
+}
+
+export interface Surroundings {
+  /** Undefined: not looked at yet. */
+  readonly facts: BackendFacts | undefined;
+  /** The backend knows our leadership. */
+  readonly fenced: boolean;
+  readonly published: Published | null;
+  readonly units: readonly UnitRecord[];
+  readonly laggardMs: number;
+}
+
+/** The one thing to do next for a relation, or what it waits for, or nothing. */
+export type NextStep =
+  | { readonly type: 'mint' }
+  | { readonly type: 'record'; readonly record: RelationRecord }
+  | { readonly type: 'forget' }
+  | { readonly type: 'fence'; readonly primary: BackendServer }
+  | { readonly type: 'postgres'; readonly primary: BackendServer; readonly step: PostgresStep }
+  | {
+      readonly type: 'wait';
+      readonly for: 'backend' | 'fleet-spec' | 'units' | 'removal';
+      readonly message: string;
+      readonly on: string;
+    }
+  | { readonly type: 'nothing' };
+
+export const nextStep = (relation: Relation, progress: Progress, around: Surroundings, now: number): NextStep =>
+  relation.life === 'dying' ? nextOfDying(relation, progress, around) : nextOfAlive(relation, progress, around, now);
+
+const nextOfAlive = (relation: Relation, progress: Progress, around: Surroundings, now: number): NextStep => {
+  const { id, name, database, backend, record } = relation;
+  if (record === null) {
+    const { account } = progress;
+    return account === null
+      ? { type: 'mint' }
+      : { type: 'record', record: { id, name, database, backend, account, provisioned: false, databag: null } };
+  }
+  return record.provisioned
+    ? publishing(relation, record, progress, around, now)
+    : provisioning(relation, record, progress, around);
+};
+
+const provisioning = (
+  relation: Relation,
+  record: RelationRecord,
+  progress: Progress,
+  around: Surroundings,
+): NextStep => {
+  const { facts } = around;
+  if (facts?.kind !== 'ready')
+    return {
+      type: 'wait',
+      for: 'backend',
+      message: `client "${relation.name}" gets its login when backend "${relation.backend}" is ready${facts === undefined ? '' : `: ${facts.reason}`}`,
+      on: `backend:${relation.backend}`,
+    };
+  const { primary } = facts;
+  if (!around.fenced) return { type: 'fence', primary };
+  const { database, id, extraUserRoles } = relation;
+  const { username, verifier } = record.account;
+  if (!progress.databaseReady) return { type: 'postgres', primary, step: { type: 'ensureDatabase', database } };
+  if (!progress.loginReady)
+    return {
+      type: 'postgres',
+      primary,
+      step: { type: 'ensureLogin', relation: id, database, username, verifier, extraUserRoles },
+    };
+  return { type: 'record', record: { ...record, provisioned: true } };
+};
+
+const publishing = (
+  relation: Relation,
+  record: RelationRecord,
+  progress: Progress,
+  around: Surroundings,
+  now: number,
+): NextStep => {
+  const { published, units, facts } = around;
+  const { username } = record.account;
+  const { name } = relation;
+  if (published?.spec.users.some((user) => user.name === username) !== true)
+    return {
+      type: 'wait',
+      for: 'fleet-spec',
+      message: `client "${name}" is served from the next generation on`,
+      on: 'config',
+    };
+  const late = laggards(units, published);
+  const patient = progress.lateSince === null || now - progress.lateSince < around.laggardMs;
+  if (late.length > 0 && patient)
+    return {
+      type: 'wait',
+      for: 'units',
+      message: `client "${name}" gets its credentials when every live unit serves generation ${published.generation}; not yet: ${late.join(', ')}`,
+      on: late.join(', '),
+    };
+  if (endpointsOf(units).length === 0)
+    return { type: 'wait', for: 'units', message: `client "${name}" has no unit to go to yet`, on: 'units' };
+  const version = facts?.kind === 'ready' ? versionText(facts.version) : stringOf(record.databag?.['version']);
+  const databag = databagOf(record, units, version);
+  return same(databag, record.databag) ? { type: 'nothing' } : { type: 'record', record: { ...record, databag } };
+};
+
+export const laggards = (units: readonly UnitRecord[], { generation }: Published): readonly UnitName[] =>
+  units.filter(({ presence, bag }) => presence === 'live' && bag?.applied !== generation).map(({ unit }) => unit);
+
+const nextOfDying = (relation: Relation, { loginDropped }: Progress, { facts, fenced }: Surroundings): NextStep => {
+  if (relation.record === null) return { type: 'nothing' };
+  if (loginDropped) return { type: 'forget' };
+  if (facts?.kind !== 'ready')
+    return {
+      type: 'wait',
+      for: 'removal',
+      message: `login of removed client "${relation.name}" is dropped when backend "${relation.backend}" is ready${facts === undefined ? '' : `: ${facts.reason}`}`,
+      on: `backend:${relation.backend}`,
+    };
+  const { primary } = facts;
+  if (!fenced) return { type: 'fence', primary };
+  const { username } = relation.record.account;
+  return { type: 'postgres', primary, step: { type: 'dropLogin', relation: relation.id, username } };
+};
+
+/** `170011` → `17.11`, as PostgreSQL prints itself since version 10. */
+const versionText = (number: number): string => `${Math.floor(number / 10_000)}.${number % 10_000}`;
+const stringOf = (value: unknown): string => (typeof value === 'string' ? value : '');
