@@ -1,11 +1,15 @@
 import { defineConfig } from 'vitest/config';
 
+const onServers = { globalSetup: ['test/support/servers-setup.ts'], testTimeout: 60_000, hookTimeout: 120_000 };
+
 export default defineConfig({
   cacheDir: '/tmp/.troupe-vitest',
   test: {
     projects: [
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
       { test: { name: 'simulation', include: ['test/simulation/**/*.test.ts'], testTimeout: 60_000 } },
+      { test: { name: 'contract', include: ['test/contract/**/*.test.ts'], ...onServers } },
+      { test: { name: 'integration', include: ['test/integration/**/*.test.ts'], ...onServers } },
     ],
   },
 });

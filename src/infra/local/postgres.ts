@@ -22,12 +22,18 @@ export interface PostgresOptions {
   readonly settings?: Readonly<Record<string, string>>;
 }
 
-/** A cluster on disk: its server can be started, killed and started again with the same data. */
-export interface PostgresCluster {
-  readonly options: PostgresOptions;
+/** A server wherever it runs, and the login that may do everything there. */
+export interface PostgresAddress {
   readonly host: string;
   readonly port: number;
   readonly superuser: Login;
+}
+
+/** A cluster on disk: its server can be started, killed and started again with the same data. */
+export interface PostgresCluster extends PostgresAddress {
+  readonly options: PostgresOptions;
+  /** The working directory of each of its processes. */
+  readonly dataDirectory: string;
 }
 
 export interface Login {
@@ -41,19 +47,27 @@ export interface PostgresServer extends PostgresCluster {
   readonly process: ServerProcess;
   /** Fast: sessions are cut, nothing is lost. */
   stop(): Promise<void>;
+  /** With -9, its backends too. */
+  kill(): Promise<void>;
 }
 
 export const startPostgres = async (options: PostgresOptions): Promise<PostgresServer> =>
   startCluster(await createCluster(options));
 
-/** What takes longest. Speed instead of durability against power loss: these clusters are thrown away. */
+/** What takes longest. Safe against a kill, not against a loss of power: these clusters are thrown away. */
 export const createCluster = async (options: PostgresOptions): Promise<PostgresCluster> => {
   const { directory, account } = options;
   await createOwnedDirectory(directory, account);
   const superuser = { username: 'postgres', password: randomPassword() };
   await initialise(options, superuser);
-  const cluster = { options, host: '127.0.0.1', port: options.port ?? (await freePort(['127.0.0.1'])), superuser };
-  await appendFile(join(dataOf(directory), 'postgresql.conf'), settingsOf(cluster));
+  const cluster = {
+    options,
+    host: '127.0.0.1',
+    port: options.port ?? (await freePort(['127.0.0.1'])),
+    superuser,
+    dataDirectory: dataOf(directory),
+  };
+  await appendFile(join(cluster.dataDirectory, 'postgresql.conf'), settingsOf(cluster));
   return cluster;
 };
 
@@ -62,20 +76,21 @@ export const startCluster = async (cluster: PostgresCluster): Promise<PostgresSe
   const { directory, account, postgres } = cluster.options;
   const program: Program = {
     command: postgres,
-    args: ['-D', dataOf(directory)],
+    args: ['-D', cluster.dataDirectory],
     directory,
     account,
     log: join(directory, 'postgres.log'),
   };
-  await endBackendsOf(directory);
+  await endBackendsOf(cluster);
   const process = await startProcess(program);
-  const stop = async (): Promise<void> => {
-    await process.stop(fastThenImmediate);
-    await endBackendsOf(directory);
+  const end = async (escalation: Escalation): Promise<void> => {
+    await process.stop(escalation);
+    await endBackendsOf(cluster);
   };
+  const stop = (): Promise<void> => end(fastThenImmediate);
   try {
-    const version = await untilReady(process, program, 30_000, () => versionOf(cluster));
-    return { ...cluster, version, process, stop };
+    const version = await untilReady(process, program, 30_000, () => postgresVersion(cluster));
+    return { ...cluster, version, process, stop, kill: () => end([]) };
   } catch (cause) {
     await stop();
     throw cause;
@@ -83,9 +98,9 @@ export const startCluster = async (cluster: PostgresCluster): Promise<PostgresSe
 };
 
 /** A login as an operator would give us: it may make roles and databases, and is no superuser. */
-export const createAdministrator = async (cluster: PostgresCluster, username = 'troupe_admin'): Promise<Login> => {
+export const createAdministrator = async (server: PostgresAddress, username = 'troupe_admin'): Promise<Login> => {
   const password = randomPassword();
-  await asSuperuser(cluster, (client) =>
+  await asSuperuser(server, (client) =>
     client.query(
       `create role ${client.escapeIdentifier(username)} login createrole createdb password ${client.escapeLiteral(password.reveal())}`,
     ),
@@ -94,7 +109,7 @@ export const createAdministrator = async (cluster: PostgresCluster, username = '
 };
 
 export const asSuperuser = async <T>(
-  { host, port, superuser }: PostgresCluster,
+  { host, port, superuser }: PostgresAddress,
   work: (client: Client) => Promise<T>,
   database = 'postgres',
 ): Promise<T> => {
@@ -113,6 +128,11 @@ export const asSuperuser = async <T>(
   } finally {
     await client.end();
   }
+};
+
+export const postgresVersion = async (server: PostgresAddress): Promise<string> => {
+  const answer = await asSuperuser(server, (client) => client.query<{ server_version: string }>('show server_version'));
+  return `PostgreSQL ${answer.rows[0]?.server_version.split(' ')[0] ?? 'unknown'}`;
 };
 
 const fastThenImmediate: Escalation = [
@@ -148,7 +168,6 @@ const settingsOf = ({ options, host, port }: PostgresCluster): string => {
     unix_socket_directories: options.directory,
     max_connections: String(options.maxConnections ?? 100),
     fsync: 'off',
-    synchronous_commit: 'off',
     full_page_writes: 'off',
     // A statement that fails may carry a secret; the message alone does not.
     log_min_error_statement: 'panic',
@@ -159,15 +178,8 @@ const settingsOf = ({ options, host, port }: PostgresCluster): string => {
 };
 
 /** Backends outlive a postmaster that was killed for a moment, or for as long as their query takes, and keep the data locked. */
-const endBackendsOf = async (directory: string): Promise<void> => {
-  for (const pid of await processesIn(dataOf(directory))) await endProcess(await markOf(pid), 'SIGKILL');
-};
-
-const versionOf = async (cluster: PostgresCluster): Promise<string> => {
-  const answer = await asSuperuser(cluster, (client) =>
-    client.query<{ server_version: string }>('show server_version'),
-  );
-  return `PostgreSQL ${answer.rows[0]?.server_version.split(' ')[0] ?? 'unknown'}`;
+const endBackendsOf = async ({ dataDirectory }: PostgresCluster): Promise<void> => {
+  for (const pid of await processesIn(dataDirectory)) await endProcess(await markOf(pid), 'SIGKILL');
 };
 
 const wordsOf = (cause: unknown): string => {

@@ -22,13 +22,25 @@ export const endProcess = async (mark: ProcessMark, signal: NodeJS.Signals): Pro
 };
 
 /** Ids of the processes whose working directory is this one, as far as we may see them. */
-export const processesIn = async (directory: string): Promise<readonly number[]> => {
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
-  const there = await Promise.all(
-    pids.map(async (pid) => (await readlink(`/proc/${pid}/cwd`).catch(() => '')) === directory),
-  );
-  return pids.filter((_, index) => there[index]).map(Number);
+export const processesIn = (directory: string): Promise<readonly number[]> =>
+  processesWhere(async (pid) => (await workingDirectoryOf(pid)) === directory);
+
+/** Ids of the processes that work in this directory or below, or got a path there as argument or by their environment. */
+export const processesUsing = (directory: string): Promise<readonly number[]> =>
+  processesWhere(async (pid) => {
+    const texts = await Promise.all([workingDirectoryOf(pid), textOf(pid, 'cmdline'), textOf(pid, 'environ')]);
+    return texts.some((text) => text.includes(directory));
+  });
+
+const processesWhere = async (is: (pid: number) => Promise<boolean>): Promise<readonly number[]> => {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
+  const answers = await Promise.all(pids.map(is));
+  return pids.filter((_, index) => answers[index]);
 };
+
+const workingDirectoryOf = (pid: number): Promise<string> => readlink(`/proc/${pid}/cwd`).catch(() => '');
+
+const textOf = (pid: number, file: string): Promise<string> => readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '');
 
 /** Undefined for a process that is not there or has ended. */
 const startOf = async (pid: number): Promise<number | undefined> => {

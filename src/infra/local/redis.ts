@@ -45,12 +45,20 @@ export const startRedis = async (options: RedisOptions): Promise<RedisServer> =>
   const process = await startProcess(program);
   const stop = (): Promise<void> => process.stop([['SIGTERM', 5_000]]);
   try {
-    const version = await untilReady(process, program, 20_000, () => versionOf(host, port, password));
+    const version = await untilReady(process, program, 20_000, () => redisVersion(host, port, password));
     return { url: `redis://${host}:${port}`, host, port, password, passwordFile, version, process, stop };
   } catch (cause) {
     await stop();
     throw cause;
   }
+};
+
+/** Loads the data first: while it does, Redis answers INFO with `loading:1` and PING with an error. */
+export const redisVersion = async (host: string, port: number, password: Secret): Promise<string> => {
+  const answer = await converse(host, port, `AUTH ${password.reveal()}\r\nPING\r\nINFO server\r\nQUIT\r\n`);
+  if (!answer.includes('+PONG')) throw new Error(`it answers ${JSON.stringify(answer.slice(0, 200))}`);
+  const valkey = /^valkey_version:(\S+)/m.exec(answer)?.[1];
+  return valkey === undefined ? `Redis ${/^redis_version:(\S+)/m.exec(answer)?.[1] ?? 'unknown'}` : `Valkey ${valkey}`;
 };
 
 const configOf = ({ directory, password, appendOnly }: RedisOptions, host: string, port: number): string =>
@@ -65,14 +73,6 @@ const configOf = ({ directory, password, appendOnly }: RedisOptions, host: strin
     'maxmemory-policy noeviction',
     '',
   ].join('\n');
-
-/** Loads the data first: while it does, Redis answers INFO with `loading:1` and PING with an error. */
-const versionOf = async (host: string, port: number, password: Secret): Promise<string> => {
-  const answer = await converse(host, port, `AUTH ${password.reveal()}\r\nPING\r\nINFO server\r\nQUIT\r\n`);
-  if (!answer.includes('+PONG')) throw new Error(`it answers ${JSON.stringify(answer.slice(0, 200))}`);
-  const valkey = /^valkey_version:(\S+)/m.exec(answer)?.[1];
-  return valkey === undefined ? `Redis ${/^redis_version:(\S+)/m.exec(answer)?.[1] ?? 'unknown'}` : `Valkey ${valkey}`;
-};
 
 /** Inline commands, so that a handful of lines do instead of a client library. */
 const converse = (host: string, port: number, lines: string): Promise<string> =>

@@ -1,0 +1,99 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { writeOwned } from '../../src/infra/local/owned-file.ts';
+import { type Account, createOwnedDirectory } from '../../src/infra/local/service-user.ts';
+import { type Action, type Question, questionSchema, type Started } from './broker-contract.ts';
+import type { Provider, TestServer } from './test-server.ts';
+
+export interface BrokerOptions {
+  readonly root: string;
+  readonly account: Account;
+  readonly providers: readonly Provider[];
+  readonly pgbouncers: () => Promise<unknown>;
+  /** Called with the label of each server that is started. */
+  readonly onStarted: (label: string) => void;
+}
+
+/**
+ * Owns the servers of a test run: they are started when a test first asks, shared by the files of a run, and gone when
+ * the run is over, whatever became of the tests.
+ */
+export class Broker {
+  readonly socket: string;
+  readonly #options: BrokerOptions;
+  readonly #http: Server;
+  readonly #shared = new Map<string, Promise<Started>>();
+  readonly #servers = new Map<string, TestServer>();
+  #starts = 0;
+
+  private constructor(options: BrokerOptions) {
+    this.#options = options;
+    this.socket = join(options.root, 'broker.sock');
+    this.#http = createServer((request, response) => void this.#answer(request, response));
+  }
+
+  static async open(options: BrokerOptions): Promise<Broker> {
+    const broker = new Broker(options);
+    await new Promise<void>((resolve) => broker.#http.listen(broker.socket, resolve));
+    return broker;
+  }
+
+  async close(): Promise<void> {
+    this.#http.close();
+    this.#http.closeAllConnections();
+    await Promise.allSettled(this.#shared.values());
+    await Promise.all([...this.#servers.values()].map((server) => server.stop()));
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      const question = questionSchema.parse(JSON.parse(await text(request)));
+      response.end(JSON.stringify((await this.#do(question)) ?? null));
+    } catch (cause) {
+      response.statusCode = 500;
+      response.end(cause instanceof Error ? cause.message : String(cause));
+    }
+  }
+
+  #do(question: Question): Promise<unknown> {
+    switch (question.type) {
+      case 'start':
+        return question.shared ? this.#share(question.provider) : this.#start(question.provider);
+      case 'act':
+        return this.#act(question.id, question.action);
+      case 'pgbouncers':
+        return this.#options.pgbouncers();
+    }
+  }
+
+  #share(provider: string): Promise<Started> {
+    const started = this.#shared.get(provider) ?? this.#start(provider);
+    this.#shared.set(provider, started);
+    return started;
+  }
+
+  async #start(name: string): Promise<Started> {
+    const { root, account, providers, onStarted } = this.#options;
+    const provider = providers.find((one) => one.name === name);
+    if (provider === undefined) throw new Error(`there is no provider "${name}" in this run`);
+    this.#starts += 1;
+    const id = String(this.#starts);
+    const directory = join(root, id);
+    await createOwnedDirectory(directory, account);
+    const server = await provider.start(directory);
+    this.#servers.set(id, server);
+    onStarted(server.label);
+    const passwordFile = join(directory, 'password');
+    await writeOwned(passwordFile, `${server.password.reveal()}\n`, account);
+    const { label, host, port, username } = server;
+    return { id, label, host, port, username, password: server.password.reveal(), passwordFile };
+  }
+
+  async #act(id: string, action: Action): Promise<void> {
+    const server = this.#servers.get(id);
+    if (server === undefined) throw new Error(`there is no server ${id} in this run`);
+    await server[action]();
+    if (action === 'stop') this.#servers.delete(id);
+  }
+}

@@ -1,0 +1,82 @@
+/** Opens and closes what `servers.ts` offers to the tests of one project; named in vitest's `globalSetup`. */
+import { appendFileSync } from 'node:fs';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { TestProject } from 'vitest/node';
+import { endProcess, isAlive, markOf, processesUsing } from '../../src/infra/local/process-mark.ts';
+import { createScratch, serviceAccount } from '../../src/infra/local/service-user.ts';
+import { Broker } from './broker.ts';
+import { engineServers, removeForsakenContainers } from './engine.ts';
+import { localServers } from './local-servers.ts';
+import { pgbouncersOf } from './pgbouncer-binaries.ts';
+
+export const setup = async (project: TestProject): Promise<() => Promise<void>> => {
+  await Promise.all([removeForsakenDirectories(), removeForsakenContainers()]);
+  const account = await serviceAccount();
+  const root = await createScratch(prefix, account);
+  await writeFile(join(root, ownerFile), JSON.stringify(await markOf(process.pid)));
+  const path = process.env['PATH'] ?? '';
+  const offers = [localServers(account, path), await engineServers()];
+  const providers = offers.flatMap((offer) => offer.providers);
+  const record = recorderFor(process.env['TROUPE_TEST_PROVIDERS']);
+  for (const sentence of offers.flatMap((offer) => offer.lacks)) record(sentence);
+
+  const broker = await Broker.open({
+    root,
+    account,
+    providers,
+    pgbouncers: () => pgbouncersOf(path),
+    onStarted: record,
+  });
+  const namesOf = (kind: string) => providers.filter((provider) => provider.kind === kind).map(({ name }) => name);
+  project.provide('testServers', {
+    socket: broker.socket,
+    root,
+    account,
+    redis: namesOf('redis'),
+    postgres: namesOf('postgres'),
+  });
+  return async () => {
+    await broker.close();
+    const leaked = await endProcessesOf(root);
+    await rm(root, { recursive: true, force: true });
+    if (leaked.length > 0) throw new Error(`tests of ${project.name} left processes running:\n${leaked.join('\n')}`);
+  };
+};
+
+const prefix = 'troupe-test-';
+const ownerFile = 'owner.json';
+
+/** Each line once: printed, and kept for the summary of a run where a file is named. */
+const recorderFor = (file: string | undefined): ((line: string) => void) => {
+  const seen = new Set<string>();
+  return (line) => {
+    if (seen.has(line)) return;
+    seen.add(line);
+    console.log(`servers: ${line}`);
+    if (file !== undefined) appendFileSync(file, `${line}\n`);
+  };
+};
+
+/** What a run that was killed left behind: its directories tell it from one that is under way. */
+const removeForsakenDirectories = async (): Promise<void> => {
+  const names = (await readdir('/tmp')).filter((name) => name.startsWith(prefix));
+  for (const root of names.map((name) => join('/tmp', name))) {
+    const owner = await readFile(join(root, ownerFile), 'utf8').catch(() => undefined);
+    if (owner === undefined || (await isAlive(JSON.parse(owner)))) continue;
+    await endProcessesOf(root);
+    await rm(root, { recursive: true, force: true });
+  }
+};
+
+/** Tells what there was to end. */
+const endProcessesOf = async (root: string): Promise<readonly string[]> => {
+  const pids = (await processesUsing(root)).filter((pid) => pid !== process.pid);
+  return Promise.all(
+    pids.map(async (pid) => {
+      const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+      await endProcess(await markOf(pid), 'SIGKILL');
+      return `${pid} ${command.replaceAll('\0', ' ')}`;
+    }),
+  );
+};
