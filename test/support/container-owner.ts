@@ -3,12 +3,7 @@ import { markOf, type ProcessMark } from '../../src/infra/local/process-mark.ts'
 /** On every container of ours: the process that is to remove it. */
 export const ownerLabel = 'troupe-test-owner';
 
-export const ownedByUs = async (): Promise<Record<string, string>> => {
-  const { pid, startedAt } = await markOf(process.pid);
-  return { [ownerLabel]: `${pid}:${startedAt}` };
-};
+export const ownedByUs = (): Record<string, string> => ({ [ownerLabel]: JSON.stringify(markOf(process.pid)) });
 
-export const ownerOf = (label: string | undefined): ProcessMark => {
-  const [pid, startedAt] = (label ?? '').split(':');
-  return { pid: Number(pid), startedAt: Number(startedAt) };
-};
+/** Null when the label is of no use, which is nobody's that lives. */
+export const ownerOf = (label: string | undefined): ProcessMark | null => JSON.parse(label ?? 'null');

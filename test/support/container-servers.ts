@@ -66,7 +66,7 @@ const serverIn = async (
   const port = await freePort([loopback]);
   const started = await container
     .publish(inside, port)
-    .withLabels(await ownedByUs())
+    .withLabels(ownedByUs())
     .withAutoCleanup(false) // That would need one more image; the process that starts containers removes them.
     .start();
   const raw = (await getContainerRuntimeClient()).container.getById(started.getId());

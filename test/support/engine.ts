@@ -32,7 +32,7 @@ export const removeForsakenContainers = async (): Promise<void> => {
     (await client?.container.dockerode.listContainers({ all: true, filters: { label: [ownerLabel] } })) ?? [];
   for (const { Id, Labels } of found) {
     const owner = ownerOf(Labels[ownerLabel]);
-    if (!(await isAlive(owner))) await client?.container.getById(Id).remove({ force: true, v: true });
+    if (owner === null || !isAlive(owner)) await client?.container.getById(Id).remove({ force: true, v: true });
   }
 };
 

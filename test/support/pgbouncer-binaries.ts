@@ -60,7 +60,7 @@ const takeOut = async (image: string, directory: string): Promise<void> => {
   await mkdir(unfinished, { recursive: true, mode: 0o755 });
   const container = await new GenericContainer(image)
     .withCommand(['sleep', '600'])
-    .withLabels(await ownedByUs())
+    .withLabels(ownedByUs())
     .withAutoCleanup(false)
     .start();
   try {

@@ -1,9 +1,9 @@
 /** Opens and closes what `servers.ts` offers to the tests of one project; named in vitest's `globalSetup`. */
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, readFileSync } from 'node:fs';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
-import { endProcess, isAlive, markOf, processesUsing } from '../../src/infra/local/process-mark.ts';
+import { endProcesses, isAlive, markOf, processesUsing } from '../../src/infra/local/process-mark.ts';
 import { createScratch, serviceAccount } from '../../src/infra/local/service-user.ts';
 import { Broker } from './broker.ts';
 import { engineServers, removeForsakenContainers } from './engine.ts';
@@ -14,7 +14,7 @@ export const setup = async (project: TestProject): Promise<() => Promise<void>> 
   await Promise.all([removeForsakenDirectories(), removeForsakenContainers()]);
   const account = await serviceAccount();
   const root = await createScratch(prefix, account);
-  await writeFile(join(root, ownerFile), JSON.stringify(await markOf(process.pid)));
+  await writeFile(join(root, ownerFile), JSON.stringify(markOf(process.pid)));
   const path = process.env['PATH'] ?? '';
   const offers = [localServers(account, path), await engineServers()];
   const providers = offers.flatMap((offer) => offer.providers);
@@ -63,7 +63,7 @@ const removeForsakenDirectories = async (): Promise<void> => {
   const names = (await readdir('/tmp')).filter((name) => name.startsWith(prefix));
   for (const root of names.map((name) => join('/tmp', name))) {
     const owner = await readFile(join(root, ownerFile), 'utf8').catch(() => undefined);
-    if (owner === undefined || (await isAlive(JSON.parse(owner)))) continue;
+    if (owner === undefined || isAlive(JSON.parse(owner))) continue;
     await endProcessesOf(root);
     await rm(root, { recursive: true, force: true });
   }
@@ -72,11 +72,16 @@ const removeForsakenDirectories = async (): Promise<void> => {
 /** Tells what there was to end. */
 const endProcessesOf = async (root: string): Promise<readonly string[]> => {
   const pids = (await processesUsing(root)).filter((pid) => pid !== process.pid);
-  return Promise.all(
-    pids.map(async (pid) => {
-      const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
-      await endProcess(await markOf(pid), 'SIGKILL');
-      return `${pid} ${command.replaceAll('\0', ' ')}`;
-    }),
-  );
+  const marks = pids.map(markOf).filter((mark) => mark !== null);
+  const described = marks.map(({ pid }) => `${pid} ${commandOf(pid)}`);
+  await endProcesses(marks, 'SIGKILL', 5_000);
+  return described;
+};
+
+const commandOf = (pid: number): string => {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+  } catch {
+    return ''; // It has ended meanwhile.
+  }
 };

@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process';
-import { appendFile, rm } from 'node:fs/promises';
+import { appendFile, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
 import type { Secret } from '../../actors/model/secret.ts';
 import { freePort } from './free-port.ts';
 import { randomPassword, writeOwned } from './owned-file.ts';
-import { endProcess, markOf, processesIn } from './process-mark.ts';
+import { endProcesses, markOf, processesIn } from './process-mark.ts';
 import { type Escalation, type Program, type ServerProcess, startProcess, untilReady } from './server-process.ts';
 import { type Account, createOwnedDirectory, identityOf } from './service-user.ts';
 
@@ -81,11 +81,11 @@ export const startCluster = async (cluster: PostgresCluster): Promise<PostgresSe
     account,
     log: join(directory, 'postgres.log'),
   };
-  await endBackendsOf(cluster);
+  await clearAway(cluster);
   const process = await startProcess(program);
   const end = async (escalation: Escalation): Promise<void> => {
     await process.stop(escalation);
-    await endBackendsOf(cluster);
+    await clearAway(cluster);
   };
   const stop = (): Promise<void> => end(fastThenImmediate);
   try {
@@ -169,6 +169,8 @@ const settingsOf = ({ options, host, port }: PostgresCluster): string => {
     max_connections: String(options.maxConnections ?? 100),
     fsync: 'off',
     full_page_writes: 'off',
+    // Shared memory of parallel queries stays in the directory, also when the server is killed.
+    dynamic_shared_memory_type: 'mmap',
     // A statement that fails may carry a secret; the message alone does not.
     log_min_error_statement: 'panic',
     ...options.settings,
@@ -177,9 +179,17 @@ const settingsOf = ({ options, host, port }: PostgresCluster): string => {
   return `\n${lines.join('\n')}\n`;
 };
 
-/** Backends outlive a postmaster that was killed for a moment, or for as long as their query takes, and keep the data locked. */
-const endBackendsOf = async ({ dataDirectory }: PostgresCluster): Promise<void> => {
-  for (const pid of await processesIn(dataDirectory)) await endProcess(await markOf(pid), 'SIGKILL');
+/**
+ * What a postmaster that was killed leaves: backends, for a moment or as long as their query takes, which keep the data
+ * locked; and its lock on the data, a segment of shared memory that nobody else removes.
+ */
+const clearAway = async ({ dataDirectory }: PostgresCluster): Promise<void> => {
+  const backends = (await processesIn(dataDirectory)).map(markOf).filter((mark) => mark !== null);
+  await endProcesses(backends, 'SIGKILL', 5_000);
+  const lockFile = join(dataDirectory, 'postmaster.pid');
+  const segment = (await readFile(lockFile, 'utf8').catch(() => '')).split('\n')[6]?.trim().split(/\s+/)[1];
+  if (segment !== undefined) await promisify(execFile)('ipcrm', ['-m', segment]).catch(() => {}); // Or it has gone already.
+  await rm(lockFile, { force: true });
 };
 
 const wordsOf = (cause: unknown): string => {

@@ -1,29 +1,52 @@
+import { readFileSync } from 'node:fs';
 import { readdir, readFile, readlink } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 
-/** A process, told apart from a later one that got the same id by the moment it started (in clock ticks since boot). */
+/** A process, told apart from a later one that got the same id: by when it started (clock ticks) and in which boot. */
 export interface ProcessMark {
   readonly pid: number;
   readonly startedAt: number;
+  readonly bootId: string;
 }
 
-export const markOf = async (pid: number): Promise<ProcessMark> => ({ pid, startedAt: (await startOf(pid)) ?? 0 });
+/** Null for a process that is not there, or has ended and only waits to be reaped. */
+export const markOf = (pid: number): ProcessMark | null => {
+  const startedAt = startOf(pid);
+  return startedAt === null ? null : { pid, startedAt, bootId: bootId() };
+};
 
-/** The same process as then, and not merely waiting to be reaped. */
-export const isAlive = async ({ pid, startedAt }: ProcessMark): Promise<boolean> => (await startOf(pid)) === startedAt;
+export const isAlive = (mark: ProcessMark): boolean => mark.bootId === bootId() && startOf(mark.pid) === mark.startedAt;
 
-/** Ends exactly this process; one that has gone, or whose id is somebody else's now, is left alone. */
-export const endProcess = async (mark: ProcessMark, signal: NodeJS.Signals): Promise<void> => {
-  if (!(await isAlive(mark))) return;
+/** A process that has gone, or whose id is somebody else's now, gets no signal. */
+export const signalTo = (mark: ProcessMark, signal: NodeJS.Signals): void => {
+  if (!isAlive(mark)) return;
   try {
     process.kill(mark.pid, signal);
   } catch (cause) {
-    if (!isGone(cause)) throw cause;
+    if (!(cause instanceof Error && 'code' in cause && cause.code === 'ESRCH')) throw cause;
   }
+};
+
+/** Ends processes that are not our children: the signal, and SIGKILL for those that are still there after the grace. */
+export const endProcesses = async (
+  marks: readonly ProcessMark[],
+  signal: NodeJS.Signals,
+  graceMs: number,
+): Promise<void> => {
+  for (const mark of marks) signalTo(mark, signal);
+  for (const mark of marks) signalTo(mark, 'SIGCONT'); // A frozen process takes no other signal.
+  if (await haveEnded(marks, graceMs)) return;
+  for (const mark of marks) signalTo(mark, 'SIGKILL');
+  await haveEnded(marks, 5_000);
 };
 
 /** Ids of the processes whose working directory is this one, as far as we may see them. */
 export const processesIn = (directory: string): Promise<readonly number[]> =>
   processesWhere(async (pid) => (await workingDirectoryOf(pid)) === directory);
+
+/** Ids of the processes that got this path as an argument. */
+export const processesWithArgument = (is: (argument: string) => boolean): Promise<readonly number[]> =>
+  processesWhere(async (pid) => (await textOf(pid, 'cmdline')).split('\0').some(is));
 
 /** Ids of the processes that work in this directory or below, or got a path there as argument or by their environment. */
 export const processesUsing = (directory: string): Promise<readonly number[]> =>
@@ -31,6 +54,15 @@ export const processesUsing = (directory: string): Promise<readonly number[]> =>
     const texts = await Promise.all([workingDirectoryOf(pid), textOf(pid, 'cmdline'), textOf(pid, 'environ')]);
     return texts.some((text) => text.includes(directory));
   });
+
+const haveEnded = async (marks: readonly ProcessMark[], withinMs: number): Promise<boolean> => {
+  const deadline = performance.now() + withinMs;
+  while (marks.some(isAlive)) {
+    if (performance.now() > deadline) return false;
+    await delay(20);
+  }
+  return true;
+};
 
 const processesWhere = async (is: (pid: number) => Promise<boolean>): Promise<readonly number[]> => {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
@@ -42,13 +74,20 @@ const workingDirectoryOf = (pid: number): Promise<string> => readlink(`/proc/${p
 
 const textOf = (pid: number, file: string): Promise<string> => readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '');
 
-/** Undefined for a process that is not there or has ended. */
-const startOf = async (pid: number): Promise<number | undefined> => {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+const bootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+
+const startOf = (pid: number): number | null => {
   // The second field is the program's name in parentheses and may contain anything, also blanks and parentheses.
+  const stat = statOf(pid);
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const [state, startedAt] = [fields[0], fields[19]];
-  return startedAt === undefined || state === 'Z' || state === 'X' ? undefined : Number(startedAt);
+  return startedAt === undefined || state === 'Z' || state === 'X' ? null : Number(startedAt);
 };
 
-const isGone = (cause: unknown): boolean => cause instanceof Error && 'code' in cause && cause.code === 'ESRCH';
+const statOf = (pid: number): string => {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'utf8');
+  } catch {
+    return ''; // It has ended.
+  }
+};

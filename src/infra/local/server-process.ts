@@ -21,7 +21,8 @@ export type Escalation = readonly (readonly [signal: NodeJS.Signals, graceMs: nu
 
 /** A server that runs as a child of ours, in its own session: a Ctrl-C in the terminal does not reach it. */
 export interface ServerProcess {
-  readonly mark: ProcessMark;
+  /** Null when it had ended before it could be looked at. */
+  readonly mark: ProcessMark | null;
   readonly pid: number;
   /** Resolves with what became of it ("ended with code 1") once it has ended. */
   readonly ended: Promise<string>;
@@ -41,7 +42,7 @@ export const startProcess = async (program: Program): Promise<ServerProcess> => 
     child.kill(name); // False when it has ended already.
   };
   return {
-    mark: await markOf(pid),
+    mark: markOf(pid),
     pid,
     ended,
     isRunning,
