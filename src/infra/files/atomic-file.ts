@@ -1,0 +1,48 @@
+import { open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+/**
+ * Replaces a file so that a reader, and a machine that loses power, sees the old or the new one whole. One writer per path.
+ * The mode is exact, whatever the umask and the file before it.
+ */
+export const writeAtomic = async (path: string, data: string | Uint8Array, mode: number): Promise<void> => {
+  const fresh = `${path}.new`;
+  await rm(fresh, { force: true });
+  try {
+    const file = await open(fresh, 'wx', mode);
+    try {
+      await file.chmod(mode);
+      await file.writeFile(data);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(fresh, path);
+  } catch (cause) {
+    await rm(fresh, { force: true });
+    throw cause;
+  }
+  await syncDirectory(dirname(path));
+};
+
+/** The whole file, or null when there is none. Refuses one that is larger than we would ever write. */
+export const readWhole = async (path: string, maxBytes: number): Promise<string | null> => {
+  try {
+    const { size } = await stat(path);
+    if (size > maxBytes) throw new Error(`cannot read ${path}: it has ${size} bytes, more than ${maxBytes}`);
+    return await readFile(path, 'utf8');
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return null;
+    throw cause;
+  }
+};
+
+/** Makes a rename last through a power loss. */
+export const syncDirectory = async (path: string): Promise<void> => {
+  const directory = await open(path, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+};

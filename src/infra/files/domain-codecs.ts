@@ -1,0 +1,112 @@
+/** Schemas of the objects that outlive a process, at the edge where they are read. Unknown fields are ignored: a newer unit may write them. */
+import { z } from 'zod';
+import type { Published, Verdict } from '../../actors/model/fleet-spec.ts';
+import type { Digest, Epoch, Generation, RelationId, UnitName, WallMs } from '../../actors/model/ids.ts';
+import type { Intent } from '../../actors/model/intent.ts';
+import { Secret } from '../../actors/model/secret.ts';
+import type { Memory, RelationRecord, UnitBag } from '../../actors/model/snapshot.ts';
+import { codecOf } from './codec.ts';
+
+const count = z.int().nonnegative();
+const epoch = count.transform((n) => n as Epoch);
+const generation = count.transform((n) => n as Generation);
+const relationId = count.transform((n) => n as RelationId);
+const wall = count.transform((n) => n as WallMs);
+const digest = z
+  .string()
+  .regex(/^[0-9a-f]{64}$/)
+  .transform((s) => s as Digest);
+export const unitNameSchema = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9-]{0,62}\/\d{1,5}$/)
+  .transform((s) => s as UnitName);
+const text = z.string().max(10_000);
+const secret = z.instanceof(Secret);
+const optionValue = z.union([text, z.number(), z.boolean()]);
+const options = z.record(z.string(), optionValue);
+
+const backendIntent = z.object({
+  id: relationId,
+  endpoints: z.array(text),
+  username: text,
+  password: secret,
+  maintenanceDatabase: text,
+});
+const clientIntent = z.object({ id: relationId, database: text, backend: text, extraUserRoles: z.array(text) });
+const intentSchema: z.ZodType<Intent> = z.object({
+  version: count,
+  author: text,
+  reason: text,
+  at: wall,
+  nextRelation: relationId,
+  options,
+  backends: z.record(z.string(), backendIntent),
+  clients: z.record(z.string(), clientIntent),
+});
+
+const specSchema = z.object({
+  options,
+  databases: z.array(
+    z.object({ name: text, database: text, backend: text, host: text, port: count, maxConnections: count }),
+  ),
+  users: z.array(z.object({ name: text, secret })),
+  slots: z.array(z.object({ unit: unitNameSchema, instances: count })),
+});
+const publishedSchema: z.ZodType<Published> = z.object({
+  generation,
+  epoch,
+  digest,
+  author: unitNameSchema,
+  reason: text,
+  at: wall,
+  intentVersion: count,
+  spec: specSchema,
+});
+
+const verdictSchema: z.ZodType<Verdict> = z.object({
+  covers: count,
+  good: z.object({ generation, intentVersion: count, options }).nullable(),
+  refused: z.object({ intentVersion: count, reason: text }).nullable(),
+});
+
+const relationSchema: z.ZodType<RelationRecord> = z.object({
+  id: relationId,
+  name: text,
+  database: text,
+  backend: text,
+  account: z.object({ username: text, password: secret, verifier: secret }),
+  provisioned: z.boolean(),
+  databag: z.record(z.string(), z.union([text, secret])).nullable(),
+});
+
+const bagSchema: z.ZodType<UnitBag> = z.object({
+  status: z.enum(['active', 'waiting', 'blocked', 'maintenance', 'down', 'unknown']),
+  message: text,
+  pid: count,
+  version: text,
+  address: text,
+  applied: generation.nullable(),
+  refused: z.object({ generation, reason: text }).nullable(),
+  instances: z.array(
+    z.object({
+      id: count,
+      pid: count.nullable(),
+      state: z.enum(['serving', 'starting', 'stopped', 'failing']),
+      version: text.nullable(),
+    }),
+  ),
+  waits: z.array(z.object({ id: text, message: text, sinceWallMs: z.number(), on: text })),
+});
+
+const memorySchema: z.ZodType<Memory> = z.object({
+  verified: publishedSchema.nullable(),
+  waits: z.array(z.object({ id: text, sinceWallMs: z.number() })),
+});
+
+const KiB = 1024;
+export const intentCodec = codecOf(intentSchema, 512 * KiB);
+export const publishedCodec = codecOf(publishedSchema, 1024 * KiB);
+export const verdictCodec = codecOf(verdictSchema, 64 * KiB);
+export const relationCodec = codecOf(relationSchema, 32 * KiB);
+export const bagCodec = codecOf(bagSchema, 64 * KiB);
+export const memoryCodec = codecOf(memorySchema, 1200 * KiB);

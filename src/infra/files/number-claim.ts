@@ -1,0 +1,26 @@
+import type { UnitName } from '../../actors/model/ids.ts';
+
+/** What the store says to a unit that wants a number. `lookAgain`: all numbers whose folders it has seem held. */
+export type Claimed =
+  | { readonly kind: 'claimed'; readonly unit: UnitName }
+  | { readonly kind: 'lookAgain'; readonly heardAt: ReadonlyMap<UnitName, number> };
+
+/**
+ * Asks until a number is ours. A process that was killed a moment ago looks alive until its silence is long enough; so that its
+ * restart gets its own number back, a new one is taken only when each holder was seen to live on.
+ */
+export const claimUnit = async (
+  ask: (takeNew: boolean) => Promise<Claimed>,
+  pause: () => Promise<void>,
+): Promise<UnitName> => {
+  let first: ReadonlyMap<UnitName, number> | undefined;
+  let takeNew = false;
+  for (;;) {
+    const answer = await ask(takeNew);
+    if (answer.kind === 'claimed') return answer.unit;
+    const before: ReadonlyMap<UnitName, number> = first ?? answer.heardAt;
+    first = before;
+    takeNew = [...answer.heardAt].every(([unit, heardAt]) => before.get(unit) !== heardAt);
+    if (!takeNew) await pause();
+  }
+};
