@@ -46,6 +46,8 @@ export interface UnitState {
   readonly recalledSince: ReadonlyMap<string, number>;
   readonly report: WorkloadReport | null;
   readonly status: UnitRecordStatus;
+  /** Our own memory has been read: before that, nothing may be written over it. */
+  readonly recalled: boolean;
   readonly remembered: Memory | null;
   readonly remembering: 'no' | 'underWay' | 'failed';
   /** Wall-clock minus monotonic, from the last tick. */
@@ -65,6 +67,7 @@ export const initial: UnitState = {
   recalledSince: new Map(),
   report: null,
   status: { word: 'maintenance', message: 'starting', waits: [] },
+  recalled: false,
   remembered: null,
   remembering: 'no',
   wallOffset: 0,
@@ -152,6 +155,7 @@ const absorb = (settings: UnitSettings, state: UnitState, message: UnitMessage, 
         state: {
           ...state,
           recalledSince: new Map(recalledSince),
+          recalled: true,
           remembered: message.memory,
           wallOffset: message.wall - now,
         },
@@ -216,7 +220,7 @@ const conclude = (
     effects.push({ type: 'observe' });
   }
   const memory = memoryOf(state);
-  if (state.remembering === 'no' && !sameMemory(memory, state.remembered)) {
+  if (state.recalled && state.remembering === 'no' && !sameMemory(memory, state.remembered)) {
     state = { ...state, remembering: 'underWay', remembered: memory };
     effects.push({ type: 'remember', memory });
   }

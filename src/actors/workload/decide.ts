@@ -25,6 +25,8 @@ import type { WorkloadMessage, WorkloadReport } from '../protocol.ts';
 
 export interface WorkloadSettings {
   readonly self: UnitName;
+  /** Host that clients are told; null: the address the instances listen on. */
+  readonly advertise: string | null;
   readonly inspectMs: number;
   /** Between turning readiness off and the start of the drain, so that load balancers notice. */
   readonly drainDelayMs: number;
@@ -240,7 +242,7 @@ const leave = (
 const speak = (settings: WorkloadSettings, before: WorkloadState, decided: Decided, now: number): Decided => {
   let { state } = decided;
   const tell: Send[] = [];
-  const report = reportOf(state);
+  const report = reportOf(settings, state);
   if (report !== null && !same(report, before.report)) {
     state = { ...state, report };
     const fact = { type: 'workloadTold', report } as const;
@@ -254,13 +256,13 @@ const speak = (settings: WorkloadSettings, before: WorkloadState, decided: Decid
   return { ...decided, state, tell };
 };
 
-const reportOf = (state: WorkloadState): WorkloadReport | null => {
+const reportOf = ({ advertise }: WorkloadSettings, state: WorkloadState): WorkloadReport | null => {
   if (!state.inspection.known) return null;
   const { binary, layout, instances } = state.inspection.value;
   const port = state.verified?.spec.options['listen_port'];
   return {
     available: binary.kind === 'found' && state.unavailable === null,
-    address: typeof port === 'number' ? `${layout.listenAddress}:${port}` : '',
+    address: typeof port === 'number' ? `${advertise ?? layout.listenAddress}:${port}` : '',
     verified: state.verified,
     refused: state.refused,
     instances: instances.map(

@@ -1,0 +1,166 @@
+import type { Application, UnitName } from '../model/ids.ts';
+import { unitNumberOf } from '../model/ids.ts';
+import type { Snapshot, UnitBag, UnitRecord } from '../model/snapshot.ts';
+import type { FleetStatus, RelationStatus, UnitStatus } from '../model/status.ts';
+import type { StatusWord } from '../model/waits.ts';
+import type { UnitState } from './decide.ts';
+
+export interface Viewpoint {
+  readonly application: Application;
+  readonly self: UnitName;
+  /** Of this coordinator. */
+  readonly pid: number;
+  readonly version: string;
+  /** Kind of backplane, as people know it: redis, embedded, juju. */
+  readonly backplane: string;
+  readonly now: number;
+  readonly wall: number;
+}
+
+/** The fleet as this unit sees it: itself from its own state, the others from their databags as last read. */
+export const fleetStatusOf = (state: UnitState, view: Viewpoint): FleetStatus => {
+  const snapshot = state.snapshot.known ? state.snapshot.value : null;
+  const leader = leaderOf(snapshot, state, view);
+  return {
+    schemaVersion: 1,
+    application: view.application,
+    answeredBy: view.self,
+    backplane: backplaneOf(state, view),
+    leader,
+    intent:
+      snapshot?.intent == null
+        ? null
+        : { version: snapshot.intent.version, author: snapshot.intent.author, at: iso(snapshot.intent.at) },
+    generation: {
+      published: snapshot?.published?.generation ?? state.report?.verified?.generation ?? null,
+      good: snapshot?.verdict.good?.generation ?? null,
+      intentVersion:
+        snapshot?.published == null ? null : Math.max(snapshot.published.intentVersion, snapshot.verdict.covers),
+      refused: snapshot?.verdict.refused ?? null,
+    },
+    units: unitsOf(state, snapshot, leader?.unit ?? null, view),
+    relations: snapshot === null ? [] : relationsOf(snapshot, leader?.unit ?? null, state, view),
+  };
+};
+
+const iso = (wallMs: number): string => new Date(wallMs).toISOString();
+
+/** The lease as last read, less the time that has passed since. */
+const leaderOf = (snapshot: Snapshot | null, state: UnitState, view: Viewpoint): FleetStatus['leader'] => {
+  if (snapshot === null || snapshot.lease.holder === null) return null;
+  const left = snapshot.lease.freeInMs - (view.now - state.snapshotAt);
+  return left > 0 ? { unit: snapshot.lease.holder, epoch: snapshot.lease.epoch } : null;
+};
+
+const backplaneOf = ({ backplane }: UnitState, view: Viewpoint): FleetStatus['backplane'] => {
+  const kind = view.backplane;
+  const since = iso(view.wall - (backplane.kind === 'unknown' ? 0 : view.now - backplane.since));
+  switch (backplane.kind) {
+    case 'unknown':
+      return { kind, state: 'unreachable', message: 'not read yet', since };
+    case 'connected':
+      return { kind, state: 'connected', message: '', since };
+    case 'unreachable':
+      return { kind, state: 'unreachable', message: backplane.reason, since };
+    case 'refused':
+      return { kind, state: 'conflicted', message: backplane.reason, since };
+  }
+};
+
+const unitsOf = (
+  state: UnitState,
+  snapshot: Snapshot | null,
+  leader: string | null,
+  view: Viewpoint,
+): readonly UnitStatus[] => {
+  const others = (snapshot?.units ?? []).filter(({ unit }) => unit !== view.self);
+  const seen = others.map((record) => peerStatus(record, state, leader, view));
+  return [...seen, ownStatus(state, leader, view)].toSorted((a, b) => a.number - b.number);
+};
+
+const ownStatus = (state: UnitState, leader: string | null, view: Viewpoint): UnitStatus => ({
+  unit: view.self,
+  number: unitNumberOf(view.self),
+  address: state.report?.address ?? '',
+  leader: leader === view.self,
+  pid: view.pid,
+  version: view.version,
+  status: state.status.word,
+  message: state.status.message,
+  generation: { applied: state.report?.verified?.generation ?? null, refused: state.report?.refused ?? null },
+  instances: state.report?.instances ?? [],
+  waits: state.status.waits.map(({ id, message, on, since }) => ({
+    id,
+    message,
+    since: iso(view.wall - (view.now - since)),
+    on,
+  })),
+  lastSeenMs: 0,
+});
+
+const peerStatus = (record: UnitRecord, state: UnitState, leader: string | null, view: Viewpoint): UnitStatus => {
+  const { unit, bag, presence, silentMs } = record;
+  return {
+    unit,
+    number: unitNumberOf(unit),
+    address: bag?.address ?? '',
+    leader: leader === unit,
+    pid: bag?.pid ?? null,
+    version: bag?.version ?? null,
+    ...wordOf(presence, silentMs, bag),
+    generation: { applied: bag?.applied ?? null, refused: bag?.refused ?? null },
+    instances: bag?.instances ?? [],
+    waits: (bag?.waits ?? []).map(({ id, message, on, sinceWallMs }) => ({ id, message, since: iso(sinceWallMs), on })),
+    lastSeenMs: Math.round(silentMs + view.now - state.snapshotAt),
+  };
+};
+
+const wordOf = (
+  presence: UnitRecord['presence'],
+  silentMs: number,
+  bag: UnitBag | null,
+): { readonly status: StatusWord; readonly message: string } => {
+  if (presence === 'down') return { status: 'down', message: 'stopped on purpose' };
+  if (presence === 'silent')
+    return {
+      status: 'unknown',
+      message: `no heartbeat for ${Math.round(silentMs / 1000)} s: its coordinator is away, its PgBouncers may well serve`,
+    };
+  return { status: bag?.status ?? 'unknown', message: bag?.message ?? 'just joined' };
+};
+
+/** What keeps a relation waiting is known to the leader, which tells it in its databag under `client:<name>:…`. */
+const relationsOf = (
+  snapshot: Snapshot,
+  leader: string | null,
+  state: UnitState,
+  view: Viewpoint,
+): readonly RelationStatus[] => {
+  const waits =
+    leader === view.self ? state.status.waits : (snapshot.units.find(({ unit }) => unit === leader)?.bag?.waits ?? []);
+  const about = (prefix: string) => waits.find(({ id }) => id === prefix || id.startsWith(`${prefix}:`));
+  const backends = Object.entries(snapshot.intent?.backends ?? {}).map(([name, { id }]): RelationStatus => {
+    const wait = about(`backend:${name}`);
+    return { id, name, endpoint: 'backend-database', life: 'alive', ...stateOf(wait) };
+  });
+  const clients = Object.entries(snapshot.intent?.clients ?? {}).map(([name, { id, database }]): RelationStatus => {
+    const wait = about(`client:${name}`);
+    const published = snapshot.relations.some((record) => record.id === id && record.databag !== null);
+    const served = { state: 'active', message: `database ${database}` } as const;
+    const state = wait === undefined && published ? served : stateOf(wait ?? { message: 'waits for the leader' });
+    return { id, name, endpoint: 'database', life: 'alive', ...state };
+  });
+  const named = new Set(clients.map(({ id }) => id));
+  const dying = snapshot.relations
+    .filter(({ id }) => !named.has(id))
+    .map(({ id, name }): RelationStatus => {
+      const wait = about(`client:${name}`) ?? { message: 'its login is being removed' };
+      return { id, name, endpoint: 'database', life: 'dying', ...stateOf(wait) };
+    });
+  return [...backends, ...clients, ...dying].toSorted((a, b) => a.id - b.id);
+};
+
+const stateOf = (
+  wait: { readonly message: string; readonly kind?: 'waiting' | 'blocked' } | undefined,
+): { readonly state: 'active' | 'waiting' | 'blocked'; readonly message: string } =>
+  wait === undefined ? { state: 'active', message: '' } : { state: wait.kind ?? 'waiting', message: wait.message };

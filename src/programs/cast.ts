@@ -1,0 +1,98 @@
+import { decideWith as decideBackend, initial as initialBackend } from '../actors/relation/backend/decide.ts';
+import { performWith as performBackend } from '../actors/relation/backend/perform.ts';
+import { decideWith as decideClient, initial as initialClient } from '../actors/relation/client/decide.ts';
+import { type Ports as ClientPorts, performWith as performClient } from '../actors/relation/client/perform.ts';
+import { decideWith as decidePeers, initial as initialPeers } from '../actors/relation/peers/decide.ts';
+import { performWith as performPeers } from '../actors/relation/peers/perform.ts';
+import { decideWith as decideConfig, initial as initialConfig } from '../actors/config/decide.ts';
+import { performWith as performConfig } from '../actors/config/perform.ts';
+import { decideWith as decideLeader, initial as initialLeader } from '../actors/leader/decide.ts';
+import { performWith as performLeader } from '../actors/leader/perform.ts';
+import type { Application, Nonce, UnitName } from '../actors/model/ids.ts';
+import { unitNumberOf } from '../actors/model/ids.ts';
+import type { Callers } from '../actors/ports/callers.ts';
+import type { Workload } from '../actors/ports/workload.ts';
+import { decideWith as decideUnit, initial as initialUnit } from '../actors/unit/decide.ts';
+import { performWith as performUnit } from '../actors/unit/perform.ts';
+import { decideWith as decideWorkload, initial as initialWorkload } from '../actors/workload/decide.ts';
+import { performWith as performWorkload } from '../actors/workload/perform.ts';
+
+/** Everything an actor may be tuned by. Durations in milliseconds. */
+export interface CastSettings {
+  readonly application: Application;
+  readonly self: UnitName;
+  readonly nonce: Nonce;
+  readonly pid: number;
+  readonly version: string;
+  readonly advertise: string | null;
+  readonly leaseTtlMs: number;
+  readonly drainDelayMs: number;
+  readonly drainDeadlineMs: number;
+  readonly departureGraceMs: number;
+  readonly leaveAs: 'down' | 'departed';
+}
+export interface CastPorts extends ClientPorts {
+  readonly workload: Workload;
+  readonly callers: Callers;
+}
+
+/** The actors of one unit with their ports: the same for every platform. */
+export const createCast = (settings: CastSettings, ports: CastPorts) => {
+  const { self, leaseTtlMs } = settings;
+  return {
+    unit: {
+      initial: initialUnit,
+      decide: decideUnit({ self, beatMs: 1_000 }),
+      perform: performUnit(ports.backplane, settings.leaveAs),
+    },
+    leader: {
+      initial: initialLeader,
+      decide: decideLeader({
+        self,
+        nonce: settings.nonce,
+        ttlMs: leaseTtlMs,
+        renewMs: Math.round(leaseTtlMs * 0.3),
+        marginMs: Math.round(leaseTtlMs * 0.1),
+        // Different for neighbours, the same at every start.
+        jitterMs: (unitNumberOf(self) * 37) % 200,
+      }),
+      perform: performLeader(ports.backplane),
+    },
+    config: {
+      initial: initialConfig,
+      decide: decideConfig({ self, answerMs: 8_000 }),
+      perform: performConfig(ports.backplane, ports.callers),
+    },
+    workload: {
+      initial: initialWorkload,
+      decide: decideWorkload({
+        self,
+        advertise: settings.advertise,
+        inspectMs: 1_000,
+        drainDelayMs: settings.drainDelayMs,
+        drainDeadlineMs: settings.drainDeadlineMs,
+      }),
+      perform: performWorkload(ports.workload),
+    },
+    peers: {
+      initial: initialPeers,
+      decide: decidePeers({
+        self,
+        pid: settings.pid,
+        version: settings.version,
+        departureGraceMs: settings.departureGraceMs,
+      }),
+      perform: performPeers(ports.backplane),
+    },
+    backend: {
+      initial: initialBackend,
+      decide: decideBackend({ leaderLookMs: 2_000, followerLookMs: 15_000 }),
+      perform: performBackend(ports.postgres),
+    },
+    client: {
+      initial: initialClient,
+      decide: decideClient({ application: settings.application, laggardMs: 30_000, sweepMs: 300_000 }),
+      perform: performClient(ports),
+    },
+  };
+};

@@ -1,0 +1,280 @@
+import { describe, expect, it } from 'vitest';
+import type { BackendFacts } from '../../../src/actors/model/backend.ts';
+import type { RelationRecord } from '../../../src/actors/model/snapshot.ts';
+import type { ClientMessage } from '../../../src/actors/protocol.ts';
+import {
+  type ClientEffect,
+  type ClientState,
+  decideWith,
+  initial,
+} from '../../../src/actors/relation/client/decide.ts';
+import {
+  accountOf,
+  application,
+  clientOf,
+  generation,
+  intentOf,
+  leadershipOf,
+  publishedOf,
+  recordOf,
+  relation,
+  snapshotOf,
+  specOf,
+  unitRecordOf,
+  wall,
+} from '../../support/builders.ts';
+
+const decide = decideWith({ application, laggardMs: 30_000, sweepMs: 300_000 });
+const ready: BackendFacts = {
+  kind: 'ready',
+  primary: { host: 'db1', port: 5432 },
+  standbys: [],
+  version: 170_011,
+  systemId: '1',
+  timeline: 1,
+  maxConnections: 100,
+};
+const away: BackendFacts = { kind: 'away', reason: 'connection refused' };
+
+/** A client actor that is fed messages; effects and tells since the last look are kept. */
+const actor = () => {
+  let state: ClientState = initial;
+  let now = 0;
+  let effects: ClientEffect[] = [];
+  let served: readonly string[] | null = null;
+  const feed = (message: ClientMessage, after = 1) => {
+    now += after;
+    const decided = decide(state, message, now);
+    state = decided.state;
+    effects.push(...(decided.effects ?? []));
+    for (const [, fact] of decided.tell ?? [])
+      if (fact.type === 'clientsTold') served = fact.clients.map(({ name }) => name);
+  };
+  return {
+    feed,
+    observe: (relations: readonly RelationRecord[] = [], intent = intentOf(), units = [unitRecordOf(0)]) =>
+      feed({ type: 'observed', snapshot: snapshotOf({ intent, relations, units }) }),
+    lead: (number = 1) => feed({ type: 'leadershipTold', leadership: leadershipOf({ epoch: number as never }) }),
+    facts: (facts: BackendFacts) => feed({ type: 'backendsTold', facts: new Map([['main', facts]]) }),
+    done: (step: 'raiseFence' | 'ensureDatabase' | 'ensureLogin' | 'dropLogin', id: number | null) =>
+      feed({
+        type: 'postgresAnswered',
+        backend: 'main',
+        relation: id === null ? null : relation(id),
+        step,
+        epoch: leadershipOf().epoch,
+        outcome: { kind: 'done' },
+      }),
+    take: () => {
+      const taken = effects;
+      effects = [];
+      return taken;
+    },
+    waits: () => state.waits.map(({ id }) => id),
+    served: () => served,
+    state: () => state,
+  };
+};
+const stepsOf = (effects: readonly ClientEffect[]) =>
+  effects.map((effect) => (effect.type === 'postgres' ? effect.step.type : effect.type));
+
+describe('client relations', () => {
+  it('do nothing before this unit leads', () => {
+    const client = actor();
+    client.observe();
+    client.facts(ready);
+    expect(client.take()).toEqual([]);
+    expect(client.waits()).toEqual([]);
+  });
+
+  it('are provisioned step by step: minted, recorded, fenced, database, login, recorded as provisioned', () => {
+    const client = actor();
+    client.observe();
+    client.facts(ready);
+    client.lead();
+    expect(stepsOf(client.take())).toEqual(['mint', 'raiseFence']);
+    client.feed({ type: 'minted', id: relation(2), account: accountOf() });
+    const [write] = client.take();
+    expect(write).toMatchObject({ type: 'writeRecord', record: { provisioned: false, databag: null } });
+    client.done('raiseFence', null);
+    client.take();
+    const record = recordOf({ provisioned: false });
+    client.feed({ type: 'recordAnswered', record, outcome: 'committed' });
+    client.feed({ type: 'taggedListed', backend: 'main', logins: [] });
+    expect(stepsOf(client.take())).toEqual(['ensureDatabase']);
+    client.done('ensureDatabase', 2);
+    expect(stepsOf(client.take())).toEqual(['ensureLogin']);
+    expect(client.served()).toEqual([]);
+    client.done('ensureLogin', 2);
+    expect(client.take()).toMatchObject([{ type: 'writeRecord', record: { provisioned: true } }]);
+    client.feed({ type: 'recordAnswered', record: recordOf({ provisioned: true }), outcome: 'committed' });
+    expect(client.served()).toEqual(['orders']);
+  });
+
+  it('wait for the backend by name, and go on by the message that brings it', () => {
+    const client = actor();
+    client.observe([recordOf({ provisioned: false })]);
+    client.facts(away);
+    client.lead();
+    expect(client.waits()).toEqual(['client:orders:backend']);
+    expect(client.take()).toEqual([]);
+    client.facts(ready);
+    expect(stepsOf(client.take())).toEqual(['raiseFence']);
+  });
+
+  it('get their databag when every live unit serves the login, not before', () => {
+    const client = actor();
+    const published = publishedOf({
+      generation: generation(4),
+      spec: specOf({ users: [{ name: 'pgbouncer_orders_2', secret: accountOf().verifier }] }),
+    });
+    const units = [unitRecordOf(0), unitRecordOf(1)];
+    client.observe([recordOf()], intentOf(), units);
+    client.lead();
+    client.feed({ type: 'generationTold', published, verdict: { covers: 1, good: null, refused: null } });
+    client.feed({ type: 'rosterTold', units });
+    expect(client.take()).toEqual([]);
+    expect(client.waits()).toEqual(['client:orders:units']);
+    const acknowledged = units.map((record) => ({
+      ...record,
+      bag: record.bag && { ...record.bag, applied: generation(4) },
+    }));
+    client.feed({ type: 'rosterTold', units: acknowledged });
+    const [write] = client.take();
+    expect(write).toMatchObject({
+      type: 'writeRecord',
+      record: {
+        databag: { endpoints: '127.0.0.11:6432,127.0.0.12:6432', database: 'orders', username: 'pgbouncer_orders_2' },
+      },
+    });
+    expect(client.waits()).toEqual([]);
+  });
+
+  it('get their databag after the deadline although a unit lags, and its name was told', () => {
+    const client = actor();
+    const published = publishedOf({
+      spec: specOf({ users: [{ name: 'pgbouncer_orders_2', secret: accountOf().verifier }] }),
+    });
+    const units = [unitRecordOf(0), unitRecordOf(1, { bag: null })];
+    client.observe([recordOf()], intentOf(), units);
+    client.lead();
+    client.feed({ type: 'generationTold', published, verdict: { covers: 1, good: null, refused: null } });
+    client.feed({ type: 'rosterTold', units });
+    expect(client.state().waits).toMatchObject([{ on: 'pgbouncer/1' }]);
+    client.feed({ type: 'ticked', wall: wall(0) }, 29_990);
+    expect(client.take()).toEqual([]);
+    client.feed({ type: 'ticked', wall: wall(0) }, 100);
+    expect(client.take()).toMatchObject([
+      { type: 'writeRecord', record: { databag: { endpoints: '127.0.0.11:6432' } } },
+    ]);
+  });
+
+  it('are no longer served once the intent does not name them, and are forgotten only after PostgreSQL confirmed', () => {
+    const client = actor();
+    client.observe([recordOf()], intentOf({ clients: {}, nextRelation: relation(3) }));
+    expect(client.served()).toEqual([]);
+    client.facts(away);
+    client.lead();
+    expect(client.waits()).toEqual(['client:orders:removal']);
+    client.facts(ready);
+    expect(stepsOf(client.take())).toEqual(['raiseFence']);
+    client.done('raiseFence', null);
+    expect(stepsOf(client.take())).toEqual(['dropLogin']);
+    client.done('dropLogin', 2);
+    expect(stepsOf(client.take())).toContain('removeRecord');
+    client.feed({ type: 'recordRemoved', id: relation(2), outcome: 'committed' });
+    expect(client.state().records.size).toBe(0);
+  });
+
+  it('removes nothing while nobody is known to have asked for anything', () => {
+    const client = actor();
+    client.feed({ type: 'observed', snapshot: snapshotOf({ intent: null, relations: [recordOf()] }) });
+    client.facts(ready);
+    client.lead();
+    expect(client.take()).toEqual([]);
+  });
+
+  it('drops tagged logins that have no relation and no record, one after the other', () => {
+    const client = actor();
+    client.observe([recordOf({ databag: {} })], intentOf({ nextRelation: relation(9) }));
+    client.facts(ready);
+    client.lead();
+    client.take();
+    client.done('raiseFence', null);
+    expect(stepsOf(client.take())).toEqual(['listTagged']);
+    const logins = [2, 5, 7, 12].map((id) => ({ relation: id, username: `u${id}` }));
+    client.feed({ type: 'taggedListed', backend: 'main', logins });
+    expect(client.take()).toMatchObject([{ step: { type: 'dropLogin', username: 'u5' } }]);
+    client.done('dropLogin', null);
+    expect(client.take()).toMatchObject([{ step: { type: 'dropLogin', username: 'u7' } }]);
+    client.done('dropLogin', null);
+    expect(client.take()).toEqual([]);
+  });
+
+  it('asks nothing of PostgreSQL twice at once for one backend', () => {
+    const client = actor();
+    const clients = { orders: clientOf(), reports: clientOf({ id: relation(3), database: 'reports' }) };
+    const records = [
+      recordOf({ provisioned: false }),
+      recordOf({ id: relation(3), name: 'reports', provisioned: false }),
+    ];
+    client.observe(records, intentOf({ clients, nextRelation: relation(4) }));
+    client.facts(ready);
+    client.lead();
+    client.done('raiseFence', null);
+    client.take();
+    client.feed({ type: 'ticked', wall: wall(0) });
+    client.feed({ type: 'ticked', wall: wall(0) });
+    expect(client.take()).toEqual([]);
+  });
+
+  it('fences again and starts over when leadership is new', () => {
+    const client = actor();
+    client.observe([recordOf({ provisioned: false })]);
+    client.facts(ready);
+    client.lead(1);
+    client.done('raiseFence', null);
+    client.take();
+    client.lead(2);
+    expect(client.take()).toMatchObject([{ step: { type: 'raiseFence' }, leadership: { epoch: 2 } }]);
+  });
+
+  it('quarantines a relation whose data defeat its decision, and serves the others', () => {
+    const client = actor();
+    const poisoned = { ...recordOf({ provisioned: false }), account: null } as unknown as RelationRecord;
+    const healthy = recordOf({ id: relation(3), name: 'reports', provisioned: false });
+    const clients = { orders: clientOf(), reports: clientOf({ id: relation(3), database: 'reports' }) };
+    client.observe([poisoned, healthy], intentOf({ clients, nextRelation: relation(4) }));
+    client.facts(ready);
+    client.lead();
+    client.take();
+    client.done('raiseFence', null);
+    expect(client.waits()).toContain('client:orders:quarantine');
+    expect(client.take()).toMatchObject([{ step: { type: 'ensureDatabase' }, relation: 3 }]);
+  });
+
+  it('backs off after a refusal, tells it as blocked, and tries again at once when the platform says so', () => {
+    const client = actor();
+    client.observe([recordOf({ provisioned: false })]);
+    client.facts(ready);
+    client.lead();
+    client.done('raiseFence', null);
+    client.take();
+    const refusal: ClientMessage = {
+      type: 'postgresAnswered',
+      backend: 'main',
+      relation: relation(2),
+      step: 'ensureDatabase',
+      epoch: leadershipOf().epoch,
+      outcome: { kind: 'refused', reason: 'permission denied to create database' },
+    };
+    client.feed(refusal);
+    expect(client.state().waits).toMatchObject([{ id: 'client:orders:trouble', kind: 'blocked' }]);
+    client.take();
+    client.feed({ type: 'ticked', wall: wall(0) }, 10);
+    expect(stepsOf(client.take())).not.toContain('ensureDatabase');
+    client.feed({ type: 'taggedListed', backend: 'main', logins: [] });
+    client.feed({ type: 'hooked', hook: { type: 'updateStatus' } });
+    expect(stepsOf(client.take())).toContain('ensureDatabase');
+  });
+});

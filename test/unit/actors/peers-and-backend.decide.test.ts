@@ -1,0 +1,141 @@
+import { describe, expect, it } from 'vitest';
+import type { BackendFacts } from '../../../src/actors/model/backend.ts';
+import { Secret } from '../../../src/actors/model/secret.ts';
+import {
+  decideWith as decideBackendWith,
+  initial as initialBackend,
+} from '../../../src/actors/relation/backend/decide.ts';
+import { decideWith as decidePeersWith, initial as initialPeers } from '../../../src/actors/relation/peers/decide.ts';
+import {
+  backendOf,
+  bagOf,
+  intentOf,
+  leadershipOf,
+  snapshotOf,
+  unit,
+  unitRecordOf,
+  wall,
+} from '../../support/builders.ts';
+
+const report = {
+  available: true,
+  address: '127.0.0.11:6432',
+  verified: null,
+  refused: null,
+  instances: [],
+  changing: false,
+  stopped: false,
+};
+
+describe('peers', () => {
+  const decide = decidePeersWith({ self: unit(0), pid: 5, version: '0.1.0', departureGraceMs: 60_000 });
+  const status = { type: 'statusTold', status: { word: 'active', message: '', waits: [] } } as const;
+  const seen = (bag: ReturnType<typeof bagOf> | null) =>
+    ({ type: 'observed', snapshot: snapshotOf({ units: [unitRecordOf(0, { bag }), unitRecordOf(1)] }) }) as const;
+
+  it('writes its bag once, and again only when the store shows another one', () => {
+    let { state } = decide(initialPeers, seen(null), 0);
+    const first = decide(state, status, 1);
+    const [write] = first.effects ?? [];
+    if (write?.type !== 'writeBag') throw new Error('no bag was written');
+    ({ state } = decide(first.state, { type: 'bagAnswered', outcome: 'committed' }, 2));
+    expect(decide(state, seen(write.bag), 3).effects).toEqual([]);
+    expect(decide(state, seen(null), 4).effects).toMatchObject([{ type: 'writeBag' }]);
+  });
+
+  it('waits a moment after a write without answer, then writes again', () => {
+    let { state } = decide(initialPeers, seen(null), 0);
+    ({ state } = decide(state, status, 1));
+    const failed = decide(state, { type: 'bagAnswered', outcome: 'unavailable' }, 10);
+    expect(failed.effects).toEqual([]);
+    expect(decide(failed.state, { type: 'ticked', wall: wall(0) }, 600).effects).toMatchObject([{ type: 'writeBag' }]);
+  });
+
+  it('tells the roster when it changed, not when time passed', () => {
+    const first = decide(initialPeers, seen(null), 0);
+    expect(first.tell).toHaveLength(2);
+    const silent = snapshotOf({
+      units: [unitRecordOf(0, { bag: null, silentMs: 5 }), unitRecordOf(1, { silentMs: 800 })],
+    });
+    expect(decide(first.state, { type: 'observed', snapshot: silent }, 1).tell).toEqual([]);
+    const joined = snapshotOf({ units: [unitRecordOf(0, { bag: null }), unitRecordOf(1), unitRecordOf(2)] });
+    expect(decide(first.state, { type: 'observed', snapshot: joined }, 1).tell).toHaveLength(2);
+  });
+
+  it('removes a departed unit only as leader and only after the grace', () => {
+    const units = [
+      unitRecordOf(0),
+      unitRecordOf(1, { presence: 'silent', silentMs: 59_000 }),
+      unitRecordOf(2, { presence: 'down', silentMs: 61_000 }),
+    ];
+    const { state, effects } = decide(initialPeers, { type: 'observed', snapshot: snapshotOf({ units }) }, 0);
+    expect(effects).toEqual([]);
+    const led = decide(state, { type: 'leadershipTold', leadership: leadershipOf() }, 1);
+    expect(led.effects).toMatchObject([{ type: 'removeUnit', unit: unit(2) }]);
+  });
+});
+
+describe('backend', () => {
+  const decide = decideBackendWith({ leaderLookMs: 2_000, followerLookMs: 15_000 });
+  const ready: BackendFacts = {
+    kind: 'ready',
+    primary: { host: 'db1', port: 5432 },
+    standbys: [],
+    version: 170_000,
+    systemId: '1',
+    timeline: 1,
+    maxConnections: 100,
+  };
+  const observed = (password = 'pg') =>
+    ({
+      type: 'observed',
+      snapshot: snapshotOf({ intent: intentOf({ backends: { main: backendOf({ password: new Secret(password) }) } }) }),
+    }) as const;
+  const access = (password = 'pg') => ({
+    name: 'main',
+    endpoints: ['db1:5432'],
+    username: 'troupe_admin',
+    password: new Secret(password),
+    maintenanceDatabase: 'postgres',
+  });
+  const answer = (facts: BackendFacts, password = 'pg') =>
+    ({ type: 'backendInspected', name: 'main', access: access(password), facts }) as const;
+
+  it('waits for PgBouncer before it looks, and looks once', () => {
+    const first = decide(initialBackend, observed(), 0);
+    expect(first.effects ?? []).toEqual([]);
+    expect(first.state.waits).toMatchObject([{ id: 'backend:main', on: 'workload' }]);
+    const available = decide(first.state, { type: 'workloadTold', report }, 1);
+    expect(available.effects).toHaveLength(1);
+    expect(decide(available.state, { type: 'ticked', wall: wall(0) }, 2).effects ?? []).toEqual([]);
+  });
+
+  it('tells nothing about a backend it has not seen, then tells what it saw', () => {
+    let decided = decide(initialBackend, observed(), 0);
+    expect(decided.tell).toContainEqual(['config', { type: 'backendsTold', facts: new Map() }]);
+    decided = decide(decided.state, { type: 'workloadTold', report }, 1);
+    decided = decide(decided.state, answer(ready), 2);
+    expect(decided.tell).toContainEqual(['client', { type: 'backendsTold', facts: new Map([['main', ready]]) }]);
+    expect(decided.state.waits).toEqual([]);
+  });
+
+  it('drops what it saw with a password that has changed meanwhile, and looks again', () => {
+    let decided = decide(initialBackend, observed(), 0);
+    decided = decide(decided.state, { type: 'workloadTold', report }, 1);
+    decided = decide(decided.state, observed('new'), 2);
+    expect(decided.effects ?? []).toEqual([]);
+    decided = decide(decided.state, answer({ kind: 'blocked', reason: 'password authentication failed' }), 3);
+    expect(decided.state.waits).toMatchObject([{ message: expect.stringContaining('looked at') }]);
+    expect(decided.effects).toMatchObject([{ type: 'inspect' }]);
+  });
+
+  it('is blocked while a backend is away, with the words that came, and looks again by its interval', () => {
+    let decided = decide(initialBackend, observed(), 0);
+    decided = decide(decided.state, { type: 'workloadTold', report }, 1);
+    decided = decide(decided.state, answer({ kind: 'away', reason: 'connection refused' }), 2);
+    expect(decided.state.waits).toMatchObject([{ kind: 'blocked', message: 'backend "main": connection refused' }]);
+    expect(decide(decided.state, { type: 'ticked', wall: wall(0) }, 15_001).effects ?? []).toEqual([]);
+    expect(decide(decided.state, { type: 'ticked', wall: wall(0) }, 15_003).effects).toHaveLength(1);
+    expect(decide(decided.state, { type: 'hooked', hook: { type: 'updateStatus' } }, 3).effects).toHaveLength(1);
+  });
+});

@@ -1,0 +1,212 @@
+import { describe, expect, it } from 'vitest';
+import { hooksBetween } from '../../../src/actors/unit/hooks.ts';
+import { decideWith, initial, type UnitEffect, type UnitState } from '../../../src/actors/unit/decide.ts';
+import { fleetStatusOf } from '../../../src/actors/unit/fleet-status.ts';
+import type { Send } from '../../../src/actors/kit/behaviour.ts';
+import type { UnitMessage, WorkloadReport } from '../../../src/actors/protocol.ts';
+import {
+  application,
+  epoch,
+  intentOf,
+  nonce,
+  publishedOf,
+  recordOf,
+  relation,
+  snapshotOf,
+  unit,
+  unitRecordOf,
+  wall,
+} from '../../support/builders.ts';
+
+const decide = decideWith({ self: unit(0), beatMs: 1_000 });
+const report: WorkloadReport = {
+  available: true,
+  address: '127.0.0.11:6432',
+  verified: publishedOf(),
+  refused: null,
+  instances: [{ id: 1, pid: 7, state: 'serving', version: '1.18.0' }],
+  changing: false,
+  stopped: false,
+};
+
+const actor = () => {
+  let state: UnitState = initial;
+  let now = 0;
+  let effects: UnitEffect[] = [];
+  let told: Send[] = [];
+  return {
+    feed: (message: UnitMessage, after = 1) => {
+      now += after;
+      const decided = decide(state, message, now);
+      state = decided.state;
+      effects.push(...(decided.effects ?? []));
+      told.push(...(decided.tell ?? []));
+    },
+    tick(after = 250) {
+      this.feed({ type: 'ticked', wall: wall(1_000_000 + now + after) }, after);
+    },
+    take: () => {
+      const taken = effects.map(({ type }) => type);
+      effects = [];
+      return taken;
+    },
+    told: () => {
+      const taken = told.map(([to, { type }]) => `${to}:${type}`);
+      told = [];
+      return taken;
+    },
+    state: () => state,
+  };
+};
+
+describe('unit', () => {
+  it('reads the backplane once a beat, and once more after a hint that came during a reading', () => {
+    const self = actor();
+    self.tick();
+    expect(self.take()).toEqual(['observe']);
+    self.feed({ type: 'hinted' });
+    self.feed({ type: 'hinted' });
+    expect(self.take()).toEqual([]);
+    self.feed({ type: 'snapshotRead', snapshot: snapshotOf() });
+    expect(self.take()).toEqual(['observe']);
+    self.feed({ type: 'snapshotRead', snapshot: snapshotOf() });
+    self.tick(900);
+    expect(self.take()).toEqual([]);
+    self.tick(200);
+    expect(self.take()).toEqual(['observe']);
+  });
+
+  it('tells every actor what was read', () => {
+    const self = actor();
+    self.feed({ type: 'snapshotRead', snapshot: snapshotOf() });
+    const told = self.told().filter((send) => send.endsWith(':observed'));
+    expect(told).toEqual([
+      'leader:observed',
+      'config:observed',
+      'peers:observed',
+      'backend:observed',
+      'client:observed',
+    ]);
+  });
+
+  it('says unreachable since when, and keeps the last reading', () => {
+    const self = actor();
+    self.tick();
+    self.feed({ type: 'snapshotRead', snapshot: snapshotOf({ intent: intentOf() }) });
+    self.feed({ type: 'workloadTold', report });
+    expect(self.state().status.word).toBe('active');
+    self.feed({ type: 'snapshotUnavailable', reason: 'connect ECONNREFUSED' }, 5_000);
+    self.feed({ type: 'snapshotUnavailable', reason: 'connect ECONNREFUSED' }, 5_000);
+    expect(self.state().backplane).toMatchObject({ kind: 'unreachable', since: 5_252 });
+    expect(self.state().status).toMatchObject({ word: 'waiting', waits: [{ id: 'backplane' }] });
+    expect(self.state().snapshot).toMatchObject({ known: true });
+    self.feed({ type: 'snapshotRead', snapshot: snapshotOf() });
+    expect(self.state().status.word).toBe('active');
+  });
+
+  it('keeps the instant of a wait over a restart', () => {
+    const self = actor();
+    const waits = [{ id: 'backend:main', sinceWallMs: 940_000 }];
+    self.feed({ type: 'recalled', memory: { verified: null, waits }, wall: wall(1_000_000) });
+    const wait = { id: 'backend:main', kind: 'blocked', message: 'away', since: 1, on: 'backend' } as const;
+    self.feed({ type: 'waitsTold', from: 'backend', waits: [wait] });
+    expect(self.state().status.waits).toMatchObject([{ id: 'backend:main', since: 1 - 60_000 }]);
+  });
+
+  it('remembers a newly verified generation once, and again when it could not be kept', () => {
+    const self = actor();
+    self.feed({ type: 'workloadTold', report });
+    expect(self.take()).toEqual([]); // What an earlier process remembered is not known yet.
+    self.feed({ type: 'recalled', memory: { verified: null, waits: [] }, wall: wall(0) });
+    expect(self.take()).toEqual(['remember']);
+    self.feed({ type: 'workloadTold', report });
+    self.feed({ type: 'remembered', kept: false });
+    expect(self.take()).toEqual([]);
+    self.tick();
+    expect(self.take()).toContain('remember');
+    self.feed({ type: 'remembered', kept: true });
+    self.tick();
+    expect(self.take()).not.toContain('remember');
+  });
+
+  it('leaves only after its instances have ended', () => {
+    const self = actor();
+    self.feed({ type: 'hookArrived', hook: { type: 'stop' } });
+    expect(self.told()).toEqual(expect.arrayContaining(['leader:hooked', 'workload:hooked']));
+    self.feed({ type: 'workloadTold', report });
+    expect(self.take()).not.toContain('leave');
+    self.feed({ type: 'workloadTold', report: { ...report, stopped: true } });
+    expect(self.take()).toContain('leave');
+    self.feed({ type: 'left' });
+    expect(self.state().phase).toBe('left');
+  });
+});
+
+describe('hooks between two readings', () => {
+  const before = snapshotOf({
+    intent: intentOf({ options: { pool_mode: 'session' } }),
+    units: [unitRecordOf(0), unitRecordOf(1)],
+  });
+
+  it('are none when nothing changed but the heartbeats', () => {
+    const after = { ...before, units: [unitRecordOf(0), unitRecordOf(1, { silentMs: 900 })] };
+    expect(hooksBetween(before, after, unit(0))).toEqual([]);
+  });
+
+  it('name the leader, options, peers and relations that changed', () => {
+    const after = snapshotOf({
+      lease: { holder: unit(0), nonce: nonce('n0'), epoch: epoch(2), freeInMs: 100 },
+      intent: intentOf({ version: 2, options: { pool_mode: 'transaction' }, clients: {} }),
+      units: [unitRecordOf(0), unitRecordOf(2)],
+    });
+    expect(hooksBetween(before, after, unit(0)).map(({ type }) => type)).toEqual([
+      'leaderElected',
+      'optionsChanged',
+      'peerJoined',
+      'peerDeparted',
+      'relationDeparted',
+      'relationBroken',
+    ]);
+  });
+});
+
+describe('fleet status', () => {
+  const view = {
+    application,
+    self: unit(0),
+    pid: 1,
+    version: '0.1.0',
+    backplane: 'redis',
+    now: 10_000,
+    wall: 1_000_000,
+  };
+  const read = (snapshot: ReturnType<typeof snapshotOf>, at = 9_000) => {
+    const { state } = decide(initial, { type: 'snapshotRead', snapshot }, at);
+    return fleetStatusOf(state, view);
+  };
+
+  it('names a leader only while its lease lasts', () => {
+    const lease = { holder: unit(1), nonce: nonce('n1'), epoch: epoch(4), freeInMs: 1_500 };
+    expect(read(snapshotOf({ lease })).leader).toEqual({ unit: 'pgbouncer/1', epoch: 4 });
+    expect(read(snapshotOf({ lease }), 8_000).leader).toBeNull();
+  });
+
+  it('says unknown of a silent peer and down of one that was stopped', () => {
+    const units = [
+      unitRecordOf(0),
+      unitRecordOf(1, { presence: 'silent', silentMs: 9_000 }),
+      unitRecordOf(2, { presence: 'down' }),
+    ];
+    expect(read(snapshotOf({ units })).units.map(({ status }) => status)).toEqual(['maintenance', 'unknown', 'down']);
+  });
+
+  it('shows relations alive and dying', () => {
+    const relations = [recordOf({ databag: {} }), recordOf({ id: relation(9), name: 'gone' })];
+    const shown = read(snapshotOf({ intent: intentOf(), relations })).relations;
+    expect(shown.map(({ name, life, state }) => [name, life, state])).toEqual([
+      ['main', 'alive', 'active'],
+      ['orders', 'alive', 'active'],
+      ['gone', 'dying', 'waiting'],
+    ]);
+  });
+});
