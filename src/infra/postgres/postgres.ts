@@ -1,0 +1,135 @@
+import type {
+  BackendAccess,
+  BackendServer,
+  PostgresOutcome,
+  PostgresStep,
+  TaggedLogin,
+} from '../../actors/model/backend.ts';
+import type { Application } from '../../actors/model/ids.ts';
+import type { Clock } from '../../actors/ports/clock.ts';
+import { type Postgres, PostgresUnavailable } from '../../actors/ports/postgres.ts';
+import type { Log } from '../files/log.ts';
+import { atDesk } from './at-desk.ts';
+import { type Desk, inOrder, refused } from './desk.ts';
+import { dropLogin } from './drop-login.ts';
+import { textOf } from './endpoint.ts';
+import { ensureDatabase } from './ensure-database.ts';
+import { ensureLogin } from './ensure-login.ts';
+import { factsOf } from './facts.ts';
+import { passFence, raiseFence } from './fence.ts';
+import { createLooker } from './look.ts';
+import { lookingSessionsOf, relationOfTag, tagPrefixOf } from './names.ts';
+import { rolesTagged } from './role.ts';
+import { openSession } from './session.ts';
+import { type Trouble, troubleOf } from './trouble.ts';
+
+export interface PostgresOptions {
+  readonly application: Application;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** PostgreSQL clusters through node-postgres, with an ordinary login that has CREATEROLE and CREATEDB, or with a superuser. */
+export const openPostgres = ({ application, clock, log }: PostgresOptions): Postgres => {
+  const closing = new AbortController();
+  const looker = createLooker(application, clock);
+  const until = (signal: AbortSignal): AbortSignal => AbortSignal.any([signal, closing.signal]);
+
+  const take: Postgres['take'] = async (access, primary, leadership, step, signal) => {
+    const began = clock.now();
+    const errand = { application, access, primary, leadership };
+    const outcome = await answered(`${sentenceOf(step)} on ${textOf(primary)}`, () =>
+      atDesk(errand, (desk) => walk(desk, step), until(signal)),
+    );
+    const about = { backend: access.name, step: step.type, epoch: leadership.epoch, outcome: outcome.kind };
+    log.debug({ ...about, tookMs: Math.round(clock.now() - began) }, 'step on PostgreSQL');
+    return outcome;
+  };
+
+  return {
+    inspect: async (access, signal) => factsOf(access.username, await looker.look(access, until(signal))),
+    take,
+    taggedLogins: async (access, primary, signal) => taggedLogins(application, access, primary, until(signal)),
+    [Symbol.asyncDispose]: async () => {
+      closing.abort();
+      await looker[Symbol.asyncDispose]();
+    },
+  };
+};
+
+const walk = (desk: Desk, step: PostgresStep): Promise<PostgresOutcome> =>
+  step.type === 'raiseFence'
+    ? raiseFence(desk)
+    : inOrder(
+        () => passFence(desk),
+        () => walkInside(desk, step),
+      );
+
+const walkInside = (desk: Desk, step: Exclude<PostgresStep, { type: 'raiseFence' }>): Promise<PostgresOutcome> => {
+  switch (step.type) {
+    case 'ensureDatabase':
+      return ensureDatabase(desk, step.database);
+    case 'ensureLogin':
+      return ensureLogin(desk, step);
+    case 'dropLogin':
+      return dropLogin(desk, step.relation, step.username);
+  }
+};
+
+const sentenceOf = (step: PostgresStep): string => {
+  switch (step.type) {
+    case 'raiseFence':
+      return 'raise the fence';
+    case 'ensureDatabase':
+      return `make database "${step.database}"`;
+    case 'ensureLogin':
+      return `make login "${step.username}" of database "${step.database}"`;
+    case 'dropLogin':
+      return `drop login "${step.username}"`;
+  }
+};
+
+const taggedLogins = async (
+  application: Application,
+  access: BackendAccess,
+  server: BackendServer,
+  signal: AbortSignal,
+): Promise<readonly TaggedLogin[]> => {
+  const database = access.maintenanceDatabase;
+  const name = lookingSessionsOf(application);
+  return unlessAway(`list the logins of "${application}" on ${textOf(server)}`, async () => {
+    await using session = await openSession({ access, server, database, name, patience }, signal);
+    const roles = await rolesTagged(session, tagPrefixOf(application));
+    return roles.flatMap(({ name: username, comment }) => {
+      const relation = relationOfTag(application, comment);
+      return relation === null ? [] : [{ relation, username }];
+    });
+  });
+};
+
+const patience = { statementMs: 5_000, lockMs: 2_000 };
+
+/** What PostgreSQL says is an outcome, no answer is an exception, and anything else is a defect and passes. */
+const answered = async (operation: string, ask: () => Promise<PostgresOutcome>): Promise<PostgresOutcome> => {
+  try {
+    return await ask();
+  } catch (cause) {
+    const trouble = troubleOf(cause);
+    if (trouble?.kind === 'refused') return refused(sentence(operation, trouble));
+    throw unavailable(operation, cause, trouble);
+  }
+};
+
+/** A question that PostgreSQL refuses has no answer either. */
+const unlessAway = async <T>(operation: string, ask: () => Promise<T>): Promise<T> => {
+  try {
+    return await ask();
+  } catch (cause) {
+    throw unavailable(operation, cause, troubleOf(cause));
+  }
+};
+
+const unavailable = (operation: string, cause: unknown, trouble: Trouble | null): unknown =>
+  trouble === null ? cause : new PostgresUnavailable(sentence(operation, trouble), { cause });
+
+const sentence = (operation: string, { words }: Trouble): string => `cannot ${operation}: ${words}`;
