@@ -1,0 +1,84 @@
+/**
+ * Runs the tests; takes vitest's arguments (`--project unit`, a part of a file name, `-t`). Ends with the servers the
+ * run had, a sentence for each thing it did without, and the tally. An interrupted run still stops its servers.
+ */
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { constants, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createVitest, parseCLI, type Reporter, type TestCase, type TestModule, TestsNotFoundError } from 'vitest/node';
+import { lineOf, type Outcome, tallyOf } from './tally.ts';
+
+const scratch = mkdtempSync(join(tmpdir(), 'troupe-tests-'));
+process.once('exit', () => rmSync(scratch, { recursive: true, force: true }));
+const providers = join(scratch, 'providers');
+process.env['TROUPE_TEST_PROVIDERS'] = providers;
+
+const outcomes: Outcome[] = [];
+const collector: Reporter = {
+  onTestRunEnd: (modules) => {
+    for (const module of modules) outcomes.push(...outcomesOf(module));
+  },
+};
+const { filter, options } = parseCLI(['vitest', 'run', ...process.argv.slice(2)]);
+const vitest = await createVitest({ ...options, watch: false, reporters: ['default', collector] });
+for (const signal of ['SIGINT', 'SIGTERM'] as const) interruptOn(signal);
+try {
+  await vitest.start(filter);
+} catch (cause) {
+  if (!(cause instanceof TestsNotFoundError)) throw cause; // Vitest has said so, with what it looked for.
+} finally {
+  await vitest.close();
+}
+for (const line of [...serverLines(), ...notRunLines()]) console.log(line);
+const tally = tallyOf(outcomes);
+console.log(lineOf(tally));
+if (tally.passed + tally.failed === 0) console.error('no test was executed');
+if (tally.failed > 0 || tally.passed === 0) process.exitCode ||= 1;
+record();
+process.exit();
+
+/** Vitest itself would exit at once and leave the servers to nobody. */
+function interruptOn(signal: 'SIGINT' | 'SIGTERM'): void {
+  process.removeAllListeners(signal);
+  process.on(signal, () => {
+    console.error(`${signal}: stopping the tests and their servers`);
+    process.exitCode = 128 + constants.signals[signal];
+    void vitest.cancelCurrentRun('keyboard-input');
+  });
+}
+
+function outcomesOf(module: TestModule): readonly Outcome[] {
+  const tests = [...module.children.allTests()].map((test) => outcomeOf(module, test));
+  const broken =
+    module.errors().length > 0 || [...module.children.allSuites()].some((suite) => suite.errors().length > 0);
+  return broken ? [...tests, { test: `${module.project.name} ${module.moduleId}`, outcome: 'failed' }] : tests;
+}
+
+function outcomeOf(module: TestModule, test: TestCase): Outcome {
+  const result = test.result();
+  const name = `${module.project.name} ${module.moduleId} > ${test.fullName}`;
+  if (result.state === 'passed' || result.state === 'failed') return { test: name, outcome: result.state };
+  return { test: name, outcome: 'skipped', why: (result.state === 'skipped' ? result.note : undefined) ?? 'skipped' };
+}
+
+function serverLines(): readonly string[] {
+  const lines = existsSync(providers) ? readFileSync(providers, 'utf8').split('\n').filter(Boolean) : [];
+  return lines.length === 0 ? [] : ['Servers of this run, and what it did without:', ...indented(lines)];
+}
+
+function notRunLines(): readonly string[] {
+  const skipped = outcomes.flatMap(({ test, why }) =>
+    why === undefined ? [] : [`${test.replace(`${process.cwd()}/`, '')}: ${why}`],
+  );
+  return skipped.length === 0 ? [] : ['Not run:', ...indented(skipped)];
+}
+
+function indented(lines: readonly string[]): readonly string[] {
+  return [...new Set(lines)].toSorted().map((line) => `  ${line}`);
+}
+
+/** For a run of several commands that wants one tally. */
+function record(): void {
+  const file = process.env['TROUPE_TEST_OUTCOMES'];
+  if (file !== undefined) appendFileSync(file, outcomes.map((outcome) => `${JSON.stringify(outcome)}\n`).join(''));
+}
