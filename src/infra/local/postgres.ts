@@ -81,11 +81,11 @@ export const startCluster = async (cluster: PostgresCluster): Promise<PostgresSe
     account,
     log: join(directory, 'postgres.log'),
   };
-  await clearAway(cluster);
+  await clearCluster(cluster.dataDirectory);
   const process = await startProcess(program);
   const end = async (escalation: Escalation): Promise<void> => {
     await process.stop(escalation);
-    await clearAway(cluster);
+    await clearCluster(cluster.dataDirectory);
   };
   const stop = (): Promise<void> => end(fastThenImmediate);
   try {
@@ -135,6 +135,19 @@ export const postgresVersion = async (server: PostgresAddress): Promise<string> 
   return `PostgreSQL ${answer.rows[0]?.server_version.split(' ')[0] ?? 'unknown'}`;
 };
 
+/**
+ * What a postmaster that was killed leaves: backends, for a moment or as long as their query takes, which keep the data
+ * locked; and its lock on the data, a segment of shared memory that nobody else removes. Not for a server that runs.
+ */
+export const clearCluster = async (dataDirectory: string): Promise<void> => {
+  const backends = (await processesIn(dataDirectory)).map(markOf).filter((mark) => mark !== null);
+  await endProcesses(backends, 'SIGKILL', 5_000);
+  const lockFile = join(dataDirectory, 'postmaster.pid');
+  const segment = (await readFile(lockFile, 'utf8').catch(() => '')).split('\n')[6]?.trim().split(/\s+/)[1];
+  if (segment !== undefined) await promisify(execFile)('ipcrm', ['-m', segment]).catch(() => {}); // Or it has gone already.
+  await rm(lockFile, { force: true });
+};
+
 const fastThenImmediate: Escalation = [
   ['SIGINT', 10_000],
   ['SIGQUIT', 6_000],
@@ -177,19 +190,6 @@ const settingsOf = ({ options, host, port }: PostgresCluster): string => {
   };
   const lines = Object.entries(settings).map(([key, value]) => `${key} = '${value.replaceAll("'", "''")}'`);
   return `\n${lines.join('\n')}\n`;
-};
-
-/**
- * What a postmaster that was killed leaves: backends, for a moment or as long as their query takes, which keep the data
- * locked; and its lock on the data, a segment of shared memory that nobody else removes.
- */
-const clearAway = async ({ dataDirectory }: PostgresCluster): Promise<void> => {
-  const backends = (await processesIn(dataDirectory)).map(markOf).filter((mark) => mark !== null);
-  await endProcesses(backends, 'SIGKILL', 5_000);
-  const lockFile = join(dataDirectory, 'postmaster.pid');
-  const segment = (await readFile(lockFile, 'utf8').catch(() => '')).split('\n')[6]?.trim().split(/\s+/)[1];
-  if (segment !== undefined) await promisify(execFile)('ipcrm', ['-m', segment]).catch(() => {}); // Or it has gone already.
-  await rm(lockFile, { force: true });
 };
 
 const wordsOf = (cause: unknown): string => {

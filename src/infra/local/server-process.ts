@@ -10,7 +10,8 @@ export interface Program {
   readonly command: string;
   readonly args: readonly string[];
   readonly directory: string;
-  readonly account: Account;
+  /** Without one it gets our rights. */
+  readonly account?: Account;
   /** stdout and stderr are appended here. */
   readonly log: string;
   readonly environment?: Readonly<Record<string, string>>;
@@ -92,12 +93,12 @@ const spawned = async (program: Program): Promise<ChildProcess> => {
       env: { PATH: '/usr/bin:/bin', LANG: 'C.UTF-8', ...program.environment },
       stdio: ['ignore', log.fd, log.fd],
       detached: true,
-      ...identityOf(program.account),
+      ...(program.account === undefined ? {} : identityOf(program.account)),
     });
     await new Promise<void>((resolve, reject) => {
       child.once('spawn', resolve);
       child.once('error', (cause) =>
-        reject(new Error(`cannot start ${program.command} as "${program.account.name}": ${cause.message}`, { cause })),
+        reject(new Error(`cannot start ${program.command}${asWhom(program)}: ${cause.message}`, { cause })),
       );
     });
     return child;
@@ -105,6 +106,8 @@ const spawned = async (program: Program): Promise<ChildProcess> => {
     await log.close();
   }
 };
+
+const asWhom = ({ account }: Program): string => (account === undefined ? '' : ` as "${account.name}"`);
 
 const endsWithin = async (ended: Promise<string>, graceMs: number): Promise<boolean> => {
   const waiting = new AbortController();
