@@ -50,6 +50,7 @@ describe.each(postgresServers().slice(0, 1))('a proof of instances in front of %
       ...unit,
       connections: async (asked) => {
         await met.promise;
+        await untilAsked(server(), credentials.database, 2);
         await kill(2);
         return unit.connections(asked);
       },
@@ -79,6 +80,14 @@ describe.each(postgresServers().slice(0, 1))('a proof of instances in front of %
     expect(proof?.instances).toMatchObject([{ id: 1, ok: false, error: expect.stringMatching(/password|SASL/) }]);
   });
 });
+
+/** Until so many server connections have answered the question of the proof. */
+const untilAsked = async (server: PostgresAddress, database: string, times: number): Promise<void> => {
+  const asked = `select 1 from pg_stat_activity where datname = $1 and state = 'idle' and query like 'select current_user as%'`;
+  await expect
+    .poll(async () => (await asSuperuser(server, (client) => client.query(asked, [database]))).rowCount)
+    .toBe(times);
+};
 
 /** PgBouncers that share an address, in front of a database with a login that becomes its owner. */
 const poolers = async (server: PostgresAddress, count: number) => {
