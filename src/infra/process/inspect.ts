@@ -1,0 +1,80 @@
+import { Secret } from '../../actors/model/secret.ts';
+import type { InstanceFact, Inspection } from '../../actors/model/workload.ts';
+import { canaryIn, isPaused } from '../../pgbouncer/show.ts';
+import { isAtLeast } from '../../pgbouncer/version.ts';
+import type { Patience } from '../console/console.ts';
+import { readWhole } from '../files/atomic-file.ts';
+import type { Instance, Running } from './instance.ts';
+import { rotateLog } from './log-file.ts';
+import { isAlive } from './mark.ts';
+import { layoutOf, maxFileBytes, type Unit } from './unit.ts';
+
+/** What is on disk and what runs. Asked about once a second, so it does no more than it must. */
+export const inspect = async (unit: Unit, signal: AbortSignal): Promise<Inspection> => {
+  const { instances, place, logLimitBytes } = unit;
+  const [binary, authFile, inis, facts] = await Promise.all([
+    unit.binary.version(),
+    readWhole(place.authFile, maxFileBytes),
+    Promise.all(instances.map(async ({ id, place: { ini } }) => ({ id, ini: await readWhole(ini, maxFileBytes) }))),
+    Promise.all(instances.map((instance) => factOf(unit, instance, signal))),
+    Promise.all(instances.map(({ place: { log } }) => rotateLog(log, logLimitBytes))),
+  ]);
+  const disk = { authFile: authFile === null ? null : new Secret(authFile), instances: inis };
+  return { binary, layout: layoutOf(unit), disk, instances: facts };
+};
+
+const factOf = async (unit: Unit, instance: Instance, signal: AbortSignal): Promise<InstanceFact> => {
+  const { id } = instance;
+  const running = instance.running();
+  if (running === null) return absent(id);
+  if (running.draining) return present(id, 'running', running);
+  const patience = { withinMs: unit.patience.answer, signal };
+  const serves = (await isReachable(unit, instance, running)) && (await hasAnswered(instance, running, patience));
+  running.silent = !serves;
+  if (serves) return present(id, 'running', running);
+  return isAlive(running.mark) ? present(id, 'hung', { ...running, canary: null, paused: false }) : absent(id);
+};
+
+const absent = (id: number): InstanceFact => ({
+  id,
+  state: 'absent',
+  pid: null,
+  version: null,
+  canary: null,
+  paused: false,
+});
+
+const present = (id: number, state: 'running' | 'hung', { mark, version, canary, paused }: Running): InstanceFact => ({
+  id,
+  state,
+  pid: mark.pid,
+  version,
+  canary,
+  paused,
+});
+
+/**
+ * It holds its listener and its console's socket: looked up when we get to know it, and now and then, because somebody may have
+ * told it to drain. Our own console would keep it alive then, and it would look well for ever.
+ */
+const isReachable = async ({ clock }: Unit, instance: Instance, running: Running): Promise<boolean> => {
+  const { seenListeningAt } = running;
+  if (seenListeningAt !== null && clock.now() - seenListeningAt < lookAgainMs) return true;
+  if (!(await instance.listens(running)) || !(await instance.ownsConsole(running))) return false;
+  running.seenListeningAt = clock.now();
+  return true;
+};
+
+const lookAgainMs = 5_000;
+
+const hasAnswered = async (instance: Instance, running: Running, patience: Patience): Promise<boolean> => {
+  const version = await instance.version(running, patience);
+  const config = version === null ? null : await running.console.show('config', patience);
+  if (version === null || config?.kind !== 'answered') return false;
+  running.canary = canaryIn(config.value);
+  if (!isAtLeast(version, 1, 19)) return true; // What we noted ourselves has to do: it cannot tell.
+  const state = await running.console.show('state', patience);
+  if (state.kind !== 'answered') return false;
+  await instance.notePaused(running, isPaused(state.value));
+  return true;
+};

@@ -1,0 +1,168 @@
+/**
+ * One PgBouncer process and what this coordinator knows of it. The process lives in a session of its own and outlives us, so what
+ * counts is not who started it but its mark (process id, start time, boot), kept in a record beside its files.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { PgBouncerVersion } from '../../actors/model/workload.ts';
+import type { Clock } from '../../actors/ports/clock.ts';
+import { parseVersion } from '../../pgbouncer/version.ts';
+import { type Console, consoleAt, type Patience } from '../console/console.ts';
+import { writeAtomic } from '../files/atomic-file.ts';
+import { environment } from './environment.ts';
+import { openLog } from './log-file.ts';
+import { isAlive, markOf } from './mark.ts';
+import type { InstancePlace } from './places.ts';
+import { type ProcessRecord, readRecord } from './record.ts';
+import { describeHolder, holds, listenersAt, processesWithArgument, unixListeners } from './sockets.ts';
+
+export interface Running extends ProcessRecord {
+  /** For questions. Kept open, so closed before a drain. */
+  readonly console: Console;
+  paused: boolean;
+  /** Null until its console was asked. */
+  version: PgBouncerVersion | null;
+  canary: string | null;
+  /** Ends by itself when its last client has left; its console is left alone, because a console counts as a client. */
+  draining: boolean;
+  /** Asked in vain the last time. */
+  silent: boolean;
+  /** When it was last seen to hold its listener and its console's socket; null for not yet. */
+  seenListeningAt: number | null;
+}
+
+export interface InstanceContext {
+  readonly clock: Clock;
+  readonly exited: (id: number) => void;
+}
+
+export class Instance {
+  readonly place: InstancePlace;
+  readonly #context: InstanceContext;
+  #running: Running | null = null;
+
+  constructor(place: InstancePlace, context: InstanceContext) {
+    this.place = place;
+    this.#context = context;
+  }
+
+  get id(): number {
+    return this.place.id;
+  }
+
+  /** The process as of now, adopted from the record when an earlier coordinator started it. */
+  running(): Running | null {
+    if (this.#running !== null && !isAlive(this.#running.mark)) this.#forget(this.#running);
+    if (this.#running !== null) return this.#running;
+    const record = readRecord(this.place.record);
+    return record !== null && isAlive(record.mark) ? this.#know(record) : null;
+  }
+
+  /**
+   * Finds a process of ours whose record is missing, because a coordinator died right after it started it: the one that was given
+   * our ini and listens in our socket directory.
+   */
+  async adoptUnrecorded(): Promise<void> {
+    if (this.running() !== null) return;
+    const [socket] = await unixListeners(this.#socketPrefix);
+    if (socket === undefined) return;
+    const pid = processesWithArgument(this.place.ini).find((candidate) => holds(candidate, new Set([socket.inode])));
+    const mark = pid === undefined ? null : markOf(pid);
+    if (mark === null) return;
+    const port = Number(socket.path.slice(this.#socketPrefix.length));
+    await this.#record(this.#know({ mark, port, socketDir: this.place.socketDir, paused: false }));
+  }
+
+  /** `ended`: it ran and is gone already. Rejects when the program cannot be run. */
+  async spawn(binary: string, port: number): Promise<Running | 'ended'> {
+    using log = openLog(this.place.log);
+    const child = spawn(binary, [this.place.ini], {
+      cwd: this.place.directory,
+      env: environment,
+      stdio: ['ignore', log.fd, log.fd],
+      detached: true,
+    });
+    child.once('exit', () => {
+      const running = this.#running;
+      if (running !== null && running.mark.pid === child.pid) this.#forget(running);
+      this.#context.exited(this.id);
+    });
+    await once(child, 'spawn');
+    child.unref();
+    const mark = child.pid === undefined ? null : markOf(child.pid);
+    if (mark === null) return 'ended';
+    const running = this.#know({ mark, port, socketDir: this.place.socketDir, paused: false });
+    await this.#record(running);
+    return running;
+  }
+
+  /** Null when its console does not answer. */
+  async version(running: Running, patience: Patience): Promise<PgBouncerVersion | null> {
+    if (running.version !== null) return running.version;
+    const answer = await running.console.show('version', patience);
+    const text = answer.kind === 'answered' ? Object.values(answer.value[0] ?? {})[0] : null;
+    running.version = parseVersion(text ?? '');
+    return running.version;
+  }
+
+  async notePaused(running: Running, paused: boolean): Promise<void> {
+    if (running.paused === paused) return;
+    running.paused = paused;
+    await this.#record(running);
+  }
+
+  /** Whether this very process takes connections at its port. */
+  async listens({ mark, port }: Running): Promise<boolean> {
+    const listeners = await listenersAt(port);
+    return holds(mark.pid, new Set(listeners.map(({ inode }) => inode)));
+  }
+
+  /** Whether this very process answers at the socket of its console. */
+  async ownsConsole({ mark, port, socketDir }: Running): Promise<boolean> {
+    const sockets = await unixListeners(join(socketDir, `.s.PGSQL.${port}`));
+    return holds(mark.pid, new Set(sockets.map(({ inode }) => inode)));
+  }
+
+  /** Somebody who listens in our socket directory. */
+  async socketHolder(): Promise<string | null> {
+    const [socket] = await unixListeners(this.#socketPrefix);
+    return socket === undefined ? null : `${socket.path} is held by ${describeHolder(socket)}`;
+  }
+
+  /** What a process leaves behind that had no time to clean up. */
+  async removeStaleSockets(): Promise<void> {
+    const { socketDir } = this.place;
+    const stale = (await readdir(socketDir)).filter((name) => name.startsWith('.s.PGSQL.'));
+    await Promise.all(stale.map((name) => rm(join(socketDir, name), { force: true })));
+  }
+
+  async removeRecord(): Promise<void> {
+    await rm(this.place.record, { force: true });
+  }
+
+  closeConsole(): void {
+    this.#running?.console.close();
+  }
+
+  get #socketPrefix(): string {
+    return join(this.place.socketDir, '.s.PGSQL.');
+  }
+
+  #know(record: ProcessRecord): Running {
+    const console = consoleAt(this.#context.clock, record.socketDir, record.port);
+    const unseen = { version: null, canary: null, draining: false, silent: false, seenListeningAt: null };
+    this.#running = { ...record, ...unseen, console };
+    return this.#running;
+  }
+
+  #forget(running: Running): void {
+    running.console.close();
+    this.#running = null;
+  }
+
+  async #record({ mark, port, socketDir, paused }: Running): Promise<void> {
+    await writeAtomic(this.place.record, JSON.stringify({ mark, port, socketDir, paused }), 0o600);
+  }
+}

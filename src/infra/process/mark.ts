@@ -1,0 +1,51 @@
+import { readFileSync } from 'node:fs';
+
+/** A process, told apart from a later one that got the same id: by when it started (clock ticks) and in which boot. */
+export interface ProcessMark {
+  readonly pid: number;
+  readonly startedAt: number;
+  readonly bootId: string;
+}
+
+/** Null for a process that is not there, or has ended and only waits to be reaped. */
+export const markOf = (pid: number): ProcessMark | null => {
+  const startedAt = startOf(pid);
+  return startedAt === null ? null : { pid, startedAt, bootId: bootId() };
+};
+
+export const isAlive = ({ pid, startedAt, bootId: boot }: ProcessMark): boolean =>
+  boot === bootId() && startOf(pid) === startedAt;
+
+/** Tells whether the signal was sent: a process that has gone, or whose id is somebody else's now, gets none. */
+export const signalTo = (mark: ProcessMark, signal: NodeJS.Signals): boolean => {
+  if (!isAlive(mark)) return false;
+  try {
+    return process.kill(mark.pid, signal);
+  } catch (cause) {
+    if (codeOf(cause) === 'ESRCH') return false;
+    throw cause;
+  }
+};
+
+export const codeOf = (cause: unknown): unknown => (cause instanceof Error && 'code' in cause ? cause.code : undefined);
+
+const bootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+
+const startOf = (pid: number): number | null => {
+  // Read at once: proc answers from memory, and a trip through the thread pool would cost ten times as much.
+  const stat = textOf(`/proc/${pid}/stat`);
+  // The second field is the program's name in parentheses and may contain anything, also blanks and parentheses.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const [state, startedAt] = [fields[0], fields[19]];
+  return startedAt === undefined || state === 'Z' || state === 'X' ? null : Number(startedAt);
+};
+
+const textOf = (file: string): string => {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (cause) {
+    const code = codeOf(cause);
+    if (code === 'ENOENT' || code === 'ESRCH') return '';
+    throw cause;
+  }
+};

@@ -1,0 +1,72 @@
+import { chmod, mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { InstanceLayout } from '../../actors/model/workload.ts';
+
+/** Where a unit keeps its PgBouncers: one directory for each instance, one auth file for all. */
+export interface UnitPlace {
+  readonly instances: string;
+  readonly authFile: string;
+  readonly probe: string;
+  /** Copies that are tried out before they are written; emptied at the start. */
+  readonly proving: string;
+  readonly sockets: string;
+}
+
+export interface InstancePlace extends InstanceLayout {
+  readonly directory: string;
+  /** PgBouncer's stdout and stderr. */
+  readonly log: string;
+  /** Which process runs here. */
+  readonly record: string;
+}
+
+/** A path that PgBouncer would cut off silently, and then listen at a name nobody knows. */
+export class SocketPathTooLong extends Error {
+  override readonly name = 'SocketPathTooLong';
+}
+
+export const unitPlace = (stateDir: string, runDir: string | undefined): UnitPlace => ({
+  instances: join(stateDir, 'instances'),
+  authFile: join(stateDir, 'userlist.txt'),
+  probe: join(stateDir, 'probe.json'),
+  proving: join(stateDir, 'proving'),
+  sockets: runDir ?? join(stateDir, 'run'),
+});
+
+export const instancePlace = (unit: UnitPlace, id: number): InstancePlace => {
+  const directory = join(unit.instances, String(id));
+  return {
+    id,
+    directory,
+    ini: join(directory, 'pgbouncer.ini'),
+    log: join(directory, 'pgbouncer.log'),
+    record: join(directory, 'process.json'),
+    socketDir: join(unit.sockets, String(id)),
+  };
+};
+
+/** Instance numbers that have a directory, also of an earlier life with more instances. */
+export const instancesOnDisk = async (unit: UnitPlace): Promise<readonly number[]> =>
+  (await readdir(unit.instances)).filter((name) => /^[1-9]\d*$/.test(name)).map(Number);
+
+/** Makes what is missing, for this account only. */
+export const preparePlaces = async (unit: UnitPlace, instances: readonly InstancePlace[]): Promise<void> => {
+  for (const { socketDir } of instances) refuseLongSocket(socketDir);
+  await Promise.all([unit.instances, unit.proving, unit.sockets].map(privateDirectory));
+  await Promise.all(instances.flatMap(({ directory, socketDir }) => [directory, socketDir]).map(privateDirectory));
+};
+
+const socketPathBytes = 107;
+
+const refuseLongSocket = (socketDir: string): void => {
+  const longest = Buffer.byteLength(join(socketDir, '.s.PGSQL.65535'));
+  if (longest <= socketPathBytes) return;
+  throw new SocketPathTooLong(
+    `cannot use "${socketDir}" for the socket of an instance: its path would have up to ${longest} bytes and the system takes ${socketPathBytes}; choose a shorter run directory or state directory`,
+  );
+};
+
+const privateDirectory = async (directory: string): Promise<void> => {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await chmod(directory, 0o700);
+};

@@ -1,0 +1,34 @@
+import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
+import { Secret } from '../../actors/model/secret.ts';
+import { scramVerifier } from '../../pgbouncer/scram.ts';
+import { readWhole, writeAtomic } from '../files/atomic-file.ts';
+
+/** The unit's own login, for proving that logins over TCP work. Kept, so that the auth file is the same after a restart. */
+export interface ProbeLogin {
+  readonly username: string;
+  readonly password: Secret;
+  readonly verifier: Secret;
+}
+
+export const probeLogin = async (file: string): Promise<ProbeLogin> => {
+  const kept = parse(await readWhole(file, maxBytes));
+  if (kept !== null) return kept;
+  const password = new Secret(randomBytes(24).toString('base64url'));
+  const fresh = { username: 'troupe_probe', password, verifier: await scramVerifier(password) };
+  await writeAtomic(file, JSON.stringify({ ...fresh, password: password.reveal(), verifier: fresh.verifier.reveal() }), 0o600);
+  return fresh;
+};
+
+const maxBytes = 4096;
+const secret = z.string().min(1).transform((text) => new Secret(text));
+const schema = z.object({ username: z.string(), password: secret, verifier: secret });
+
+const parse = (text: string | null): ProbeLogin | null => {
+  if (text === null) return null;
+  try {
+    return schema.safeParse(JSON.parse(text)).data ?? null;
+  } catch {
+    return null; // A file of no use is replaced: nobody but this unit knows the password.
+  }
+};

@@ -1,0 +1,51 @@
+/**
+ * PgBouncer has no switch to check a file, and a RELOAD of a bad one is half applied. So copies of what was rendered, which listen
+ * nowhere, are given to the real program: it reads them and ends, and says what it thinks of them.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import type { Rendered, StepOutcome } from '../../actors/model/workload.ts';
+import { dryRunCopy, readDryRun } from '../../pgbouncer/dry-run.ts';
+import { environment } from './environment.ts';
+import { done, failed, refused, together } from './outcome.ts';
+import type { Unit } from './unit.ts';
+
+export const prove = async (unit: Unit, { authFile, instances }: Rendered, signal: AbortSignal): Promise<StepOutcome> => {
+  const binary = await unit.binary.path();
+  if (binary === null) return failed(`cannot prove anything: there is no PgBouncer at "${unit.binary.name}"`);
+  const directory = await mkdtemp(join(unit.place.proving, 'p-'));
+  try {
+    const auth = join(directory, 'userlist.txt');
+    await writeFile(auth, authFile.reveal(), { mode: 0o600 });
+    const copies = new Set(instances.map(({ ini }) => dryRunCopy(ini, auth)));
+    const files = [...copies].map((copy, index) => ({ copy, file: join(directory, `${index + 1}.ini`) }));
+    await Promise.all(files.map(({ copy, file }) => writeFile(file, copy, { mode: 0o600 })));
+    const outcomes: StepOutcome[] = [];
+    for (let next = 0; next < files.length; next += atOnce) {
+      const few = files.slice(next, next + atOnce);
+      outcomes.push(...(await Promise.all(few.map(({ file }) => dryRun(unit, binary, file, signal)))));
+    }
+    return together(outcomes);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+};
+
+const atOnce = 4;
+
+const dryRun = async (unit: Unit, binary: string, file: string, signal: AbortSignal): Promise<StepOutcome> => {
+  const child = spawn(binary, [file], {
+    env: environment,
+    stdio: ['ignore', 'ignore', 'pipe'],
+    timeout: unit.patience.prove,
+    killSignal: 'SIGKILL',
+    signal,
+  });
+  const [said, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
+  if (code === null) return failed(`PgBouncer did not finish a dry run within ${unit.patience.prove} ms`);
+  const verdict = readDryRun(code, said);
+  return verdict.kind === 'proven' ? done : refused(verdict.reason);
+};

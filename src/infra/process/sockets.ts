@@ -1,0 +1,160 @@
+/**
+ * Who listens where, as the kernel tells it in /proc. `so_reuseport` lets a stranger of the same user share our address unseen,
+ * and an old PgBouncer that cannot bind runs on without a word: so listeners are looked up, never assumed.
+ */
+import { lookup } from 'node:dns/promises';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { open, readFile } from 'node:fs/promises';
+import { isIP, SocketAddress } from 'node:net';
+
+export interface Listener {
+  readonly address: string;
+  readonly port: number;
+  readonly inode: string;
+  readonly uid: number;
+}
+
+/** All TCP listeners of this network namespace at a port. */
+export const listenersAt = async (port: number): Promise<readonly Listener[]> => {
+  const tables = await Promise.all([listening('/proc/net/tcp'), listening('/proc/net/tcp6')]);
+  return tables.flat().filter((listener) => listener.port === port);
+};
+
+/** What PgBouncer is told to listen on (`listen_addr`), as addresses. `*` is both wildcards. */
+export const addressesOf = async (listenAddress: string): Promise<readonly string[]> => {
+  const names = listenAddress.split(',').map((name) => name.trim());
+  const each = names.map(async (name) => {
+    if (name === '*') return ['0.0.0.0', '::'];
+    if (isIP(name) !== 0) return [canonical(name)];
+    return (await lookup(name, { all: true })).map(({ address }) => canonical(address));
+  });
+  return (await Promise.all(each)).flat();
+};
+
+/** Takes connections meant for one of our addresses. */
+export const takesFrom = (addresses: readonly string[], { address }: Listener): boolean =>
+  addresses.some((ours) => ours === address || ours === wildcardOf(address));
+
+/** Makes binding one of our addresses fail, unless both sides allow it. */
+export const overlaps = (addresses: readonly string[], listener: Listener): boolean =>
+  takesFrom(addresses, listener) ||
+  listener.address === '::' || // Takes IPv4 too, unless it was told not to.
+  addresses.some((ours) => listener.address === wildcardOf(ours));
+
+/** Whether the process holds one of these sockets. */
+export const holds = (pid: number, inodes: ReadonlySet<string>): boolean => {
+  for (const fd of descriptorsOf(pid)) {
+    const inode = inodeOf(pid, fd);
+    if (inode !== null && inodes.has(inode)) return true;
+  }
+  return false;
+};
+
+/** Unix sockets that listen at a path with this beginning. */
+export const unixListeners = async (
+  prefix: string,
+): Promise<readonly { readonly path: string; readonly inode: string }[]> => {
+  const lines = (await readFile('/proc/net/unix', 'utf8')).split('\n');
+  return lines.flatMap((line) => {
+    // Num RefCount Protocol Flags Type St Inode Path
+    const [, , , flags, , , inode] = line.split(/\s+/, 7);
+    const at = line.indexOf(` ${prefix}`);
+    return flags === accepting && inode !== undefined && at !== -1 ? [{ path: line.slice(at + 1), inode }] : [];
+  });
+};
+
+/** For a sentence: `process 4711 (nginx)`, or as much as we may see of it. */
+export const describeHolder = ({ inode, uid }: { readonly inode: string; readonly uid?: number }): string => {
+  const pid = visibleProcesses().find((candidate) => holds(candidate, new Set([inode])));
+  if (pid !== undefined) return `process ${pid} (${nameOf(pid)})`;
+  return uid === undefined ? 'a process that we may not look into' : `a process of user id ${uid}`;
+};
+
+/** Processes with exactly this argument that we may look into. */
+export const processesWithArgument = (argument: string): readonly number[] =>
+  visibleProcesses().filter((pid) => argumentsOf(pid).includes(argument));
+
+const accepting = '00010000';
+const stateListen = '0A';
+
+/** The kernel lists listeners before connections, of which there may be tens of thousands: the rest is not read. */
+const listening = async (table: string): Promise<readonly Listener[]> => {
+  const file = await open(table).catch(() => null); // Without IPv6 there is no tcp6.
+  if (file === null) return [];
+  await using _closing = file;
+  let text = '';
+  for (;;) {
+    const { bytesRead, buffer } = await file.read({ buffer: Buffer.alloc(16_384) });
+    text += buffer.toString('latin1', 0, bytesRead);
+    const rows = text.split('\n').slice(1, -1).map(rowOf);
+    const end = rows.findIndex(({ state }) => state !== stateListen);
+    if (end !== -1 || bytesRead === 0) return rows.slice(0, end === -1 ? rows.length : end).map(listenerOf);
+  }
+};
+
+interface Row {
+  readonly local: string;
+  readonly state: string;
+  readonly uid: string;
+  readonly inode: string;
+}
+
+const rowOf = (line: string): Row => {
+  // sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode …
+  const [, local = '', , state = '', , , , uid = '', , inode = ''] = line.trim().split(/\s+/);
+  return { local, state, uid, inode };
+};
+
+const listenerOf = ({ local, uid, inode }: Row): Listener => ({ ...endpointOf(local), inode, uid: Number(uid) });
+
+const endpointOf = (local: string): { readonly address: string; readonly port: number } => {
+  const [hex = '', port = ''] = local.split(':');
+  const words = hex.match(/.{8}/g) ?? [];
+  const bytes = words.flatMap((word) => (word.match(/../g) ?? []).toReversed().map((byte) => Number.parseInt(byte, 16)));
+  return { address: bytes.length === 4 ? bytes.join('.') : ipv6Of(bytes), port: Number.parseInt(port, 16) };
+};
+
+const ipv6Of = (bytes: readonly number[]): string => {
+  const hex = bytes.map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  return canonical((hex.match(/.{4}/g) ?? []).join(':'));
+};
+
+const canonical = (address: string): string =>
+  isIP(address) === 6 ? new SocketAddress({ address, family: 'ipv6' }).address : address;
+
+const wildcardOf = (address: string): string => (isIP(address) === 6 ? '::' : '0.0.0.0');
+
+/** Lowest first: listeners are opened before any client. */
+const descriptorsOf = (pid: number): readonly number[] => {
+  try {
+    return readdirSync(`/proc/${pid}/fd`)
+      .map(Number)
+      .toSorted((a, b) => a - b);
+  } catch {
+    return []; // Gone, or not ours to look into.
+  }
+};
+
+const inodeOf = (pid: number, fd: number): string | null => {
+  try {
+    return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1] ?? null;
+  } catch {
+    return null; // Closed meanwhile.
+  }
+};
+
+const visibleProcesses = (): readonly number[] =>
+  readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
+
+const argumentsOf = (pid: number): readonly string[] => procText(pid, 'cmdline').split('\0');
+const nameOf = (pid: number): string => procText(pid, 'comm').trim() || 'unknown';
+
+const procText = (pid: number, file: string): string => {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
+  } catch {
+    return '';
+  }
+};

@@ -1,0 +1,80 @@
+/** How processes end. From 1.23 SIGTERM lets clients finish and takes no new ones; before, it cuts everybody at once. */
+import type { PgBouncerVersion, StepOutcome } from '../../actors/model/workload.ts';
+import { isAtLeast } from '../../pgbouncer/version.ts';
+import type { Instance, Running } from './instance.ts';
+import { isAlive, signalTo } from './mark.ts';
+import { done, failed, together } from './outcome.ts';
+import { resume } from './pause.ts';
+import { type Unit, wait } from './unit.ts';
+
+/** Returns when the drain has begun: a process that drains has closed its listener. */
+export const drain = async (unit: Unit, instances: readonly Instance[], signal: AbortSignal): Promise<StepOutcome> =>
+  together(await Promise.all(instances.map((instance) => drainOne(unit, instance, signal))));
+
+/** Everybody still there is cut, those in a transaction last. */
+export const stop = async (unit: Unit, instances: readonly Instance[]): Promise<StepOutcome> =>
+  together(await Promise.all(instances.map((instance) => stopOne(unit, instance))));
+
+const drainOne = async (unit: Unit, instance: Instance, signal: AbortSignal): Promise<StepOutcome> => {
+  const running = instance.running();
+  if (running === null || running.draining) return done;
+  const version = await instance.version(running, { withinMs: unit.patience.answer, signal });
+  if (version === null) return failed(`cannot drain instance ${instance.id}: its console does not answer`);
+  if (!canDrain(version)) return done;
+  // A second SIGTERM would cut everybody: one that has begun to drain, for an earlier coordinator, is left to it.
+  if (!(await instance.listens(running))) return begun(running);
+  const resumed = await resume(unit, [instance], signal); // A paused one would never let go of its clients.
+  if (resumed.kind !== 'done') return resumed;
+  begun(running);
+  signalTo(running.mark, 'SIGTERM');
+  const closed = await within(unit, 2_000, async () => !isAlive(running.mark) || !(await instance.listens(running)));
+  return closed ? done : failed(`cannot drain instance ${instance.id}: it goes on listening after SIGTERM`);
+};
+
+const begun = (running: Running): StepOutcome => {
+  running.draining = true;
+  running.console.close();
+  return done;
+};
+
+const stopOne = async (unit: Unit, instance: Instance): Promise<StepOutcome> => {
+  const running = instance.running();
+  if (running === null) return done;
+  running.console.close();
+  const isGone = async (): Promise<boolean> => !isAlive(running.mark);
+  const steps = running.silent ? [kill] : [...graceful(running.version), kill];
+  for (const [signal, graceMs] of steps) {
+    signalTo(running.mark, signal);
+    if (await within(unit, graceMs, isGone)) return gone(instance);
+  }
+  return failed(`cannot stop instance ${instance.id}: process ${running.mark.pid} is still there after SIGKILL`);
+};
+
+const gone = async (instance: Instance): Promise<StepOutcome> => {
+  await instance.removeRecord();
+  return done;
+};
+
+const canDrain = (version: PgBouncerVersion): boolean => isAtLeast(version, '1.23');
+
+type Signalling = readonly [signal: NodeJS.Signals, graceMs: number];
+
+/**
+ * SIGINT lets transactions end. Then whatever ends this version at once: SIGQUIT from 1.23, SIGTERM before (where SIGQUIT leaves
+ * the socket behind).
+ */
+const graceful = (version: PgBouncerVersion | null): readonly Signalling[] => [
+  ['SIGINT', 1_000],
+  [version !== null && !canDrain(version) ? 'SIGTERM' : 'SIGQUIT', 1_000],
+];
+/** All that a frozen process heeds, or one that spins. */
+const kill: Signalling = ['SIGKILL', 2_000];
+
+const within = async ({ clock }: Unit, ms: number, isSo: () => Promise<boolean>): Promise<boolean> => {
+  const deadline = clock.now() + ms;
+  while (!(await isSo())) {
+    if (clock.now() > deadline) return false;
+    await wait(clock, 10);
+  }
+  return true;
+};

@@ -1,0 +1,149 @@
+/**
+ * The workload as processes of this machine. The processes belong to the unit, not to this coordinator: whoever opens the same
+ * state directory finds them by their marks and goes on with them, and disposing leaves them running.
+ */
+import type { Step, StepOutcome } from '../../actors/model/workload.ts';
+import type { Clock } from '../../actors/ports/clock.ts';
+import { type ConsoleRow, type Workload, WorkloadUnavailable } from '../../actors/ports/workload.ts';
+import type { Log } from '../files/log.ts';
+import { Binary } from './binary.ts';
+import { inspect } from './inspect.ts';
+import { Instance } from './instance.ts';
+import { codeOf } from './mark.ts';
+import { failed, refused } from './outcome.ts';
+import { pause, resume } from './pause.ts';
+import { instancePlace, instancesOnDisk, preparePlaces, SocketPathTooLong, unitPlace } from './places.ts';
+import { probeLogin } from './probe.ts';
+import { prove } from './prove.ts';
+import { reload } from './reload.ts';
+import { start } from './start.ts';
+import { drain, stop } from './stop.ts';
+import type { Patience, Unit } from './unit.ts';
+import { verify } from './verify.ts';
+import { write } from './write.ts';
+
+export interface ProcessWorkloadOptions {
+  readonly stateDir: string;
+  /** This unit's own directory for sockets, a short path. In the state directory when it is not given. */
+  readonly runDir?: string;
+  /** Path of PgBouncer, or its name. */
+  readonly binary: string;
+  readonly instances: number;
+  readonly listenAddress: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly patience?: Partial<Patience>;
+  /** Size at which the log of an instance is rotated. */
+  readonly logLimitBytes?: number;
+}
+
+export const openProcessWorkload = async (options: ProcessWorkloadOptions): Promise<Workload> => {
+  const { stateDir, runDir, clock, log, listenAddress } = options;
+  const place = unitPlace(stateDir, runDir);
+  const listeners = new Set<(instance: number) => void>();
+  const exited = (id: number): void => listeners.forEach((listener) => listener(id));
+  const instanceOf = (id: number): Instance => new Instance(instancePlace(place, id), { clock, exited });
+  const instances = Array.from({ length: options.instances }, (_, index) => instanceOf(index + 1));
+  const probe = await usable(`the state directory "${stateDir}"`, async () => {
+    await preparePlaces(place, instances.map((instance) => instance.place));
+    return probeLogin(place.probe);
+  });
+  const older = new Map<number, Instance>();
+  const surplus = async (): Promise<readonly Instance[]> => {
+    const ids = (await instancesOnDisk(place)).filter((id) => id > instances.length);
+    for (const id of ids) older.set(id, older.get(id) ?? instanceOf(id));
+    return [...older.values()].filter((instance) => instance.running() !== null);
+  };
+  const unit: Unit = {
+    clock,
+    log,
+    binary: new Binary(options.binary),
+    place,
+    listenAddress,
+    probe,
+    instances,
+    surplus,
+    patience: { ...defaultPatience, ...options.patience },
+    logLimitBytes: options.logLimitBytes ?? 8 * 1024 * 1024,
+  };
+
+  return {
+    inspect: (signal) => usable('the PgBouncers of this unit', () => inspect(unit, signal), signal),
+    take: (step, signal) => usable(`the step "${step.type}"`, () => takeStep(unit, step, signal), signal),
+    show: (id, what, signal) => usable(`SHOW ${what}`, () => show(unit, id, what, signal), signal),
+    onExit: (listener) => {
+      listeners.add(listener);
+      return { [Symbol.dispose]: () => listeners.delete(listener) };
+    },
+    [Symbol.asyncDispose]: async () => {
+      listeners.clear();
+      for (const instance of [...instances, ...older.values()]) instance.closeConsole();
+    },
+  };
+};
+
+const defaultPatience: Patience = { answer: 2_000, pause: 5_000, start: 10_000, prove: 5_000 };
+
+type Show = Parameters<Workload['show']>[1];
+
+const takeStep = async (unit: Unit, step: Step, signal: AbortSignal): Promise<StepOutcome> => {
+  try {
+    return await performStep(unit, step, signal);
+  } catch (cause) {
+    if (!(cause instanceof Error) || codeOf(cause) === undefined) throw cause;
+    return failed(`cannot ${step.type}: ${cause.message}`); // The system says no: disk full, no such name, no right.
+  }
+};
+
+const performStep = async (unit: Unit, step: Step, signal: AbortSignal): Promise<StepOutcome> => {
+  switch (step.type) {
+    case 'prove':
+      return prove(unit, step.rendered, signal);
+    case 'write':
+      return write(unit, step.rendered);
+    case 'verify':
+      return verify(unit, step.rendered, signal);
+    case 'start':
+    case 'reload':
+    case 'pause':
+    case 'resume':
+    case 'drain':
+    case 'stop':
+      return performOn(unit, step.type, step.instances, signal);
+  }
+};
+
+const performOn = async (
+  unit: Unit,
+  type: keyof typeof steps,
+  ids: readonly number[],
+  signal: AbortSignal,
+): Promise<StepOutcome> => {
+  const stranger = ids.find((id) => unit.instances.every((instance) => instance.id !== id));
+  if (stranger !== undefined) return refused(`cannot ${type} instance ${stranger}: this unit has ${unit.instances.length}`);
+  return steps[type](unit, unit.instances.filter(({ id }) => ids.includes(id)), signal);
+};
+
+const steps = { start, reload, pause, resume, drain, stop };
+
+const show = async (unit: Unit, id: number, what: Show, signal: AbortSignal): Promise<readonly ConsoleRow[] | null> => {
+  const running = unit.instances.find((instance) => instance.id === id)?.running() ?? null;
+  if (running === null) return null;
+  const answer = await running.console.show(what, { withinMs: unit.patience.answer, signal });
+  if (running.draining) running.console.close();
+  return answer.kind === 'answered' ? answer.value : null;
+};
+
+/** A caller that no longer wants the answer, and a state directory that is of no use, are all that a workload rejects with. */
+const usable = async <T>(what: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T> => {
+  try {
+    const answer = await work();
+    signal?.throwIfAborted();
+    return answer;
+  } catch (cause) {
+    if (signal?.aborted === true) throw new WorkloadUnavailable(`${what} was cancelled`, { cause });
+    if (cause instanceof SocketPathTooLong) throw new WorkloadUnavailable(cause.message, { cause });
+    if (!(cause instanceof Error) || codeOf(cause) === undefined) throw cause;
+    throw new WorkloadUnavailable(`cannot use ${what}: ${cause.message}`, { cause });
+  }
+};
