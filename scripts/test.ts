@@ -8,20 +8,21 @@ import { join } from 'node:path';
 import { createVitest, parseCLI, type Reporter, type TestCase, type TestModule, TestsNotFoundError } from 'vitest/node';
 import { lineOf, type Outcome, tallyOf } from './tally.ts';
 
-const scratch = mkdtempSync(join(tmpdir(), 'troupe-tests-'));
-process.once('exit', () => rmSync(scratch, { recursive: true, force: true }));
-const providers = join(scratch, 'providers');
-process.env['TROUPE_TEST_PROVIDERS'] = providers;
-
 const outcomes: Outcome[] = [];
 const collector: Reporter = {
   onTestRunEnd: (modules) => {
     for (const module of modules) outcomes.push(...outcomesOf(module));
   },
 };
+let interrupted: 'SIGINT' | 'SIGTERM' | undefined;
 const { filter, options } = parseCLI(['vitest', 'run', ...process.argv.slice(2)]);
 const vitest = await createVitest({ ...options, watch: false, reporters: ['default', collector] });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) interruptOn(signal);
+
+const scratch = mkdtempSync(join(tmpdir(), 'troupe-tests-'));
+process.once('exit', () => rmSync(scratch, { recursive: true, force: true }));
+const providers = join(scratch, 'providers');
+process.env['TROUPE_TEST_PROVIDERS'] = providers;
 try {
   await vitest.start(filter);
 } catch (cause) {
@@ -29,20 +30,20 @@ try {
 } finally {
   await vitest.close();
 }
-for (const line of [...serverLines(), ...notRunLines()]) console.log(line);
+for (const line of [...serverLines(), ...(interrupted === undefined ? notRunLines() : [])]) console.log(line);
 const tally = tallyOf(outcomes);
 console.log(lineOf(tally));
 if (tally.passed + tally.failed === 0) console.error('no test was executed');
 if (tally.failed > 0 || tally.passed === 0) process.exitCode ||= 1;
 record();
-process.exit();
+process.exit(interrupted === undefined ? process.exitCode : 128 + constants.signals[interrupted]);
 
 /** Vitest itself would exit at once and leave the servers to nobody. */
 function interruptOn(signal: 'SIGINT' | 'SIGTERM'): void {
   process.removeAllListeners(signal);
   process.on(signal, () => {
-    console.error(`${signal}: stopping the tests and their servers`);
-    process.exitCode = 128 + constants.signals[signal];
+    if (interrupted === undefined) console.error(`${signal}: stopping the tests and their servers`);
+    interrupted = signal;
     void vitest.cancelCurrentRun('keyboard-input');
   });
 }
