@@ -92,6 +92,11 @@ export class Ledger {
     }
   }
 
+  /** Joins what the next `keep` writes. */
+  note(change: Partial<LedgerContent>): void {
+    this.#content = { ...this.#content, ...change };
+  }
+
   async remember(memory: Memory): Promise<void> {
     const text = memoryCodec.encode(this.#sealer, 'memory', memory);
     await this.keep((content) => ({ ...content, memory: text }));

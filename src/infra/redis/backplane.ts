@@ -1,0 +1,118 @@
+import { randomBytes } from 'node:crypto';
+import { readdir } from 'node:fs/promises';
+import { type Nonce, type UnitName, unitNameOf } from '../../actors/model/ids.ts';
+import { BackplaneUnavailable } from '../../actors/ports/backplane.ts';
+import type { Sealer } from '../files/codec.ts';
+import { Ledger, unitDirectory } from '../files/ledger.ts';
+import { type Claimed, claimUnit } from '../files/number-claim.ts';
+import { HintLine } from './hint-line.ts';
+import { Connection } from './connection.ts';
+import { give, look, random } from './entrance.ts';
+import { keysOf } from './keys.ts';
+import { Mirror } from './mirror.ts';
+import type { RedisBackplaneOptions } from './options.ts';
+import { RedisBackplane } from './redis-backplane.ts';
+import { claimNumber } from './scripts.ts';
+
+/**
+ * Opens the backplane of one unit. With a number given (or one known from the state directory) this succeeds without the store:
+ * everything then rejects with BackplaneUnavailable until the store is there, and needs no restart. A number that must be claimed
+ * from a store that does not answer is waited for. Rejects with a sentence when this unit cannot take part at all.
+ */
+export const openRedisBackplane = async (options: RedisBackplaneOptions): Promise<RedisBackplane> => {
+  const { application, instances, stateDir, clock, log, deadAfterMs = defaultDeadAfterMs } = options;
+  const sealer: Sealer = { key: options.sealKey, application };
+  const nonce = randomBytes(16).toString('hex') as Nonce;
+  const hints = new HintLine();
+  const name = options.unit === 'claim' ? application : options.unit;
+  const { url, password, ca } = options;
+  const connection = new Connection({ url, password, ca, name: `troupe:${name}`, log, onHint: () => hints.ring() });
+  try {
+    const keys = keysOf(application);
+    connection.listen(keys.all);
+    await connection.settled(firstAttemptMs);
+    const seat = { connection, keys, sealer, nonce, deadAfterMs };
+    const unit = options.unit === 'claim' ? await claim(options, seat) : options.unit;
+    const ledger = await Ledger.open({ directory: unitDirectory(stateDir, unit), unit, sealer, log });
+    const mirror = new Mirror(sealer, log, ledger.content.objects);
+    const post = { ...seat, ledger, mirror, clock, log, unit, instances };
+    return new RedisBackplane(post, hints);
+  } catch (cause) {
+    connection.close();
+    throw cause;
+  }
+};
+
+/** Heartbeats come every second: four lost ones in a row are no accident. */
+export const defaultDeadAfterMs = 4_000;
+const firstAttemptMs = 1_500;
+const pauseMs = 250;
+
+interface Seat {
+  readonly connection: Connection;
+  readonly keys: ReturnType<typeof keysOf>;
+  readonly sealer: Sealer;
+  readonly nonce: Nonce;
+  readonly deadAfterMs: number;
+}
+
+const claim = async (options: RedisBackplaneOptions, seat: Seat): Promise<UnitName> => {
+  const { application, stateDir, clock, log, signal } = options;
+  const preferred = await unitsIn(stateDir, application);
+  const pause = (): Promise<void> => new Promise((resolve) => clock.after(pauseMs, resolve));
+  for (let reported = false; ; reported = true) {
+    signal?.throwIfAborted();
+    try {
+      return await claimUnit((takeNew) => askForNumber(options, seat, preferred, takeNew), pause);
+    } catch (cause) {
+      if (!(cause instanceof BackplaneUnavailable)) throw cause;
+      const [only, ...others] = preferred;
+      if (only !== undefined && others.length === 0) return only; // Whose else could this directory be?
+      if (!reported)
+        log.warn({ application, reason: cause.message }, 'waiting for the store to give this unit a number');
+      await pause();
+    }
+  }
+};
+
+const askForNumber = async (
+  { application, instances }: RedisBackplaneOptions,
+  { connection, keys, sealer, nonce, deadAfterMs }: Seat,
+  preferred: readonly UnitName[],
+  takeNew: boolean,
+): Promise<Claimed> => {
+  if (connection.refusal !== null) throw new Error(connection.refusal);
+  const entrance = await look(connection, keys, sealer);
+  if (entrance.kind === 'closed') throw new Error(entrance.reason);
+  if (entrance.kind === 'empty') await give(connection, keys, sealer, 0, new Map());
+  const reply = await claimNumber(
+    connection,
+    [keys.meta, keys.idx, keys.members, keys.hb],
+    [application, nonce, instances, deadAfterMs, takeNew ? 1 : 0, random(), keys.all, ...preferred],
+  );
+  switch (reply.kind) {
+    case 'CLAIMED':
+      return { kind: 'claimed', unit: reply.unit };
+    case 'LOOKAGAIN':
+      return { kind: 'lookAgain', heardAt: reply.heardAt };
+    case 'UNSEEDED':
+      throw new BackplaneUnavailable('cannot claim a number: the store was emptied meanwhile');
+  }
+};
+
+/** Units whose folders are here, lowest number first. */
+const unitsIn = async (
+  stateDir: string,
+  application: RedisBackplaneOptions['application'],
+): Promise<readonly UnitName[]> => {
+  const names = await readdir(stateDir).catch((cause: unknown) => {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return [];
+    throw cause;
+  });
+  return names
+    .flatMap((name) => (name.startsWith(`${application}-`) ? [name.slice(application.length + 1)] : []))
+    .filter((rest) => /^\d{1,5}$/.test(rest))
+    .map(Number)
+    .toSorted((a, b) => a - b)
+    .map((number) => unitNameOf(application, number));
+};
