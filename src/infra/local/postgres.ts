@@ -7,7 +7,14 @@ import type { Secret } from '../../actors/model/secret.ts';
 import { freePort } from './free-port.ts';
 import { randomPassword, writeOwned } from './owned-file.ts';
 import { endProcesses, markOf, processesIn } from './process-mark.ts';
-import { type Escalation, type Program, type ServerProcess, startProcess, untilReady } from './server-process.ts';
+import {
+  type Escalation,
+  type OnSpawned,
+  type Program,
+  type ServerProcess,
+  startProcess,
+  untilReady,
+} from './server-process.ts';
 import { type Account, createOwnedDirectory, identityOf } from './service-user.ts';
 
 export interface PostgresOptions {
@@ -20,6 +27,7 @@ export interface PostgresOptions {
   readonly maxConnections?: number;
   /** Further lines of postgresql.conf. */
   readonly settings?: Readonly<Record<string, string>>;
+  readonly onSpawned?: OnSpawned;
 }
 
 /** A server wherever it runs, and the login that may do everything there. */
@@ -73,13 +81,14 @@ export const createCluster = async (options: PostgresOptions): Promise<PostgresC
 
 /** Same port and data as before, also after a kill -9. Only one server of a cluster at a time. */
 export const startCluster = async (cluster: PostgresCluster): Promise<PostgresServer> => {
-  const { directory, account, postgres } = cluster.options;
+  const { directory, account, postgres, onSpawned } = cluster.options;
   const program: Program = {
     command: postgres,
     args: ['-D', cluster.dataDirectory],
     directory,
     account,
     log: join(directory, 'postgres.log'),
+    onSpawned,
   };
   await clearCluster(cluster.dataDirectory);
   const process = await startProcess(program);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Secret } from '../../actors/model/secret.ts';
 import { freePort } from './free-port.ts';
 import { writeOwned } from './owned-file.ts';
-import { type Program, type ServerProcess, startProcess, untilReady } from './server-process.ts';
+import { type OnSpawned, type Program, type ServerProcess, startProcess, untilReady } from './server-process.ts';
 import { type Account, createOwnedDirectory } from './service-user.ts';
 
 export interface RedisOptions {
@@ -16,6 +16,7 @@ export interface RedisOptions {
   /** Keeps every write in a file, so that nothing is lost when the process is killed. */
   readonly appendOnly: boolean;
   readonly account: Account;
+  readonly onSpawned?: OnSpawned;
 }
 
 export interface RedisServer {
@@ -41,7 +42,14 @@ export const startRedis = async (options: RedisOptions): Promise<RedisServer> =>
   await writeOwned(config, configOf(options, host, port), account);
   await writeOwned(passwordFile, `${password.reveal()}\n`, account);
 
-  const program: Program = { command: binary, args: [config], directory, account, log: join(directory, 'redis.log') };
+  const program: Program = {
+    command: binary,
+    args: [config],
+    directory,
+    account,
+    log: join(directory, 'redis.log'),
+    onSpawned: options.onSpawned,
+  };
   const process = await startProcess(program);
   const stop = (): Promise<void> => process.stop([['SIGTERM', 5_000]]);
   try {

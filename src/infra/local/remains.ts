@@ -1,9 +1,9 @@
 /**
  * What a demo would leave behind if it were killed: kept in a file while it runs, cleared by itself or by the next one.
  * Processes are ended only when id, start time and boot are those on record (ours, or that of a unit for its PgBouncers),
- * or when they run on a file in the demo's directory, whose name is random.
+ * or when they run on an ini in the demo's directory, whose name is random.
  */
-import { readdir, rm, rmdir } from 'node:fs/promises';
+import { mkdir, open, readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { readWhole, writeAtomic } from '../files/atomic-file.ts';
@@ -12,74 +12,135 @@ import { endProcesses, isAlive, markOf, type ProcessMark, processesWithArgument 
 
 export interface Remains {
   readonly owner: ProcessMark;
+  /** Everything of the demo but its sockets. */
   readonly directory: string;
-  /** Sockets and directories of the units outside it. */
+  /** The directory of sockets, when it was not there before and goes with the demo. */
+  readonly runDirMade: string | null;
+  /** Sockets, and directories of sockets, of its units. */
   readonly runPaths: readonly string[];
-  /** A directory that goes when nothing else is in it. */
-  readonly runDir: string | null;
-  /** Where in the directory PostgreSQL is. */
-  readonly clusters: readonly string[];
+  /** Where PostgreSQL keeps its data. */
+  readonly cluster: string;
   readonly units: readonly ProcessMark[];
   readonly servers: readonly ProcessMark[];
 }
 
-/** Those of a demo that runs, or was killed; null when there is nothing on record. */
-export const readRemains = async (file: string): Promise<Remains | null> => {
+/** Not now: the message says what is in the way. */
+export class DemoRefused extends Error {
+  override readonly name = 'DemoRefused';
+}
+
+/** The record of the one demo that a run directory can have. */
+export class RemainsRecord {
+  readonly #file: string;
+  #remains: Remains;
+  #written: Promise<void> = Promise.resolve();
+
+  private constructor(file: string, remains: Remains) {
+    this.#file = file;
+    this.#remains = remains;
+  }
+
+  /** For a directory where no earlier demo is on record any more. */
+  static async claim(
+    runDir: string,
+    about: Pick<Remains, 'directory' | 'runPaths' | 'cluster'>,
+  ): Promise<RemainsRecord> {
+    const made = await mkdir(runDir, { recursive: true, mode: 0o755 });
+    const owner = markOf(process.pid);
+    if (owner === null) throw new Error('cannot see this process in /proc: the demo needs Linux');
+    const runDirMade = made === undefined ? null : runDir;
+    const remains: Remains = { ...about, owner, runDirMade, units: [], servers: [] };
+    await create(fileIn(runDir), remains);
+    return new RemainsRecord(fileIn(runDir), remains);
+  }
+
+  /** To be called as soon as a process of the demo has been started. */
+  add(kind: 'units' | 'servers', mark: ProcessMark | null): Promise<void> {
+    if (mark === null) return this.#written; // It has ended already.
+    this.#remains = { ...this.#remains, [kind]: [...this.#remains[kind].filter(isAlive), mark] };
+    this.#written = this.#written.then(() => writeAtomic(this.#file, JSON.stringify(this.#remains), 0o600));
+    return this.#written;
+  }
+
+  async clear(): Promise<void> {
+    await this.#written;
+    await clear(this.#file, this.#remains);
+  }
+}
+
+/** Clears what an earlier demo left that was killed; refuses while another one runs. */
+export const clearEarlier = async (runDir: string): Promise<void> => {
+  const file = fileIn(runDir);
   const text = await readWhole(file, 1_000_000);
-  if (text === null) return null;
+  if (text === null) return;
+  const { success, data } = schema.safeParse(parsed(text));
+  if (!success)
+    throw new DemoRefused(`cannot tell from ${file} what an earlier demo left behind: look at it, then remove it`);
+  if (isAlive(data.owner)) refuse(runDir, data.owner.pid);
+  await clear(file, data);
+};
+
+const fileIn = (runDir: string): string => join(runDir, 'demo.json');
+
+/** Two that start at the same moment: one of them is refused. */
+const create = async (path: string, remains: Remains): Promise<void> => {
   try {
-    return schema.parse(JSON.parse(text));
+    const file = await open(path, 'wx', 0o600);
+    await file.writeFile(JSON.stringify(remains));
+    await file.close();
   } catch (cause) {
-    throw new Error(`cannot tell from ${file} what an earlier demo left behind: look at it, then remove it`, { cause });
+    if (cause instanceof Error && 'code' in cause && cause.code === 'EEXIST') refuse(path);
+    throw cause;
   }
 };
 
-export const writeRemains = (file: string, remains: Remains): Promise<void> =>
-  writeAtomic(file, JSON.stringify(remains), 0o600);
-
-/** Ends everything, coordinators first (they would start their PgBouncers again), and removes every trace, `file` last. */
-export const clearRemains = async (file: string, remains: Remains): Promise<void> => {
-  await endProcesses(remains.units, 'SIGKILL', 0);
-  await endProcesses(await instancesOf(remains.directory), 'SIGINT', 1_000);
-  await endProcesses(remains.servers, 'SIGINT', 5_000);
-  for (const cluster of remains.clusters) await clearCluster(cluster);
-  for (const path of [remains.directory, ...remains.runPaths]) await rm(path, { recursive: true, force: true });
-  await rm(file, { force: true });
-  if (remains.runDir !== null) await rmdir(remains.runDir).catch(() => {}); // Somebody else uses it by now.
+const refuse = (place: string, pid?: number): never => {
+  const who = pid === undefined ? 'another demo starts' : `a demo runs already (process ${pid})`;
+  throw new DemoRefused(
+    `${who} with its sockets in ${place}: end that one first, or set TROUPE_RUN_DIR to another directory`,
+  );
 };
 
-export const isOwnerAlive = ({ owner }: Remains): boolean => isAlive(owner);
+/** Ends everything, coordinators first (they would start their PgBouncers again), and removes every trace, the record last. */
+const clear = async (file: string, remains: Remains): Promise<void> => {
+  await endProcesses(remains.units, 'SIGKILL', 0);
+  await endProcesses(await instancesIn(remains.directory), 'SIGINT', 1_000);
+  await endProcesses(remains.servers, 'SIGINT', 5_000);
+  await clearCluster(remains.cluster);
+  for (const path of [remains.directory, ...remains.runPaths]) await rm(path, { recursive: true, force: true });
+  await rm(file, { force: true });
+  if (remains.runDirMade !== null) await rmdir(remains.runDirMade).catch(() => {}); // Somebody else uses it by now.
+};
+
+/** PgBouncers outlive their coordinator: found by the record it keeps of each, and by the ini they run on. */
+const instancesIn = async (directory: string): Promise<readonly ProcessMark[]> => {
+  const files = await readdir(directory, { recursive: true }).catch(() => []);
+  const records = files.filter((name) => name.endsWith('/process.json'));
+  const texts = await Promise.all(records.map((name) => readWhole(join(directory, name), 10_000)));
+  const recorded = texts.map((text) => recordSchema.safeParse(parsed(text ?? '')).data?.mark);
+  const isIni = (argument: string): boolean => argument.startsWith(`${directory}/`) && argument.endsWith('.ini');
+  const running = (await processesWithArgument(isIni)).map(markOf);
+  return [...recorded, ...running].filter((mark) => mark !== undefined && mark !== null);
+};
 
 const markSchema = z.object({ pid: z.int().positive(), startedAt: z.int(), bootId: z.string() });
-const inScratch = z.string().regex(/^\/tmp\/troupe-demo-[A-Za-z0-9_-]+(\/[a-z0-9-]+)*$/);
+const recordSchema = z.object({ mark: markSchema });
+/** Root removes what is named here: nothing but what a demo names. */
+const inScratch = z.string().regex(/^\/tmp\/troupe-demo-[a-z0-9]+(\/[a-z0-9-]+)*$/);
 const schema = z.object({
   owner: markSchema,
   directory: inScratch,
+  runDirMade: z.string().startsWith('/').nullable(),
   runPaths: z.array(z.string().startsWith('/')),
-  runDir: z.string().startsWith('/').nullable(),
-  clusters: z.array(inScratch),
+  cluster: inScratch,
   units: z.array(markSchema),
   servers: z.array(markSchema),
 });
 
-/** PgBouncers outlive their coordinator: by the record it keeps of each, and by the ini they run on. */
-const instancesOf = async (directory: string): Promise<readonly ProcessMark[]> => {
-  const files = await readdir(directory, { recursive: true }).catch(() => []);
-  const records = files.filter((name) => name.endsWith('/process.json'));
-  const texts = await Promise.all(records.map((name) => readWhole(join(directory, name), 10_000)));
-  const recorded = texts.map((text) => recordSchema.safeParse(parsed(text)).data?.mark);
-  const running = await processesWithArgument(
-    (argument) => argument.startsWith(`${directory}/`) && argument.endsWith('.ini'),
-  );
-  return [...recorded, ...running.map(markOf)].filter((mark) => mark !== undefined && mark !== null);
-};
-
-const recordSchema = z.object({ mark: markSchema });
-
-const parsed = (text: string | null): unknown => {
+const parsed = (text: string): unknown => {
   try {
-    return JSON.parse(text ?? 'null');
+    return JSON.parse(text);
   } catch {
-    return null; // Cut off in the middle: the arguments tell.
+    return null; // Cut off in the middle.
   }
 };

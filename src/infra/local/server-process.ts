@@ -15,7 +15,12 @@ export interface Program {
   /** stdout and stderr are appended here. */
   readonly log: string;
   readonly environment?: Readonly<Record<string, string>>;
+  /** Told as soon as there is a process, long before it is ready. */
+  readonly onSpawned?: OnSpawned | undefined;
 }
+
+/** Puts a process on record; null when it has ended already. */
+export type OnSpawned = (mark: ProcessMark | null) => Promise<void>;
 
 /** A signal, and how long it has before the next one. */
 export type Escalation = readonly (readonly [signal: NodeJS.Signals, graceMs: number])[];
@@ -42,8 +47,9 @@ export const startProcess = async (program: Program): Promise<ServerProcess> => 
   const signal = (name: NodeJS.Signals): void => {
     child.kill(name); // False when it has ended already.
   };
-  return {
-    mark: markOf(pid),
+  const mark = markOf(pid);
+  const started: ServerProcess = {
+    mark,
     pid,
     ended,
     isRunning,
@@ -59,6 +65,13 @@ export const startProcess = async (program: Program): Promise<ServerProcess> => 
       await ended;
     },
   };
+  try {
+    await program.onSpawned?.(mark);
+    return started;
+  } catch (cause) {
+    await started.stop([]);
+    throw cause;
+  }
 };
 
 /** Asks until the server answers; an end of its process, or the deadline, is an error with the last lines of its log. */

@@ -1,8 +1,7 @@
 import { join } from 'node:path';
 import type { Application } from '../../actors/model/ids.ts';
-import { unitNameOf } from '../../actors/model/ids.ts';
 import type { RedisServer } from './redis.ts';
-import { type ServerProcess, startProcess } from './server-process.ts';
+import { type OnSpawned, type ServerProcess, startProcess } from './server-process.ts';
 import type { Account } from './service-user.ts';
 
 /** What all units of one application on this machine have in common. */
@@ -17,6 +16,14 @@ export interface UnitsOptions {
   readonly instances: number;
   readonly pgbouncer: string;
   readonly account: Account;
+  readonly onSpawned: OnSpawned;
+}
+
+export interface UnitPlace {
+  readonly unit: string;
+  readonly number: number;
+  readonly address: string;
+  readonly log: string;
 }
 
 export interface UnitProcess {
@@ -25,23 +32,24 @@ export interface UnitProcess {
 }
 
 /** An ordinary unit. It is started with our rights and drops to the account by itself, as it does everywhere. */
-export const startUnit = async (options: UnitsOptions, number: number, address: string): Promise<UnitProcess> => {
+export const startUnit = async (options: UnitsOptions, unit: UnitPlace): Promise<UnitProcess> => {
   const [command, ...args] = options.command;
   const process = await startProcess({
     command,
     args,
+    onSpawned: options.onSpawned,
     directory: '/', // The checkout may be closed to the account.
-    log: unitLog(options.directory, number),
+    log: unit.log,
     environment: {
       TROUPE_APPLICATION: options.application,
-      TROUPE_UNIT: unitNameOf(options.application, number),
+      TROUPE_UNIT: unit.unit,
       TROUPE_BACKPLANE: options.redis.url,
       TROUPE_BACKPLANE_PASSWORD_FILE: options.redis.passwordFile,
       TROUPE_SECRET_KEY_FILE: options.secretKeyFile,
-      TROUPE_STATE_DIR: unitState(options.directory, number),
+      TROUPE_STATE_DIR: join(options.directory, `unit-${unit.number}`),
       TROUPE_RUN_DIR: options.runDir,
       TROUPE_INSTANCES: String(options.instances),
-      TROUPE_LISTEN_ADDRESS: address,
+      TROUPE_LISTEN_ADDRESS: unit.address,
       TROUPE_PGBOUNCER: options.pgbouncer,
       TROUPE_USER: options.account.name,
       TROUPE_DRAIN_DELAY: '0',
@@ -50,6 +58,3 @@ export const startUnit = async (options: UnitsOptions, number: number, address: 
   });
   return { process, stop: () => process.stop([['SIGTERM', 10_000]]) };
 };
-
-export const unitState = (directory: string, number: number): string => join(directory, `unit-${number}`);
-export const unitLog = (directory: string, number: number): string => join(directory, `unit-${number}.log`);
