@@ -6,11 +6,19 @@ die() { say "$*"; exit 1; }
 
 ensure_node() {
   packages_are_current || install_packages
-  if [ -x "$root/node_modules/.bin/node" ] && has_glibc; then
-    node=$root/node_modules/.bin/node
-  else
-    node=$(other_node) || exit 1
-  fi
+  node=$(packaged_node || other_node) || exit 1
+}
+
+# By its link, or where npm unpacked it: some npm (9.2) makes no link for it.
+packaged_node() {
+  has_glibc || return 1
+  for candidate in "$root"/node_modules/.bin/node "$root"/node_modules/node-linux-*/bin/node; do
+    if [ -x "$candidate" ]; then
+      printf '%s\n' "$candidate"
+      return 0
+    fi
+  done
+  return 1
 }
 
 # npm writes the hidden lockfile last, so it is older than package-lock.json only when that has changed since.
