@@ -63,7 +63,11 @@ const handle = async (question: Question): Promise<void> => {
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     const stack = cause instanceof Error ? (cause.stack ?? reason) : reason;
-    say(cause instanceof WorkloadUnavailable ? { type: 'unavailable', id, reason } : { type: 'defect', id, reason: stack });
+    say(
+      cause instanceof WorkloadUnavailable
+        ? { type: 'unavailable', id, reason }
+        : { type: 'defect', id, reason: stack },
+    );
   } finally {
     asked.delete(id);
   }

@@ -21,7 +21,11 @@ export const openWorkloadHost = async (
   environment: Readonly<Record<string, string>> = {},
 ): Promise<WorkloadHost> => {
   const program = fileURLToPath(new URL('workload-host-process.ts', import.meta.url));
-  const child = fork(program, [], { execArgv: [], env: { ...environment }, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const child = fork(program, [], {
+    execArgv: [],
+    env: { ...environment },
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
   const wire = wireTo(child);
   try {
     await wire.ask({ type: 'open', options, account });

@@ -8,7 +8,11 @@ export type HostOptions = Omit<ProcessWorkloadOptions, 'clock' | 'log'>;
 
 /** One line each way: JSON in which secrets keep their text. Only ever between two processes of a test. */
 export type Question = { readonly id: number } & (
-  | { readonly type: 'open'; readonly options: HostOptions; readonly account: { readonly uid: number; readonly gid: number } }
+  | {
+      readonly type: 'open';
+      readonly options: HostOptions;
+      readonly account: { readonly uid: number; readonly gid: number };
+    }
   | { readonly type: 'inspect' }
   | { readonly type: 'take'; readonly step: Step }
   | { readonly type: 'show'; readonly instance: number; readonly what: Parameters<Workload['show']>[1] }

@@ -97,26 +97,34 @@ export const openConsole = (clock: Clock, access: ConsoleAccess): Console => {
 };
 
 interface Connection {
-  readonly client: Client;
+  readonly client: ConsoleClient;
   /** Held apart from the client, because only destroying it lets go of a process that answers nothing. */
   readonly socket: Socket;
   readonly ready: Promise<unknown>;
   answering: boolean;
 }
 
+/** Says who it is and nothing else: startup parameters from the environment (PGOPTIONS) would have the login refused. */
+class ConsoleClient extends Client {
+  getStartupConf(): Readonly<Record<string, string | undefined>> {
+    return { user: this.user, database: this.database, application_name: 'troupe' };
+  }
+}
+
 const asText = { getTypeParser: () => (text: string) => text };
 
 const connectionTo = ({ host, port, username, password }: ConsoleAccess): Connection => {
   const socket = new Socket();
-  const client = new Client({
+  const client = new ConsoleClient({
     host,
     port,
     user: username,
     // A function, so that neither the environment nor a password file of the account is looked at.
     password: () => password?.reveal() ?? '',
     database: 'pgbouncer',
-    application_name: 'troupe',
     ssl: false,
+    sslnegotiation: 'postgres',
+    client_encoding: 'utf8',
     types: asText,
     stream: () => socket,
   });

@@ -25,6 +25,7 @@ export class Binary {
 
   /** Asked once for each file that is put there. */
   async version(): Promise<Inspection['binary']> {
+    if (process.getuid?.() === 0) return missing('PgBouncer refuses to run as root: run this unit as another account');
     const file = await this.#find();
     if (file === null) return missing(`there is no PgBouncer at "${this.name}": ${remedy}`);
     if (this.#known?.file.path === file.path && this.#known.file.seal === file.seal) return this.#known.answer;

@@ -3,19 +3,19 @@ import type { InstanceFact, Inspection } from '../../actors/model/workload.ts';
 import { canaryIn, isPaused } from '../../pgbouncer/show.ts';
 import { isAtLeast } from '../../pgbouncer/version.ts';
 import type { Patience } from '../console/console.ts';
-import { readWhole } from '../files/atomic-file.ts';
 import type { Instance, Running } from './instance.ts';
 import { rotateLog } from './log-file.ts';
 import { isAlive } from './mark.ts';
-import { layoutOf, maxFileBytes, type Unit } from './unit.ts';
+import { readOwn } from './own-file.ts';
+import { layoutOf, type Unit } from './unit.ts';
 
 /** What is on disk and what runs. Asked about once a second, so it does no more than it must. */
 export const inspect = async (unit: Unit, signal: AbortSignal): Promise<Inspection> => {
   const { instances, place, logLimitBytes } = unit;
   const [binary, authFile, inis, facts] = await Promise.all([
     unit.binary.version(),
-    readWhole(place.authFile, maxFileBytes),
-    Promise.all(instances.map(async ({ id, place: { ini } }) => ({ id, ini: await readWhole(ini, maxFileBytes) }))),
+    readOwn(place.authFile),
+    Promise.all(instances.map(async ({ id, place: { ini } }) => ({ id, ini: await readOwn(ini) }))),
     Promise.all(instances.map((instance) => factOf(unit, instance, signal))),
     Promise.all(instances.map(({ place: { log } }) => rotateLog(log, logLimitBytes))),
   ]);

@@ -11,6 +11,7 @@ import type { Clock } from '../../actors/ports/clock.ts';
 import { parseVersion } from '../../pgbouncer/version.ts';
 import { type Console, consoleAt, type Patience } from '../console/console.ts';
 import { writeAtomic } from '../files/atomic-file.ts';
+import type { Log } from '../files/log.ts';
 import { environment } from './environment.ts';
 import { openLog } from './log-file.ts';
 import { isAlive, markOf } from './mark.ts';
@@ -35,6 +36,7 @@ export interface Running extends ProcessRecord {
 
 export interface InstanceContext {
   readonly clock: Clock;
+  readonly log: Log;
   readonly exited: (id: number) => void;
 }
 
@@ -57,7 +59,7 @@ export class Instance {
     if (this.#running !== null && !isAlive(this.#running.mark)) this.#forget(this.#running);
     if (this.#running !== null) return this.#running;
     const record = readRecord(this.place.record);
-    return record !== null && isAlive(record.mark) ? this.#know(record) : null;
+    return record !== null && isAlive(record.mark) ? this.#adopt(record) : null;
   }
 
   /**
@@ -72,7 +74,7 @@ export class Instance {
     const mark = pid === undefined ? null : markOf(pid);
     if (mark === null) return;
     const port = Number(socket.path.slice(this.#socketPrefix.length));
-    await this.#record(this.#know({ mark, port, socketDir: this.place.socketDir, paused: false }));
+    await this.#record(this.#adopt({ mark, port, socketDir: this.place.socketDir, paused: false }));
   }
 
   /** `ended`: it ran and is gone already. Rejects when the program cannot be run. */
@@ -84,7 +86,8 @@ export class Instance {
       stdio: ['ignore', log.fd, log.fd],
       detached: true,
     });
-    child.once('exit', () => {
+    child.once('exit', (code, signal) => {
+      this.#context.log.info({ instance: this.id, pid: child.pid, code, signal }, 'instance ended');
       const running = this.#running;
       if (running !== null && running.mark.pid === child.pid) this.#forget(running);
       this.#context.exited(this.id);
@@ -95,6 +98,7 @@ export class Instance {
     if (mark === null) return 'ended';
     const running = this.#know({ mark, port, socketDir: this.place.socketDir, paused: false });
     await this.#record(running);
+    this.#context.log.info({ instance: this.id, pid: mark.pid }, 'instance started');
     return running;
   }
 
@@ -148,6 +152,11 @@ export class Instance {
 
   get #socketPrefix(): string {
     return join(this.place.socketDir, '.s.PGSQL.');
+  }
+
+  #adopt(record: ProcessRecord): Running {
+    this.#context.log.info({ instance: this.id, pid: record.mark.pid }, 'instance adopted');
+    return this.#know(record);
   }
 
   #know(record: ProcessRecord): Running {

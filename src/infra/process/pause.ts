@@ -25,7 +25,8 @@ const pauseOne = async (unit: Unit, instance: Instance, signal: AbortSignal): Pr
   await instance.notePaused(running, true);
   const answer = await command(unit, running, 'PAUSE', unit.patience.pause, signal);
   if (answer.kind === 'answered') return done;
-  const reason = answer.kind === 'silent' ? `its clients did not end their transactions (${answer.reason})` : answer.reason;
+  const reason =
+    answer.kind === 'silent' ? `its clients did not end their transactions (${answer.reason})` : answer.reason;
   return failed(`cannot pause instance ${instance.id}: ${reason}`);
 };
 

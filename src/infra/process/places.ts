@@ -1,4 +1,4 @@
-import { chmod, mkdir, readdir } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { InstanceLayout } from '../../actors/model/workload.ts';
 
@@ -7,7 +7,7 @@ export interface UnitPlace {
   readonly instances: string;
   readonly authFile: string;
   readonly probe: string;
-  /** Copies that are tried out before they are written; emptied at the start. */
+  /** Copies that are tried out before anything is written. */
   readonly proving: string;
   readonly sockets: string;
 }
@@ -52,8 +52,18 @@ export const instancesOnDisk = async (unit: UnitPlace): Promise<readonly number[
 /** Makes what is missing, for this account only. */
 export const preparePlaces = async (unit: UnitPlace, instances: readonly InstancePlace[]): Promise<void> => {
   for (const { socketDir } of instances) refuseLongSocket(socketDir);
-  await Promise.all([unit.instances, unit.proving, unit.sockets].map(privateDirectory));
+  await mkdir(unit.sockets, { recursive: true, mode: 0o700 });
+  await Promise.all([unit.instances, unit.proving].map(privateDirectory));
   await Promise.all(instances.flatMap(({ directory, socketDir }) => [directory, socketDir]).map(privateDirectory));
+  await removeForsakenProofs(unit.proving);
+};
+
+/** Of coordinators that were killed in the middle of one; no proof takes a minute. */
+const removeForsakenProofs = async (proving: string): Promise<void> => {
+  for (const name of await readdir(proving)) {
+    const directory = join(proving, name);
+    if (Date.now() - (await stat(directory)).mtimeMs > 60_000) await rm(directory, { recursive: true, force: true });
+  }
 };
 
 const socketPathBytes = 107;

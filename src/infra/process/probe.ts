@@ -16,12 +16,19 @@ export const probeLogin = async (file: string): Promise<ProbeLogin> => {
   if (kept !== null) return kept;
   const password = new Secret(randomBytes(24).toString('base64url'));
   const fresh = { username: 'troupe_probe', password, verifier: await scramVerifier(password) };
-  await writeAtomic(file, JSON.stringify({ ...fresh, password: password.reveal(), verifier: fresh.verifier.reveal() }), 0o600);
+  await writeAtomic(
+    file,
+    JSON.stringify({ ...fresh, password: password.reveal(), verifier: fresh.verifier.reveal() }),
+    0o600,
+  );
   return fresh;
 };
 
 const maxBytes = 4096;
-const secret = z.string().min(1).transform((text) => new Secret(text));
+const secret = z
+  .string()
+  .min(1)
+  .transform((text) => new Secret(text));
 const schema = z.object({ username: z.string(), password: secret, verifier: secret });
 
 const parse = (text: string | null): ProbeLogin | null => {

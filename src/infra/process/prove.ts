@@ -4,8 +4,8 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import type { Rendered, StepOutcome } from '../../actors/model/workload.ts';
 import { dryRunCopy, readDryRun } from '../../pgbouncer/dry-run.ts';
@@ -13,7 +13,11 @@ import { environment } from './environment.ts';
 import { done, failed, refused, together } from './outcome.ts';
 import type { Unit } from './unit.ts';
 
-export const prove = async (unit: Unit, { authFile, instances }: Rendered, signal: AbortSignal): Promise<StepOutcome> => {
+export const prove = async (
+  unit: Unit,
+  { authFile, instances }: Rendered,
+  signal: AbortSignal,
+): Promise<StepOutcome> => {
   const binary = await unit.binary.path();
   if (binary === null) return failed(`cannot prove anything: there is no PgBouncer at "${unit.binary.name}"`);
   const directory = await mkdtemp(join(unit.place.proving, 'p-'));
@@ -21,17 +25,25 @@ export const prove = async (unit: Unit, { authFile, instances }: Rendered, signa
     const auth = join(directory, 'userlist.txt');
     await writeFile(auth, authFile.reveal(), { mode: 0o600 });
     const copies = new Set(instances.map(({ ini }) => dryRunCopy(ini, auth)));
-    const files = [...copies].map((copy, index) => ({ copy, file: join(directory, `${index + 1}.ini`) }));
-    await Promise.all(files.map(({ copy, file }) => writeFile(file, copy, { mode: 0o600 })));
+    const files = await Promise.all([...copies].map((copy, index) => writeCopy(directory, index + 1, copy)));
     const outcomes: StepOutcome[] = [];
     for (let next = 0; next < files.length; next += atOnce) {
       const few = files.slice(next, next + atOnce);
-      outcomes.push(...(await Promise.all(few.map(({ file }) => dryRun(unit, binary, file, signal)))));
+      outcomes.push(...(await Promise.all(few.map((file) => dryRun(unit, binary, file, signal)))));
     }
     return together(outcomes);
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
+};
+
+/** Each in a directory of its own, so that all have the name that the real file has. */
+const writeCopy = async (directory: string, number: number, copy: string): Promise<string> => {
+  const own = join(directory, String(number));
+  await mkdir(own, { mode: 0o700 });
+  const file = join(own, 'pgbouncer.ini');
+  await writeFile(file, copy, { mode: 0o600 });
+  return file;
 };
 
 const atOnce = 4;
@@ -47,5 +59,5 @@ const dryRun = async (unit: Unit, binary: string, file: string, signal: AbortSig
   const [said, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
   if (code === null) return failed(`PgBouncer did not finish a dry run within ${unit.patience.prove} ms`);
   const verdict = readDryRun(code, said);
-  return verdict.kind === 'proven' ? done : refused(verdict.reason);
+  return verdict.kind === 'proven' ? done : refused(verdict.reason.replaceAll(`${dirname(file)}/`, ''));
 };

@@ -110,7 +110,9 @@ const listenerOf = ({ local, uid, inode }: Row): Listener => ({ ...endpointOf(lo
 const endpointOf = (local: string): { readonly address: string; readonly port: number } => {
   const [hex = '', port = ''] = local.split(':');
   const words = hex.match(/.{8}/g) ?? [];
-  const bytes = words.flatMap((word) => (word.match(/../g) ?? []).toReversed().map((byte) => Number.parseInt(byte, 16)));
+  const bytes = words.flatMap((word) =>
+    (word.match(/../g) ?? []).toReversed().map((byte) => Number.parseInt(byte, 16)),
+  );
   return { address: bytes.length === 4 ? bytes.join('.') : ipv6Of(bytes), port: Number.parseInt(port, 16) };
 };
 

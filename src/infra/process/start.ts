@@ -1,12 +1,12 @@
 import type { StepOutcome } from '../../actors/model/workload.ts';
 import { listenPortOf } from '../../pgbouncer/ini.ts';
-import { readWhole } from '../files/atomic-file.ts';
 import type { Instance, Running } from './instance.ts';
 import { logEnd, logSince } from './log-file.ts';
 import { isAlive } from './mark.ts';
 import { done, failed, together } from './outcome.ts';
+import { readOwn } from './own-file.ts';
 import { addressesOf, describeHolder, holds, type Listener, listenersAt, overlaps, takesFrom } from './sockets.ts';
-import { maxFileBytes, type Unit, wait } from './unit.ts';
+import { type Unit, wait } from './unit.ts';
 import { lastTroubles } from './words.ts';
 
 /** Starts what does not run. All are looked at before any is started, so that none takes the listener of the next for a stranger's. */
@@ -27,7 +27,7 @@ const prepare = async (unit: Unit, instance: Instance): Promise<Ready | StepOutc
   if (running?.draining === true) return cannotStart(instance, `process ${running.mark.pid} still drains`);
   if (running !== null) return { instance, port: running.port };
   const { ini } = instance.place;
-  const text = await readWhole(ini, maxFileBytes);
+  const text = await readOwn(ini);
   const port = text === null ? null : listenPortOf(text);
   if (port === null) return cannotStart(instance, `${ini} is missing or names no listen_port`);
   const strangers = await strangersAt(unit, port, takesFrom);
@@ -48,11 +48,18 @@ const launch = async (unit: Unit, { instance, port }: Ready, signal: AbortSignal
   if (end === 'silent') return cannotStart(instance, `its console does not answer within ${unit.patience.start} ms`);
   const words = lastTroubles(await logSince(instance.place.log, since));
   const strangers = await strangersAt(unit, port, overlaps);
-  const reasons = [words === '' ? `it ended at once; see ${instance.place.log}` : words, ...(strangers === null ? [] : [strangers])];
+  const reasons = [
+    words === '' ? `it ended at once; see ${instance.place.log}` : words,
+    ...(strangers === null ? [] : [strangers]),
+  ];
   return cannotStart(instance, reasons.join('; '));
 };
 
-const untilAnswers = async (unit: Unit, { mark, console }: Running, signal: AbortSignal): Promise<'answers' | 'silent' | 'ended'> => {
+const untilAnswers = async (
+  unit: Unit,
+  { mark, console }: Running,
+  signal: AbortSignal,
+): Promise<'answers' | 'silent' | 'ended'> => {
   const deadline = unit.clock.now() + unit.patience.start;
   for (;;) {
     const answer = await console.show('version', { withinMs: unit.patience.answer, signal });
@@ -79,4 +86,5 @@ const strangersAt = async (
   return [...new Set(holders)].join(', ');
 };
 
-const cannotStart = (instance: Instance, reason: string): StepOutcome => failed(`cannot start instance ${instance.id}: ${reason}`);
+const cannotStart = (instance: Instance, reason: string): StepOutcome =>
+  failed(`cannot start instance ${instance.id}: ${reason}`);

@@ -37,9 +37,6 @@ export const layoutOf = ({ listenAddress, place, probe, instances }: Unit): Layo
   instances: instances.map(({ place: { id, ini, socketDir } }) => ({ id, ini, socketDir })),
 });
 
-/** Far more than a fleet of any size needs. */
-export const maxFileBytes = 64 * 1024 * 1024;
-
 export const wait = (clock: Clock, ms: number): Promise<void> => {
   const { promise, resolve } = Promise.withResolvers<void>();
   clock.after(ms, resolve);

@@ -36,14 +36,20 @@ const verifyOne = async (unit: Unit, instance: Instance, wanted: Wanted, signal:
   const { id } = instance;
   const running = instance.running();
   if (running === null) return failed(`instance ${id} does not run`);
-  if (!holds(running.mark.pid, wanted.inodes)) return failed(`instance ${id} (process ${running.mark.pid}) does not listen on ${unit.listenAddress}:${wanted.port}`);
+  if (!holds(running.mark.pid, wanted.inodes))
+    return failed(
+      `instance ${id} (process ${running.mark.pid}) does not listen on ${unit.listenAddress}:${wanted.port}`,
+    );
   const patience = { withinMs: unit.patience.answer, signal };
   const config = await running.console.show('config', patience);
   if (config.kind !== 'answered') return failed(`the console of instance ${id} does not answer: ${config.reason}`);
   const databases = await running.console.show('databases', patience);
-  if (databases.kind !== 'answered') return failed(`the console of instance ${id} does not answer: ${databases.reason}`);
+  if (databases.kind !== 'answered')
+    return failed(`the console of instance ${id} does not answer: ${databases.reason}`);
   const mismatches = configMismatches(wanted.ini, config.value, databases.value);
-  return mismatches.length === 0 ? done : refused(`instance ${id} did not load its files: ${mismatches.slice(0, 3).join('; ')}`);
+  return mismatches.length === 0
+    ? done
+    : refused(`instance ${id} did not load its files: ${mismatches.slice(0, 3).join('; ')}`);
 };
 
 /** Any of the instances may take it; which one the kernel decides. */

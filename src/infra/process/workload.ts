@@ -42,10 +42,13 @@ export const openProcessWorkload = async (options: ProcessWorkloadOptions): Prom
   const place = unitPlace(stateDir, runDir);
   const listeners = new Set<(instance: number) => void>();
   const exited = (id: number): void => listeners.forEach((listener) => listener(id));
-  const instanceOf = (id: number): Instance => new Instance(instancePlace(place, id), { clock, exited });
+  const instanceOf = (id: number): Instance => new Instance(instancePlace(place, id), { clock, log, exited });
   const instances = Array.from({ length: options.instances }, (_, index) => instanceOf(index + 1));
   const probe = await usable(`the state directory "${stateDir}"`, async () => {
-    await preparePlaces(place, instances.map((instance) => instance.place));
+    await preparePlaces(
+      place,
+      instances.map((instance) => instance.place),
+    );
     return probeLogin(place.probe);
   });
   const older = new Map<number, Instance>();
@@ -120,8 +123,13 @@ const performOn = async (
   signal: AbortSignal,
 ): Promise<StepOutcome> => {
   const stranger = ids.find((id) => unit.instances.every((instance) => instance.id !== id));
-  if (stranger !== undefined) return refused(`cannot ${type} instance ${stranger}: this unit has ${unit.instances.length}`);
-  return steps[type](unit, unit.instances.filter(({ id }) => ids.includes(id)), signal);
+  if (stranger !== undefined)
+    return refused(`cannot ${type} instance ${stranger}: this unit has ${unit.instances.length}`);
+  return steps[type](
+    unit,
+    unit.instances.filter(({ id }) => ids.includes(id)),
+    signal,
+  );
 };
 
 const steps = { start, reload, pause, resume, drain, stop };

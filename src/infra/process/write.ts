@@ -1,14 +1,16 @@
 import type { Rendered, StepOutcome } from '../../actors/model/workload.ts';
-import { readWhole, writeAtomic } from '../files/atomic-file.ts';
+import { writeAtomic } from '../files/atomic-file.ts';
 import { done, refused } from './outcome.ts';
-import { maxFileBytes, type Unit } from './unit.ts';
+import { readOwn } from './own-file.ts';
+import type { Unit } from './unit.ts';
 
 /** The auth file first: an ini that names users must never be there before them. */
 export const write = async (unit: Unit, { authFile, instances }: Rendered): Promise<StepOutcome> => {
   const files: { readonly path: string; readonly text: string }[] = [];
   for (const { id, ini } of instances) {
     const place = unit.instances.find((instance) => instance.id === id)?.place;
-    if (place === undefined) return refused(`cannot write files for instance ${id}: this unit has ${unit.instances.length}`);
+    if (place === undefined)
+      return refused(`cannot write files for instance ${id}: this unit has ${unit.instances.length}`);
     files.push({ path: place.ini, text: ini });
   }
   await replace(unit.place.authFile, authFile.reveal());
@@ -17,6 +19,5 @@ export const write = async (unit: Unit, { authFile, instances }: Rendered): Prom
 };
 
 const replace = async (path: string, text: string): Promise<void> => {
-  if ((await readWhole(path, maxFileBytes)) === text) return;
-  await writeAtomic(path, text, 0o400);
+  if ((await readOwn(path)) !== text) await writeAtomic(path, text, 0o400);
 };

@@ -1,0 +1,3 @@
+import { processWorkloadContract } from './workload-process.contract.ts';
+
+await processWorkloadContract(2);

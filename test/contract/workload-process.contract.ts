@@ -1,0 +1,246 @@
+import { existsSync } from 'node:fs';
+import { readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { WorkloadUnavailable } from '../../src/actors/ports/workload.ts';
+import { isAtLeast } from '../../src/pgbouncer/version.ts';
+import { pgbouncerBinaries } from '../support/servers.ts';
+import { ProcessMachine, type UnitOfProcesses } from '../support/workload-machine.ts';
+import {
+  address,
+  all,
+  done,
+  inspect,
+  never,
+  pair,
+  pidsOf,
+  renderFor,
+  serve,
+  take,
+  takeAll,
+  workloadContract,
+} from './workload.contract.ts';
+
+/** Both suites on one of the PgBouncers of this machine: its own, Debian 13's, and that of Debian's testing branch. */
+export const processWorkloadContract = async (which: 0 | 1 | 2): Promise<void> => {
+  const binary = (await pgbouncerBinaries())[which];
+  const { version, run, reason } = binary ?? { version: '', run: null, reason: 'the tests know of no such PgBouncer' };
+  if (run === null) {
+    describe(`PgBouncer ${version}`, () => it.skip(reason ?? 'it cannot be had here', () => {}));
+    return;
+  }
+  workloadContract(`PgBouncer ${version} as processes`, () => ProcessMachine.open(version, run));
+  describe(`processes of PgBouncer ${version}`, () => ownMatters(version, run));
+};
+
+const ownMatters = (version: string, run: string): void => {
+  let machine: ProcessMachine;
+  let port: number;
+  beforeEach(async () => {
+    machine = await ProcessMachine.open(version, run);
+    port = await machine.freePort([address]);
+  });
+  afterEach(async () => {
+    await machine[Symbol.asyncDispose]();
+  });
+  const one: UnitOfProcesses = { ...pair, instances: 1 };
+  const open = async (unit: UnitOfProcesses = pair) => (await machine.open(unit)).workload;
+  const fileOf = (...path: readonly string[]): string => join(machine.stateDir('a'), ...path);
+
+  it('inherits nothing of its coordinator, and lives in a session of its own', async () => {
+    const marker = 'PLANTED-5f1d';
+    const environment = {
+      PATH: '/usr/bin:/bin',
+      TROUPE_X: marker,
+      LISTEN_FDS: '1',
+      NOTIFY_SOCKET: `/${marker}`,
+      PGOPTIONS: `-c a.b=${marker}`,
+    };
+    const coordinator = await machine.open({ ...one, environment });
+    await serve(coordinator.workload, { port, canary: 'gen-1' });
+    const [pid = 0] = pidsOf(await inspect(coordinator.workload));
+    const [environ, argv, status] = await Promise.all(
+      ['environ', 'cmdline', 'stat'].map((file) => readFile(`/proc/${pid}/${file}`, 'utf8')),
+    );
+    expect(
+      environ
+        ?.split('\0')
+        .map((entry) => entry.split('=')[0])
+        .filter(Boolean),
+    ).toEqual(['PATH', 'LANG']);
+    expect(argv).toBe(`${run}\0${fileOf('instances', '1', 'pgbouncer.ini')}\0`);
+    const session = Number(status?.slice(status.lastIndexOf(')') + 2).split(' ')[3]);
+    expect(session).toBe(pid);
+    const log = fileOf('instances', '1', 'pgbouncer.log');
+    expect(await Promise.all([0, 1, 2].map((fd) => readlink(`/proc/${pid}/fd/${fd}`)))).toEqual([
+      '/dev/null',
+      log,
+      log,
+    ]);
+  });
+
+  it('keeps every file to its account', async () => {
+    const workload = await open();
+    await serve(workload, { port, canary: 'gen-1' });
+    const modeOf = async (...path: readonly string[]): Promise<string> =>
+      ((await stat(fileOf(...path))).mode & 0o777).toString(8);
+    const modes = {
+      'userlist.txt': '400',
+      'probe.json': '600',
+      instances: '700',
+      'instances/1': '700',
+      'instances/1/pgbouncer.ini': '400',
+      'instances/1/pgbouncer.log': '600',
+      'instances/1/process.json': '600',
+      'run/1': '700',
+      proving: '700',
+    };
+    const found = Object.keys(modes).map(async (path) => [path, await modeOf(path)] as const);
+    expect(Object.fromEntries(await Promise.all(found))).toEqual(modes);
+  });
+
+  it('has the same auth file after a restart, because its probe keeps its password', async () => {
+    const first = await machine.open(one);
+    const before = await serve(first.workload, { port, canary: 'gen-1' });
+    await first.kill();
+    const after = await renderFor(await open(one), { port, canary: 'gen-1' });
+    expect(after.authFile.reveal()).toBe(before.authFile.reveal());
+  });
+
+  it('rotates a log that has grown, while its process goes on writing to it', async () => {
+    const workload = await open({ ...one, options: { logLimitBytes: 1_500 } });
+    await serve(workload, { port, canary: 'gen-1' });
+    const log = fileOf('instances', '1', 'pgbouncer.log');
+    while ((await stat(log)).size <= 1_500) await takeAll(workload, [{ type: 'reload', instances: [1] }]);
+    const old = await readFile(log, 'utf8');
+    const { instances } = await inspect(workload);
+    expect(await readFile(`${log}.1`, 'utf8')).toContain(old);
+    expect(await readFile(log, 'utf8')).not.toContain('process up');
+    await takeAll(workload, [{ type: 'reload', instances: [1] }]);
+    expect(await readFile(log, 'utf8')).toMatch(/^\d{4}-.*RELOAD command issued\n$/m);
+    expect((await inspect(workload)).instances).toEqual(instances);
+  });
+
+  it('says that the program is missing, and finds it once it is there', async () => {
+    const program = join(machine.stateDir('b'), 'pgbouncer');
+    const workload = await open({ ...one, options: { binary: program } });
+    const rendered = await renderFor(await open({ ...one, name: 'b' }), { port, canary: 'gen-1' });
+    const missing = expect.stringContaining(`"${program}"`);
+    expect((await inspect(workload)).binary).toEqual({ kind: 'missing', reason: missing });
+    expect(await take(workload, { type: 'prove', rendered })).toMatchObject({ kind: 'failed', reason: missing });
+    await symlink(run, program);
+    expect((await inspect(workload)).binary).toEqual({ kind: 'found', version: machine.version });
+    await takeAll(workload, [{ type: 'prove', rendered }]);
+  });
+
+  it('says that a program is no PgBouncer', async () => {
+    expect((await inspect(await open({ ...one, options: { binary: '/bin/echo' } }))).binary).toEqual({
+      kind: 'missing',
+      reason: expect.stringContaining('is no PgBouncer'),
+    });
+  });
+
+  it('refuses a directory whose sockets PgBouncer would name otherwise', async () => {
+    const runDir = `/tmp/${'long/'.repeat(20)}`;
+    await expect(open({ ...one, options: { runDir } })).rejects.toThrow(/choose a shorter/);
+    await expect(open({ ...one, options: { runDir } })).rejects.toThrow(WorkloadUnavailable);
+    expect(existsSync(runDir)).toBe(false);
+  });
+
+  it('says that a state directory cannot be used', async () => {
+    const stateDir = join(machine.stateDir('file'));
+    await writeFile(stateDir, '');
+    await expect(open({ ...one, options: { stateDir } })).rejects.toThrow(/cannot use the state directory .*file/);
+  });
+
+  it('finds a process whose record is missing, rather than start a second one', async () => {
+    const first = await machine.open(pair);
+    await serve(first.workload, { port, canary: 'gen-1' });
+    const pids = pidsOf(await inspect(first.workload));
+    await first.kill();
+    await rm(fileOf('instances', '1', 'process.json'));
+    const workload = await open();
+    await takeAll(workload, [{ type: 'start', instances: all }]);
+    expect(pidsOf(await inspect(workload))).toEqual(pids);
+  });
+
+  it('does not take a process for its own that got the id of one', async () => {
+    const first = await machine.open(one);
+    await serve(first.workload, { port, canary: 'gen-1' });
+    const [pid = 0] = pidsOf(await inspect(first.workload));
+    await first.kill();
+    machine.signal(pid, 'SIGKILL');
+    await expect.poll(() => machine.isAlive(pid)).toBe(false);
+    const record = fileOf('instances', '1', 'process.json');
+    const kept = JSON.parse(await readFile(record, 'utf8'));
+    await writeFile(record, JSON.stringify({ ...kept, mark: { ...kept.mark, pid: process.pid } }));
+    const workload = await open(one);
+    expect((await inspect(workload)).instances).toMatchObject([{ state: 'absent' }]);
+    await takeAll(workload, [
+      { type: 'stop', instances: [1] },
+      { type: 'start', instances: [1] },
+    ]);
+  });
+
+  it('notices when it cannot bind its address', async () => {
+    const workload = await open({ ...one, listenAddress: '203.0.113.1' });
+    const rendered = await renderFor(workload, { port, canary: 'gen-1' });
+    await takeAll(workload, [
+      { type: 'prove', rendered },
+      { type: 'write', rendered },
+    ]);
+    const started = await take(workload, { type: 'start', instances: [1] });
+    if (isAtLeast(machine.version, '1.19')) {
+      expect(started).toMatchObject({
+        kind: 'failed',
+        reason: expect.stringMatching(/cannot start instance 1: .*203\.0\.113\.1/),
+      });
+    } else {
+      expect(started).toEqual(done); // It warns in its log, and runs without.
+      expect(await take(workload, { type: 'verify', rendered })).toMatchObject({
+        kind: 'failed',
+        reason: expect.stringContaining(`does not listen on 203.0.113.1:${port}`),
+      });
+      expect((await inspect(workload)).instances).toMatchObject([{ state: 'hung' }]);
+    }
+  });
+
+  it('lets instances beyond the configured number go once the others are proven', async ({ skip }) => {
+    skip(!isAtLeast(machine.version, '1.23'), 'before 1.23 PgBouncer cannot drain');
+    const first = await machine.open(pair);
+    await serve(first.workload, { port, canary: 'gen-1' });
+    const [kept = 0, surplus = 0] = pidsOf(await inspect(first.workload));
+    await first.kill();
+    const workload = await open(one);
+    expect((await inspect(workload)).instances).toMatchObject([{ pid: kept }]);
+    expect(machine.isAlive(surplus)).toBe(true);
+    await serve(workload, { port, canary: 'gen-1' });
+    await expect.poll(() => machine.isAlive(surplus)).toBe(false);
+    expect(machine.isAlive(kept)).toBe(true);
+  });
+
+  it('does not take its own sleep for the silence of an instance', async () => {
+    const coordinator = await machine.open(one);
+    const { workload } = coordinator;
+    await serve(workload, { port, canary: 'gen-1' });
+    const before = await inspect(workload);
+    const [pid = 0] = pidsOf(before);
+    machine.signal(pid, 'SIGSTOP');
+    const inspection = inspect(workload);
+    await coordinator.cpuMicros(); // Answered after the question before it was passed on to the console.
+    machine.signal(coordinator.pid, 'SIGSTOP');
+    machine.signal(pid, 'SIGCONT');
+    await new Promise((resolve) => setTimeout(resolve, 1_500)); // Longer than an answer may take: the sleep is what is tested.
+    machine.signal(coordinator.pid, 'SIGCONT');
+    expect(await inspection).toEqual(before);
+  });
+
+  it('keeps one console connection for all its inspections', async () => {
+    const coordinator = await machine.open(pair);
+    await serve(coordinator.workload, { port, canary: 'gen-1' });
+    await inspect(coordinator.workload);
+    const clients = await coordinator.workload.show(1, 'clients', never);
+    for (let i = 0; i < 5; i += 1) await inspect(coordinator.workload);
+    expect(await coordinator.workload.show(1, 'clients', never)).toHaveLength(clients?.length ?? 0);
+  });
+};
