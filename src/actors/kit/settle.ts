@@ -2,13 +2,11 @@ import type { Clock } from '../ports/clock.ts';
 import type { Name } from './behaviour.ts';
 
 /** `stuck`: what was still under way when the time was over. */
-export type Settled =
-  | { readonly kind: 'quiet' }
-  | {
-      readonly kind: 'stuck';
-      readonly effects: readonly { readonly actor: Name; readonly type: string; readonly forMs: number }[];
-      readonly messages: number;
-    };
+export type Settled = { readonly kind: 'quiet' } | ({ readonly kind: 'stuck' } & Underway);
+export interface Underway {
+  readonly effects: readonly { readonly actor: string; readonly type: string; readonly forMs: number }[];
+  readonly messages: number;
+}
 
 /** An effect in flight; disposed when it has ended, however it ended. */
 export interface Flight extends Disposable {
@@ -20,7 +18,7 @@ export class Activity {
   readonly #clock: Clock;
   #messages = 0;
   readonly #mailboxes = new Map<Name, number>();
-  readonly #effects = new Set<{ readonly actor: Name; readonly type: string; readonly since: number }>();
+  readonly #effects = new Set<{ readonly actor: string; readonly type: string; readonly since: number }>();
   readonly #aborting = new AbortController();
   readonly #waiting = new Set<() => void>();
 
@@ -46,7 +44,7 @@ export class Activity {
     this.#changed();
   }
 
-  started(actor: Name, type: string): Flight {
+  started(actor: string, type: string): Flight {
     const effect = { actor, type, since: this.#clock.now() };
     this.#effects.add(effect);
     const ended = (): void => {

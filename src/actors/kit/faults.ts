@@ -1,0 +1,96 @@
+import type { Clock } from '../ports/clock.ts';
+import type { Random } from './random.ts';
+
+/** What may happen to an effect on its way to the world and back. The chances, from 0 to 1, exclude each other. */
+export interface Faults {
+  /** How long a request takes to get there, and its answer to get back. */
+  readonly delayMs: readonly [least: number, most: number];
+  /** Whoever gets no answer hears so after this time. */
+  readonly patienceMs: number;
+  /** Messages may lie in mailboxes while so much time passes. */
+  readonly lagMs: number;
+  /** The world never hears of it. */
+  readonly requestLost: number;
+  /** The world acts, and nobody hears of that. */
+  readonly answerLost: number;
+  /** The world acts after the actor was told that no answer came. */
+  readonly late: number;
+  /** The world acts twice; its second answer is heard. */
+  readonly repeated: number;
+  /** The world acts once; its answer is heard twice. */
+  readonly doubled: number;
+}
+
+const mishaps = ['requestLost', 'answerLost', 'late', 'repeated', 'doubled'] as const;
+export const calm: Faults = {
+  delayMs: [0, 0],
+  patienceMs: 1_000,
+  lagMs: 0,
+  requestLost: 0,
+  answerLost: 0,
+  late: 0,
+  repeated: 0,
+  doubled: 0,
+};
+
+/** An effect to be carried out. `lane`: what goes over one lane gets there in order and is answered in order. */
+export interface Journey<A> {
+  readonly lane: string | undefined;
+  /** How long the world needs for it. */
+  readonly takesMs: number;
+  readonly ask: () => A;
+  readonly giveUp: () => A;
+  readonly hear: (answer: A) => void;
+}
+
+/** When the last one got through, each way. */
+type Lane = { there: number; back: number };
+
+/** The way from one process to the world and back. */
+export class Wire {
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #lanes = new Map<string, Lane>();
+
+  constructor(clock: Clock, random: Random) {
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  carry<A>(faults: Faults, { lane: name, takesMs, ask, giveUp, hear }: Journey<A>): void {
+    const mishap = this.#mishap(faults);
+    const unheard = mishap === 'requestLost' || mishap === 'answerLost' || mishap === 'late';
+    if (unheard) this.#clock.after(faults.patienceMs, () => hear(giveUp()));
+    if (mishap === 'requestLost') return;
+    // An attempt that was given up holds nobody up: its connection is closed, the next ones use another.
+    const lane = (unheard ? undefined : this.#lane(name)) ?? { there: 0, back: 0 };
+    const delay = (): number => this.#random.between(faults.delayMs);
+    this.#after(delay() + (mishap === 'late' ? faults.patienceMs : 0), lane, 'there', () => {
+      const first = ask();
+      const answer = mishap === 'repeated' ? ask() : first;
+      if (unheard) return;
+      this.#after(takesMs + delay(), lane, 'back', () => hear(answer));
+      if (mishap === 'doubled') this.#after(takesMs + delay(), lane, 'back', () => hear(answer));
+    });
+  }
+
+  #lane(name: string | undefined): Lane | undefined {
+    if (name !== undefined && !this.#lanes.has(name)) this.#lanes.set(name, { there: 0, back: 0 });
+    return name === undefined ? undefined : this.#lanes.get(name);
+  }
+
+  #mishap(faults: Faults): (typeof mishaps)[number] | 'none' {
+    let roll = this.#random.next();
+    for (const mishap of mishaps) {
+      if (roll < faults[mishap]) return mishap;
+      roll -= faults[mishap];
+    }
+    return 'none';
+  }
+
+  #after(ms: number, lane: Lane, way: keyof Lane, call: () => void): void {
+    const now = this.#clock.now();
+    lane[way] = Math.max(lane[way], now + ms);
+    this.#clock.after(lane[way] - now, call);
+  }
+}
