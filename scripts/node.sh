@@ -34,7 +34,7 @@ install_packages() {
     if command -v flock >/dev/null 2>&1; then flock 9; fi
     if packages_are_current; then exit 0; fi
     say "installing the npm packages that package-lock.json names (npm ci)"
-    cd "$root" && npm ci --include=dev --include=optional --ignore-scripts --no-audit --no-fund --loglevel=error 9<&- >&2
+    cd "$root" && npm ci --include=dev --include=optional --ignore-scripts --no-audit --no-fund --loglevel=error >&2
   ) 9<"$root/package-lock.json" || die "cannot install the npm packages: see npm's words above, then run the same command again"
 }
 
