@@ -116,6 +116,7 @@ const absorb = (settings: UnitSettings, state: UnitState, message: UnitMessage, 
         state: {
           ...state,
           stale: state.stale || due,
+          recalledSince: stillWaiting(state),
           wallOffset: message.wall - now,
           remembering: state.remembering === 'failed' ? 'no' : state.remembering,
         },
@@ -169,6 +170,12 @@ const absorb = (settings: UnitSettings, state: UnitState, message: UnitMessage, 
       return { state: { ...state, phase: 'left' } };
   }
 };
+
+/** A recalled instant belongs to a wait that has lasted since then; one that comes anew later has its own. */
+const stillWaiting = ({ recalledSince, status, report, snapshot }: UnitState): ReadonlyMap<string, number> =>
+  recalledSince.size === 0 || report === null || !snapshot.known
+    ? recalledSince
+    : new Map([...recalledSince].filter(([id]) => status.waits.some((wait) => wait.id === id)));
 
 const routed = (hook: Hook): readonly Send[] => concerns[hook.type].map((to): Send => [to, { type: 'hooked', hook }]);
 

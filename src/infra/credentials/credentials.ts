@@ -6,9 +6,8 @@ import { scramVerifier } from '../../pgbouncer/scram.ts';
 /** Logins from this machine's own randomness. */
 export const createCredentials = (): Credentials => ({
   mint: async (username) => {
-    const password = randomPassword();
-    const verifier = await scramVerifier(password, randomBytes(saltBytes), iterations);
-    return { username, password: new Secret(password), verifier: new Secret(verifier) };
+    const password = new Secret(randomPassword());
+    return { username, password, verifier: await scramVerifier(password, randomBytes(saltBytes)) };
   },
 });
 
@@ -17,7 +16,6 @@ const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 const passwordLetters = 28;
 /** What PostgreSQL and PgBouncer use themselves. */
 const saltBytes = 16;
-const iterations = 4096;
 
 const randomPassword = (): string =>
   Array.from({ length: passwordLetters }, () => alphabet.charAt(randomInt(alphabet.length))).join('');

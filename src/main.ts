@@ -1,0 +1,88 @@
+/**
+ * The one executable: reads argv and environment, loads one program. Each program is imported only when it is the one that runs,
+ * so that none carries another's libraries.
+ */
+import { availableParallelism, homedir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+
+/** Bad input: what design calls usage. */
+const exitUsage = 2;
+const exitFailed = 1;
+
+const environment: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(process.env).flatMap(([name, value]) =>
+    name.startsWith('TROUPE_') && value !== undefined ? [[name, value]] : [],
+  ),
+);
+const isRoot = process.getuid?.() === 0;
+const runDir = isRoot
+  ? '/run/troupe'
+  : process.env['XDG_RUNTIME_DIR'] !== undefined
+    ? join(process.env['XDG_RUNTIME_DIR'], 'troupe')
+    : `/tmp/troupe-${process.getuid?.() ?? 0}`;
+
+const main = async (argv: readonly string[]): Promise<number> => {
+  const [verb, ...rest] = argv;
+  switch (verb) {
+    case 'unit':
+      return unit(rest);
+    case 'demo': {
+      const { demo } = await import('./programs/demo.ts');
+      return demo(rest, { stdout: process.stdout, stderr: process.stderr, environment, runDir });
+    }
+    default: {
+      const { cli } = await import('./programs/cli.ts');
+      return cli(argv, {
+        stdout: process.stdout,
+        stderr: process.stderr,
+        stdin: process.stdin,
+        environment,
+        runDirectories: environment['TROUPE_RUN_DIR'] === undefined ? [runDir] : [environment['TROUPE_RUN_DIR']],
+        colour: process.stdout.isTTY && process.env['NO_COLOR'] === undefined,
+      });
+    }
+  }
+};
+
+const unit = async (args: readonly string[]): Promise<number> => {
+  const { loadUnitSettings, unitSettingHelp } = await import('./settings.ts');
+  const nameOf = (flag: string): string => `TROUPE_${flag.replaceAll('-', '_').toUpperCase()}`;
+  const flagOf = (name: string): string => name.slice('TROUPE_'.length).replaceAll('_', '-').toLowerCase();
+  const options = Object.fromEntries(
+    Object.keys(unitSettingHelp).map((name) => [flagOf(name), { type: 'string' as const }]),
+  );
+  let given: Record<string, string | boolean | undefined>;
+  try {
+    given = parseArgs({ args: [...args], options: { ...options, help: { type: 'boolean' } }, strict: true }).values;
+  } catch (cause) {
+    return complain([cause instanceof Error ? cause.message : String(cause)], exitUsage);
+  }
+  if (given['help'] === true) {
+    const width = Math.max(...Object.keys(unitSettingHelp).map((name) => flagOf(name).length));
+    const lines = Object.entries(unitSettingHelp).map(([name, help]) => `  --${flagOf(name).padEnd(width)}  ${help}`);
+    process.stdout.write(
+      `troupe unit: run a unit\n\nSettings (each also as TROUPE_… in the environment):\n${lines.join('\n')}\n`,
+    );
+    return 0;
+  }
+  const flags = Object.fromEntries(
+    Object.entries(given).flatMap(([flag, value]) => (typeof value === 'string' ? [[nameOf(flag), value]] : [])),
+  );
+  const stateDir = isRoot ? '/var/lib/troupe' : join(homedir(), '.local', 'state', 'troupe');
+  const loaded = loadUnitSettings(environment, flags, { stateDir, runDir, cpus: availableParallelism() });
+  if (loaded.kind === 'invalid') return complain(loaded.problems, exitUsage);
+  const { runUnit } = await import('./programs/unit.ts');
+  try {
+    return await runUnit(loaded.settings);
+  } catch (cause) {
+    return complain([cause instanceof Error ? cause.message : String(cause)], exitFailed);
+  }
+};
+
+const complain = (sentences: readonly string[], code: number): number => {
+  for (const sentence of sentences) process.stderr.write(`troupe: ${sentence}\n`);
+  return code;
+};
+
+process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,224 @@
+import { chown, mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Logger, pino } from 'pino';
+import { type Running, runOnNact } from '../actors/kit/on-nact.ts';
+import { startTicker } from '../actors/kit/ticker.ts';
+import { createTrace } from '../actors/kit/trace.ts';
+import type { Hook } from '../actors/model/hook.ts';
+import { type Nonce, type UnitName, unitNumberOf } from '../actors/model/ids.ts';
+import { Secret } from '../actors/model/secret.ts';
+import type { Backplane } from '../actors/ports/backplane.ts';
+import type { Clock } from '../actors/ports/clock.ts';
+import { createSystemClock } from '../infra/clock/system-clock.ts';
+import { createCredentials } from '../infra/credentials/credentials.ts';
+import { unitDirectory } from '../infra/files/ledger.ts';
+import { ensureSealKey, loadSealKey, type SealKey } from '../infra/files/seal.ts';
+import { openApi } from '../infra/http/server.ts';
+import { serviceAccount } from '../infra/local/service-user.ts';
+import { openEmbeddedBackplane } from '../infra/memory/backplane-embedded.ts';
+import { openPostgres } from '../infra/postgres/postgres.ts';
+import { openProcessWorkload } from '../infra/process/workload.ts';
+import { openRedisBackplane } from '../infra/redis/backplane.ts';
+import type { UnitProcessSettings } from '../settings.ts';
+import { version } from '../version.ts';
+import { createCast } from './cast.ts';
+import { createCallers, createFleet } from './fleet.ts';
+
+/** Longest time from the signal to the end, beyond what draining was given. */
+const farewellMs = 10_000;
+const tickMs = 250;
+/** As sysexits has it: a defect of ours; whoever supervises us starts us again, and the instances never noticed. */
+const exitDefect = 70;
+
+/**
+ * A unit until it is told to stop: settings → adapters → actors → API → signals → exit code.
+ * Rejects with an Error of one sentence when it cannot start.
+ */
+export const runUnit = async (settings: UnitProcessSettings): Promise<number> => {
+  const secrets = await prepare(settings);
+  const log = pino({ level: settings.logLevel, base: null }, pino.destination({ fd: 2, sync: true }));
+  const clock = createSystemClock();
+  await using backplane = await openBackplane(settings, secrets, clock, log);
+  const { unit: self } = backplane;
+  const unitLog = log.child({ unit: self });
+  await using workload = await openProcessWorkload({
+    stateDir: unitDirectory(settings.stateDir, self),
+    runDir: join(settings.runDir, self.replace('/', '-')),
+    binary: settings.pgbouncer,
+    instances: settings.instances,
+    listenAddress: settings.listenAddress,
+    clock,
+    log: unitLog.child({ component: 'workload' }),
+  });
+  const { application } = settings;
+  await using postgres = openPostgres({ application, clock, log: unitLog.child({ component: 'postgres' }) });
+  const callers = createCallers();
+  const cast = createCast(
+    {
+      application,
+      self,
+      nonce: backplane.nonce,
+      pid: process.pid,
+      version,
+      advertise: settings.advertise,
+      leaseTtlMs: settings.leaseTtlMs,
+      drainDelayMs: settings.drainDelayMs,
+      drainDeadlineMs: settings.drainDeadlineMs,
+      departureGraceMs: settings.departureGraceMs,
+      leaveAs: settings.leaveOnStop ? 'departed' : 'down',
+    },
+    { backplane, workload, postgres, credentials: createCredentials(), callers },
+  );
+  const trace = createTrace(clock);
+  const ended = Promise.withResolvers<number>();
+  const running = runOnNact(cast, {
+    clock,
+    trace,
+    onDefect: (actor, cause) => {
+      unitLog.fatal({ actor, err: cause }, 'defect');
+      ended.resolve(exitDefect);
+    },
+  });
+  const kind = settings.backplane === null ? 'embedded' : 'redis';
+  const view = { application, self, pid: process.pid, version, backplane: kind };
+  const fleet = createFleet({
+    running,
+    callers,
+    workload,
+    clock,
+    trace,
+    unitState: () => running.stateOf('unit'),
+    view,
+  });
+
+  const { memory } = await backplane.recall();
+  running.send(
+    ['unit', { type: 'recalled', memory, wall: clock.wall() }],
+    ['workload', { type: 'recalled', verified: memory.verified }],
+    ['unit', { type: 'hookArrived', hook: { type: 'start' } }],
+  );
+  {
+    using _hints = backplane.onHint(() => running.send(['unit', { type: 'hinted' }]));
+    using _exits = workload.onExit((instance) => running.send(['unit', { type: 'instanceExited', instance }]));
+    using _ticks = startTicker(clock, tickMs, () => running.send(['unit', { type: 'ticked', wall: clock.wall() }]));
+    using _log = logStatus(running, unitLog);
+    await using _api = await openApi({
+      fleet,
+      socket: join(settings.runDir, `${self.replace('/', '-')}.sock`),
+      log: unitLog.child({ component: 'api' }),
+      version,
+    });
+    using _signals = onSignals((hook) => void farewell(running, hook, settings, clock, ended.resolve));
+    const code = await ended.promise;
+    unitLog.info({ code }, 'ending');
+    await running.stop();
+    return code;
+  }
+};
+
+interface Secrets {
+  readonly password: Secret | null;
+  readonly key: SealKey;
+}
+
+/** While we may still be root: directories for the service account, secrets read, then root is given up for good. */
+const prepare = async (settings: UnitProcessSettings): Promise<Secrets> => {
+  const account = await serviceAccount(settings.user);
+  for (const [directory, mode] of [
+    [settings.stateDir, 0o700],
+    [settings.runDir, 0o750],
+  ] as const) {
+    await mkdir(directory, { recursive: true, mode });
+    if (process.getuid?.() === 0) await chown(directory, account.uid, account.gid);
+  }
+  const password =
+    settings.backplanePasswordFile === null
+      ? null
+      : await secretFile(settings.backplanePasswordFile, "the store's password");
+  const given = settings.secretKeyFile === null ? null : await loadSealKey(settings.secretKeyFile);
+  if (process.getuid?.() === 0) {
+    process.setgroups?.([account.gid]);
+    process.setgid?.(account.gid);
+    process.setuid?.(account.uid);
+  }
+  process.chdir('/');
+  process.umask(0o027);
+  return { password, key: given ?? (await ensureSealKey(join(settings.stateDir, 'secret.key'))) };
+};
+
+const secretFile = async (path: string, what: string): Promise<Secret> => {
+  try {
+    return new Secret((await readFile(path, 'utf8')).trimEnd());
+  } catch (cause) {
+    throw new Error(`cannot read ${what} from ${path}: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+    });
+  }
+};
+
+type UnitBackplane = Backplane & { readonly unit: UnitName; readonly nonce: Nonce };
+
+const openBackplane = (
+  settings: UnitProcessSettings,
+  { key, password }: Secrets,
+  clock: Clock,
+  log: Logger,
+): Promise<UnitBackplane> => {
+  const { application, instances, stateDir, unit } = settings;
+  const common = { application, instances, stateDir, sealKey: key, clock, log: log.child({ component: 'backplane' }) };
+  return settings.backplane === null
+    ? openEmbeddedBackplane({ ...common, number: unit === null ? 0 : unitNumberOf(unit) })
+    : openRedisBackplane({ ...common, url: settings.backplane, password, ca: null, unit: unit ?? 'claim' });
+};
+
+/** A line for each transition a person cares about; what was decided in between is in the trace. */
+const logStatus = (running: Running<ReturnType<typeof createCast>>, log: Logger): Disposable => {
+  let last = '';
+  let epoch: number | null = null;
+  return running.onDecided((actor) => {
+    if (actor === 'unit') {
+      const { status, report } = running.stateOf('unit');
+      const line = `${status.word} ${status.message}`;
+      if (line !== last)
+        log.info({ status: status.word, reason: status.message, generation: report?.verified?.generation }, 'status');
+      last = line;
+    }
+    if (actor === 'leader') {
+      const now = running.stateOf('leader').leadership?.epoch ?? null;
+      if (now !== epoch) log.info({ epoch: now ?? epoch }, now === null ? 'leadership ended' : 'leadership taken');
+      epoch = now;
+    }
+  });
+};
+
+/** SIGTERM and SIGINT: hand over, drain, stop the instances. SIGHUP: hand over, and leave the instances running. */
+const onSignals = (say: (hook: Hook) => void): Disposable => {
+  const stop = () => say({ type: 'stop' });
+  const handOver = () => say({ type: 'handOver' });
+  process.on('SIGTERM', stop).on('SIGINT', stop).on('SIGHUP', handOver);
+  return {
+    [Symbol.dispose]: () => {
+      process.off('SIGTERM', stop).off('SIGINT', stop).off('SIGHUP', handOver);
+    },
+  };
+};
+
+/** Ends when the actors have said farewell, or when their time is over. */
+const farewell = async (
+  running: Running<ReturnType<typeof createCast>>,
+  hook: Hook,
+  { drainDelayMs, drainDeadlineMs }: UnitProcessSettings,
+  clock: Clock,
+  end: (code: number) => void,
+): Promise<void> => {
+  const said = () =>
+    hook.type === 'handOver'
+      ? running.stateOf('leader').stopping && running.stateOf('leader').asking === null
+      : running.stateOf('unit').phase === 'left';
+  running.send(['unit', { type: 'hookArrived', hook }]);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  using _late = clock.after(drainDelayMs + drainDeadlineMs + farewellMs, resolve);
+  using _decided = running.onDecided(() => said() && resolve());
+  await promise;
+  end(0);
+};
