@@ -5,8 +5,25 @@
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createVitest, parseCLI, type Reporter, type TestCase, type TestModule, TestsNotFoundError } from 'vitest/node';
+import {
+  createVitest,
+  parseCLI,
+  type Reporter,
+  type TestCase,
+  type TestModule,
+  TestsNotFoundError,
+  type Vitest,
+} from 'vitest/node';
 import { lineOf, type Outcome, tallyOf } from './tally.ts';
+
+let vitest: Vitest | undefined;
+let interrupted: 'SIGINT' | 'SIGTERM' | undefined;
+takeSignals();
+
+const scratch = mkdtempSync(join(tmpdir(), 'troupe-tests-'));
+process.once('exit', () => rmSync(scratch, { recursive: true, force: true }));
+const providers = join(scratch, 'providers');
+process.env['TROUPE_TEST_PROVIDERS'] = providers;
 
 const outcomes: Outcome[] = [];
 const collector: Reporter = {
@@ -14,15 +31,16 @@ const collector: Reporter = {
     for (const module of modules) outcomes.push(...outcomesOf(module));
   },
 };
-let interrupted: 'SIGINT' | 'SIGTERM' | undefined;
 const { filter, options } = parseCLI(['vitest', 'run', ...process.argv.slice(2)]);
-const vitest = await createVitest({ ...options, watch: false, reporters: ['default', collector] });
-for (const signal of ['SIGINT', 'SIGTERM'] as const) interruptOn(signal);
-
-const scratch = mkdtempSync(join(tmpdir(), 'troupe-tests-'));
-process.once('exit', () => rmSync(scratch, { recursive: true, force: true }));
-const providers = join(scratch, 'providers');
-process.env['TROUPE_TEST_PROVIDERS'] = providers;
+vitest = await leavingNoToken(() =>
+  createVitest({
+    ...options,
+    watch: false,
+    configLoader: 'native', // The others write a bundle beside the config; the checkout may belong to somebody else.
+    reporters: ['default', collector],
+  }),
+);
+takeSignals();
 try {
   await vitest.start(filter);
 } catch (cause) {
@@ -38,14 +56,27 @@ if (tally.failed > 0 || tally.passed === 0) process.exitCode ||= 1;
 record();
 process.exit(interrupted === undefined ? process.exitCode : 128 + constants.signals[interrupted]);
 
-/** Vitest itself would exit at once and leave the servers to nobody. */
-function interruptOn(signal: 'SIGINT' | 'SIGTERM'): void {
-  process.removeAllListeners(signal);
-  process.on(signal, () => {
-    if (interrupted === undefined) console.error(`${signal}: stopping the tests and their servers`);
-    interrupted = signal;
-    void vitest.cancelCurrentRun('keyboard-input');
-  });
+/** From vitest, which would exit at once and leave the servers to nobody. */
+function takeSignals(): void {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.removeAllListeners(signal);
+    process.on(signal, () => {
+      if (vitest === undefined) process.exit(128 + constants.signals[signal]);
+      if (interrupted === undefined) console.error(`${signal}: stopping the tests and their servers`);
+      interrupted = signal;
+      void vitest.cancelCurrentRun('keyboard-input');
+    });
+  }
+}
+
+/** Vitest keeps a token for its API, which nobody uses here, in the home directory of whoever runs it. */
+async function leavingNoToken<T>(create: () => Promise<T>): Promise<T> {
+  const home = process.env['XDG_DATA_HOME'];
+  process.env['XDG_DATA_HOME'] = scratch;
+  const created = await create();
+  if (home === undefined) delete process.env['XDG_DATA_HOME'];
+  else process.env['XDG_DATA_HOME'] = home;
+  return created;
 }
 
 function outcomesOf(module: TestModule): readonly Outcome[] {
