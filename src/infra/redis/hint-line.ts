@@ -1,19 +1,21 @@
-/** Hints from the connection to whoever listens: one for each time that somebody has looked since. */
+/** Hints from the connection to whoever listens: to each listener one, until somebody has looked. */
 export class HintLine {
-  readonly #listeners = new Set<() => void>();
-  #told = false;
+  readonly #listeners = new Map<() => void, 'waiting' | 'told'>();
 
   ring(): void {
-    if (this.#told) return;
-    this.#told = true;
-    for (const listener of this.#listeners) listener();
+    for (const [listener, state] of this.#listeners) {
+      if (state === 'told') continue;
+      this.#listeners.set(listener, 'told');
+      listener();
+    }
   }
   lookedAt(): void {
-    this.#told = false;
+    for (const listener of this.#listeners.keys()) this.#listeners.set(listener, 'waiting');
   }
   listen(hint: () => void): Disposable {
-    this.#listeners.add(hint);
-    return { [Symbol.dispose]: () => this.#listeners.delete(hint) };
+    const listener = (): void => hint();
+    this.#listeners.set(listener, 'waiting');
+    return { [Symbol.dispose]: () => this.#listeners.delete(listener) };
   }
   end(): void {
     this.#listeners.clear();

@@ -1,0 +1,224 @@
+/** Fleets of units on one store, the same for every adapter; time passes only when a test says so. */
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { type Application, type Millis, type Nonce, type UnitName, unitNameOf } from '../../src/actors/model/ids.ts';
+import type { WallMs } from '../../src/actors/model/ids.ts';
+import type { Leadership } from '../../src/actors/model/leadership.ts';
+import { Secret } from '../../src/actors/model/secret.ts';
+import type { Snapshot } from '../../src/actors/model/snapshot.ts';
+import type { Backplane } from '../../src/actors/ports/backplane.ts';
+import type { Clock } from '../../src/actors/ports/clock.ts';
+import { createSystemClock } from '../../src/infra/clock/system-clock.ts';
+import type { Log } from '../../src/infra/files/log.ts';
+import { SealKey } from '../../src/infra/files/seal.ts';
+import { MemoryHub, MemoryKeeper, openMemoryBackplane } from '../../src/infra/memory/backplane.ts';
+import { openEmbeddedBackplane } from '../../src/infra/memory/backplane-embedded.ts';
+import { openRedisBackplane } from '../../src/infra/redis/backplane.ts';
+import type { RedisBackplaneOptions } from '../../src/infra/redis/options.ts';
+import { freshApplication, type RunningRedis, testDirectory } from '../support/servers.ts';
+
+export type UnitBackplane = Backplane & { readonly unit: UnitName; readonly nonce: Nonce };
+
+export interface Fleet {
+  readonly application: Application;
+  /** Several units may take part. */
+  readonly shared: boolean;
+  /** A new process of a unit, on the same state directory as its last one; `elsewhere`: on another machine. */
+  start(number: number, how?: { readonly elsewhere?: boolean; readonly instances?: number }): Promise<UnitBackplane>;
+  /** The store's clock moves on. */
+  pass(ms: number): Promise<void>;
+  end(): Promise<void>;
+}
+
+export const ttl = 5_000 as Millis;
+
+/** What a unit sees; it must be allowed to. */
+export const seenBy = async (backplane: Backplane): Promise<Snapshot> => {
+  const observation = await backplane.observe();
+  if (observation.kind === 'refused') throw new Error(`refused: ${observation.reason}`);
+  return observation.snapshot;
+};
+
+/** Takes the lease, which must be free. */
+export const lead = async (backplane: UnitBackplane): Promise<Leadership> => {
+  const result = await backplane.acquireLease(ttl);
+  if (result.kind !== 'granted') throw new Error(`the lease is held by ${result.by}`);
+  return { epoch: result.epoch, nonce: backplane.nonce, holder: backplane.unit, until: Number.POSITIVE_INFINITY };
+};
+
+export const sealKey = new SealKey(Buffer.alloc(32, 7));
+
+export interface LogLine {
+  readonly level: keyof Log;
+  readonly fields: Readonly<Record<string, unknown>>;
+  readonly message: string;
+}
+export const createLog = (): Log & { readonly lines: readonly LogLine[] } => {
+  const lines: LogLine[] = [];
+  const at =
+    (level: keyof Log) =>
+    (fields: Readonly<Record<string, unknown>>, message: string): void => {
+      lines.push({ level, fields, message });
+    };
+  return { lines, debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+};
+
+/** A clock that stands until it is moved. */
+export const createStandingClock = (): Clock & { advance(ms: number): void } => {
+  let now = 1_000;
+  return {
+    now: () => now,
+    wall: () => (1_700_000_000_000 + now) as WallMs,
+    after: () => {
+      throw new Error('nobody waits on this clock');
+    },
+    advance: (ms) => {
+      now += ms;
+    },
+  };
+};
+
+export const memoryFleet = async (): Promise<Fleet> => {
+  const application = freshApplication();
+  const clock = createStandingClock();
+  const hub = new MemoryHub(clock);
+  const disks = new Map<number, MemoryKeeper>();
+  return {
+    application,
+    shared: true,
+    start: async (number, { elsewhere = false, instances = 2 } = {}) => {
+      const keeper = elsewhere ? new MemoryKeeper() : (disks.get(number) ?? new MemoryKeeper());
+      if (!elsewhere) disks.set(number, keeper);
+      const nonce = randomBytes(16).toString('hex') as Nonce;
+      return openMemoryBackplane({
+        hub,
+        unit: unitNameOf(application, number),
+        instances,
+        nonce,
+        keeper: keeper.started(),
+      });
+    },
+    pass: async (ms) => clock.advance(ms),
+    end: async () => {},
+  };
+};
+
+export const embeddedFleet = async (): Promise<Fleet> => {
+  const application = freshApplication();
+  const stateDir = await testDirectory('embedded-');
+  const clock = createStandingClock();
+  return {
+    application,
+    shared: false,
+    start: (number, { instances = 2 } = {}) =>
+      openEmbeddedBackplane({ application, number, instances, stateDir, sealKey, clock, log: createLog() }),
+    pass: async (ms) => clock.advance(ms),
+    end: async () => {},
+  };
+};
+
+export interface RedisFleet extends Fleet {
+  readonly stateDir: string;
+  /** Sees and does everything on the server, beside the units. */
+  readonly admin: Redis;
+  readonly log: ReturnType<typeof createLog>;
+  /** Key or channel of this application. */
+  key(name: string): string;
+  open(options?: Partial<RedisBackplaneOptions>): Promise<UnitBackplane>;
+}
+
+export const redisFleet = async (server: RunningRedis): Promise<RedisFleet> => {
+  const application = freshApplication();
+  const stateDir = await testDirectory('redis-units-');
+  const admin = createAdmin(server);
+  const user = await createUser(admin, application);
+  const log = createLog();
+  const opened: UnitBackplane[] = [];
+  let machines = 0;
+  const key = (name: string): string => `bp1:{${application}}:${name}`;
+  const open = async (options: Partial<RedisBackplaneOptions> = {}): Promise<UnitBackplane> => {
+    const backplane = await openRedisBackplane({
+      url: user.urlOn(server),
+      password: user.password,
+      ca: null,
+      sealKey,
+      application,
+      unit: unitNameOf(application, 0),
+      instances: 2,
+      stateDir,
+      clock: createSystemClock(),
+      log,
+      ...options,
+    });
+    opened.push(backplane);
+    return backplane;
+  };
+  return {
+    application,
+    shared: true,
+    stateDir,
+    admin,
+    log,
+    key,
+    open,
+    start: (number, { elsewhere = false, instances = 2 } = {}) => {
+      machines += elsewhere ? 1 : 0;
+      const place = elsewhere ? join(stateDir, `machine-${machines}`) : stateDir;
+      return open({ unit: unitNameOf(application, number), instances, stateDir: place });
+    },
+    pass: (ms) => age(admin, key, ms),
+    end: async () => {
+      await Promise.all(opened.map((backplane) => backplane[Symbol.asyncDispose]()));
+      await user.remove();
+      admin.disconnect();
+    },
+  };
+};
+
+export const createAdmin = (server: RunningRedis): Redis => {
+  const admin = new Redis(server.url, { password: server.password.reveal() });
+  admin.on('error', () => {}); // Tests end servers under it.
+  return admin;
+};
+
+export interface StoreUser {
+  readonly name: string;
+  readonly password: Secret;
+  urlOn(server: RunningRedis): string;
+  remove(): Promise<void>;
+}
+
+/** A login with the rights that the documentation asks for and no other, so that every test proves that they suffice. */
+export const createUser = async (
+  admin: Redis,
+  application: Application,
+  rights = documentedRights,
+): Promise<StoreUser> => {
+  const name = `bp-${application}-${randomBytes(3).toString('hex')}`;
+  const password = new Secret(randomBytes(16).toString('hex'));
+  const scope = [`~bp1:{${application}}:*`, `&bp1:{${application}}:*`];
+  await admin.acl('SETUSER', name, 'on', `>${password.reveal()}`, 'resetchannels', ...scope, ...rights);
+  return {
+    name,
+    password,
+    urlOn: ({ host, port }) => `redis://${name}@${host}:${port}`,
+    remove: async () => {
+      if (admin.status === 'ready') await admin.acl('DELUSER', name);
+    },
+  };
+};
+
+export const documentedRights =
+  '-@all +eval +evalsha +hget +hmget +hset +hincrby +hdel +hexists +hgetall +exists +del +hlen +zadd +zrem +zscore +zrange +zrangebyscore +publish +subscribe +unsubscribe +ping +time +wait +hello +auth +info +client|setname +client|id'.split(
+    ' ',
+  );
+
+/** All times that the store keeps move into the past, which is the same as its clock moving on. */
+const age = async (admin: Redis, key: (name: string) => string, ms: number): Promise<void> => {
+  for (const field of ['x', 'hx']) {
+    const at = await admin.hget(key('lease'), field);
+    if (at !== null && at !== '0') await admin.hset(key('lease'), field, String(Number(at) - ms));
+  }
+  for (const unit of await admin.zrange(key('hb'), '0', '-1')) await admin.zincrby(key('hb'), String(-ms), unit);
+};
