@@ -26,7 +26,7 @@ export const atDesk = async (
   const state = await fenceStateIn(fence);
   if (state.kind === 'strange') return strangeFence(application, state.owner, self);
   if (state.kind === 'missing') await ensureFenceTable(fence);
-  return work({ application, leadership, fence, self, enter });
+  return await work({ application, leadership, fence, self, enter });
 };
 
 const patience = { statementMs: 10_000, lockMs: 3_000 };

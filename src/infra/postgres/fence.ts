@@ -47,7 +47,8 @@ export type FenceState = { readonly kind: 'ready' | 'missing' } | { readonly kin
  */
 export const fenceStateIn = async (session: Session): Promise<FenceState> => {
   const [state] = await session.rows<{ owner: string; trusted: boolean; there: boolean }>(
-    `SELECT rolname::text AS owner, to_regclass('troupe.fence') IS NOT NULL AS there,
+    `SELECT rolname::text AS owner, EXISTS (SELECT FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
+                     WHERE nspname = 'troupe' AND relname = 'fence') AS there,
             rolname = session_user OR rolsuper OR (rolcreaterole AND
               NOT starts_with(coalesce(shobj_description(datdba, 'pg_authid'), ''), 'troupe:')) AS trusted
        FROM pg_database JOIN pg_roles owners ON owners.oid = datdba WHERE datname = current_database()`,

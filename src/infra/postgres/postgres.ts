@@ -100,10 +100,11 @@ const taggedLogins = async (
   return unlessAway(`list the logins of "${application}" on ${textOf(server)}`, async () => {
     await using session = await openSession({ access, server, database, name, patience }, signal);
     const roles = await rolesTagged(session, tagPrefixOf(application));
-    return roles.flatMap(({ name: username, comment }) => {
+    const logins = roles.flatMap(({ name: username, comment }) => {
       const relation = relationOfTag(application, comment);
       return relation === null ? [] : [{ relation, username }];
     });
+    return logins.toSorted((a, b) => a.relation - b.relation);
   });
 };
 

@@ -17,7 +17,7 @@ export const roleIn = async (session: Session, name: string): Promise<RoleFact |
   return fact;
 };
 
-/** Roles whose comment begins like this, by name. */
+/** Roles whose comment begins like this. */
 export const rolesTagged = async (
   session: Session,
   prefix: string,
@@ -25,6 +25,6 @@ export const rolesTagged = async (
   session.rows(
     `SELECT rolname::text AS name, description AS comment
        FROM pg_roles JOIN pg_shdescription ON objoid = oid AND classoid = 'pg_authid'::regclass
-      WHERE starts_with(description, $1) ORDER BY rolname`,
+      WHERE starts_with(description, $1)`,
     [prefix],
   );

@@ -1,0 +1,154 @@
+import { describe, expect, it } from 'vitest';
+import type { PostgresStep } from '../../src/actors/model/backend.ts';
+import { PostgresUnavailable } from '../../src/actors/ports/postgres.ts';
+import { createCredentials } from '../../src/infra/credentials/credentials.ts';
+import { postgresServers, useServer } from '../support/servers.ts';
+import { openProxy, type PostgresProxy } from './postgres-proxy.ts';
+import {
+  asLogin,
+  dropStep,
+  leader,
+  loginStep,
+  must,
+  openScenario,
+  pictureOf,
+  rowsOf,
+  type Scenario,
+  type TestClient,
+} from './postgres-scenario.ts';
+
+describe.each(postgresServers())('on %s', (_, start) => {
+  const server = useServer(start);
+
+  describe('a step whose connection breaks at any statement, before or after PostgreSQL has done it', () => {
+    const steps: readonly (readonly [name: string, prepare: (scenario: Scenario) => Promise<PostgresStep>])[] = [
+      ['raiseFence', async () => ({ type: 'raiseFence' })],
+      ['ensureDatabase', async (scenario) => ({ type: 'ensureDatabase', database: scenario.name('orders') })],
+      ['ensureLogin', (scenario) => loginIn(scenario, [])],
+      ['ensureLogin with extra roles', (scenario) => loginIn(scenario, ['createdb'])],
+      ['dropLogin', async (scenario) => dropStep(await busyClient(scenario))],
+    ];
+
+    it.each(steps)(
+      'is %s, and is done when it is repeated',
+      async (_name, prepare) => {
+        const [undisturbed, statements] = await walkedWithout(await openScenario(server()), prepare);
+        expect(statements).toBeGreaterThan(5);
+        for (const when of ['unheard', 'unanswered'] as const) {
+          for (let at = 1; at <= statements; at += 1) {
+            const picture = await walkedWith(await openScenario(server()), prepare, at, when);
+            expect(picture, `cut at statement ${at} of ${statements}, ${when}`).toEqual(undisturbed);
+          }
+        }
+      },
+      180_000,
+    );
+
+    const walkedWithout = async (scenario: Scenario, prepare: (typeof steps)[number][1]) => {
+      await using owned = scenario;
+      await using proxy = await openProxy(server());
+      const step = await prepare(owned);
+      must(await owned.take(step, through(proxy)));
+      return [await anonymous(owned), proxy.seen.length] as const;
+    };
+
+    const walkedWith = async (
+      scenario: Scenario,
+      prepare: (typeof steps)[number][1],
+      at: number,
+      when: 'unheard' | 'unanswered',
+    ) => {
+      await using owned = scenario;
+      await using proxy = await openProxy(server());
+      const step = await prepare(owned);
+      proxy.cut(at, when);
+      await expect(owned.take(step, through(proxy))).rejects.toBeInstanceOf(PostgresUnavailable);
+      must(await owned.take(step));
+      return anonymous(owned);
+    };
+  });
+
+  describe('a leader that froze', () => {
+    it('between its check of the fence and CREATE DATABASE makes none once another leads', async () => {
+      await using scenario = await openScenario(server());
+      await using proxy = await openProxy(server());
+      must(await scenario.take({ type: 'raiseFence' }));
+      const database = scenario.name('orders');
+      const held = proxy.hold('CREATE DATABASE');
+      const late = scenario.take({ type: 'ensureDatabase', database }, through(proxy));
+      const lateEnd = expect(late).rejects.toBeInstanceOf(PostgresUnavailable);
+      await held.arrived;
+      must(await scenario.take({ type: 'raiseFence' }, { leadership: leader(2) }));
+      held.release();
+      await lateEnd;
+      expect(await rowsOf(scenario, 'SELECT 1 FROM pg_database WHERE datname = $1', [database])).toEqual([]);
+      const again = scenario.take({ type: 'ensureDatabase', database }, through(proxy));
+      await expect(again).resolves.toEqual({ kind: 'fenced' });
+    });
+
+    it('in the middle of a transaction neither stops the next one nor finishes', async () => {
+      await using scenario = await openScenario(server());
+      await using proxy = await openProxy(server());
+      const client = await scenario.client();
+      const held = proxy.hold('COMMIT');
+      const late = scenario.take({ ...client.step, extraUserRoles: ['createdb'] }, through(proxy));
+      const lateEnd = expect(late).rejects.toBeInstanceOf(PostgresUnavailable);
+      await held.arrived;
+      must(await scenario.take({ type: 'raiseFence' }, { leadership: leader(2) }));
+      must(await scenario.take(client.step, { leadership: leader(2) }));
+      held.release();
+      await lateEnd;
+      const sql = 'SELECT rolcreatedb AS extra FROM pg_roles WHERE rolname = $1';
+      expect(await rowsOf(scenario, sql, [client.account.username])).toEqual([{ extra: false }]);
+    });
+  });
+
+  it('a step that is called off ends at once, and leaves nothing behind that a repetition would mind', async () => {
+    await using scenario = await openScenario(server());
+    await using proxy = await openProxy(server());
+    must(await scenario.take({ type: 'raiseFence' }));
+    const step = { type: 'ensureDatabase', database: scenario.name('orders') } as const;
+    const held = proxy.hold('COMMIT');
+    const calling = new AbortController();
+    const late = scenario.take(step, { ...through(proxy), signal: calling.signal });
+    const lateEnd = expect(late).rejects.toThrow('it was called off');
+    await held.arrived;
+    calling.abort();
+    await lateEnd;
+    must(await scenario.take(step));
+  });
+});
+
+const through = ({ port }: PostgresProxy) => ({ primary: { host: '127.0.0.1', port } });
+
+const loginIn = async (scenario: Scenario, extraUserRoles: readonly string[]): Promise<PostgresStep> => {
+  const database = scenario.name('orders');
+  must(await scenario.take({ type: 'ensureDatabase', database }));
+  const { username } = await createCredentials().mint(scenario.name('login'));
+  return loginStep({ relation: 1, database, account: { ...fixedAccount, username }, extraUserRoles });
+};
+
+/** The same secret each time, so that pictures can be compared. */
+const fixedAccount = await createCredentials().mint('anybody');
+
+/** A login that owns and was granted things in two databases. */
+const busyClient = async (scenario: Scenario): Promise<TestClient> => {
+  const client = await scenario.client({ extraUserRoles: ['createdb'] });
+  const scratch = scenario.name('scratch');
+  await asLogin(
+    scenario,
+    client.account,
+    client.database,
+    'CREATE TABLE mine (id int)',
+    `CREATE DATABASE "${scratch}"`,
+  );
+  await asLogin(scenario, client.account, scratch, 'CREATE SCHEMA far', 'CREATE TABLE far.mine (id int)');
+  return client;
+};
+
+/** What is there, without what is this scenario's own: the mark in its names, and its administrator. */
+const anonymous = async (scenario: Scenario): Promise<unknown> => {
+  const mark = scenario.name('').slice(1);
+  const picture = (await pictureOf(scenario, mark)).filter(({ name }) => name !== scenario.access.username);
+  return JSON.parse(JSON.stringify(picture).replaceAll(mark, 'mark'));
+};
