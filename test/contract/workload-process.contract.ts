@@ -219,6 +219,20 @@ const ownMatters = (version: string, run: string): void => {
     expect(machine.isAlive(kept)).toBe(true);
   });
 
+  it('sees that somebody else has told an instance to drain, and does not keep it alive', async ({ skip }) => {
+    skip(!isAtLeast(machine.version, '1.23'), 'before 1.23 PgBouncer cannot drain');
+    const workload = await open(one);
+    const rendered = await serve(workload, { port, canary: 'gen-1' });
+    const [pid = 0] = pidsOf(await inspect(workload));
+    machine.signal(pid, 'SIGTERM');
+    await expect.poll(async () => (await inspect(workload)).instances).toMatchObject([{ state: 'hung', pid }]);
+    await takeAll(workload, [
+      { type: 'stop', instances: [1] },
+      { type: 'start', instances: [1] },
+      { type: 'verify', rendered },
+    ]);
+  });
+
   it('does not take its own sleep for the silence of an instance', async () => {
     const coordinator = await machine.open(one);
     const { workload } = coordinator;

@@ -29,9 +29,11 @@ const factOf = async (unit: Unit, instance: Instance, signal: AbortSignal): Prom
   if (running === null) return absent(id);
   if (running.draining) return present(id, 'running', running);
   const patience = { withinMs: unit.patience.answer, signal };
-  const serves = (await isReachable(unit, instance, running)) && (await hasAnswered(instance, running, patience));
-  running.silent = !serves;
-  if (serves) return present(id, 'running', running);
+  // Somebody else may have told it to drain. Our own console would keep it alive then, and it would look well for ever.
+  const isReachable = await instance.isReachable(running);
+  const answers = isReachable && (await hasAnswered(instance, running, patience));
+  running.silent = isReachable && !answers;
+  if (answers) return present(id, 'running', running);
   return isAlive(running.mark) ? present(id, 'hung', { ...running, canary: null, paused: false }) : absent(id);
 };
 
@@ -53,26 +55,12 @@ const present = (id: number, state: 'running' | 'hung', { mark, version, canary,
   paused,
 });
 
-/**
- * It holds its listener and its console's socket: looked up when we get to know it, and now and then, because somebody may have
- * told it to drain. Our own console would keep it alive then, and it would look well for ever.
- */
-const isReachable = async ({ clock }: Unit, instance: Instance, running: Running): Promise<boolean> => {
-  const { seenListeningAt } = running;
-  if (seenListeningAt !== null && clock.now() - seenListeningAt < lookAgainMs) return true;
-  if (!(await instance.listens(running)) || !(await instance.ownsConsole(running))) return false;
-  running.seenListeningAt = clock.now();
-  return true;
-};
-
-const lookAgainMs = 5_000;
-
 const hasAnswered = async (instance: Instance, running: Running, patience: Patience): Promise<boolean> => {
   const version = await instance.version(running, patience);
   const config = version === null ? null : await running.console.show('config', patience);
   if (version === null || config?.kind !== 'answered') return false;
   running.canary = canaryIn(config.value);
-  if (!isAtLeast(version, 1, 19)) return true; // What we noted ourselves has to do: it cannot tell.
+  if (!isAtLeast(version, '1.19')) return true; // What we noted ourselves has to do: it cannot tell.
   const state = await running.console.show('state', patience);
   if (state.kind !== 'answered') return false;
   await instance.notePaused(running, isPaused(state.value));

@@ -17,7 +17,16 @@ import { openLog } from './log-file.ts';
 import { isAlive, markOf } from './mark.ts';
 import type { InstancePlace } from './places.ts';
 import { type ProcessRecord, readRecord } from './record.ts';
-import { describeHolder, holds, listenersAt, processesWithArgument, unixListeners } from './sockets.ts';
+import {
+  describeHolder,
+  type HeldSocket,
+  heldBy,
+  holds,
+  listenersAt,
+  processesWithArgument,
+  stillHolds,
+  unixListeners,
+} from './sockets.ts';
 
 export interface Running extends ProcessRecord {
   /** For questions. Kept open, so closed before a drain. */
@@ -30,8 +39,8 @@ export interface Running extends ProcessRecord {
   draining: boolean;
   /** Asked in vain the last time. */
   silent: boolean;
-  /** When it was last seen to hold its listener and its console's socket; null for not yet. */
-  seenListeningAt: number | null;
+  /** Its listener and the socket of its console, as it was seen to hold them; null for not yet. */
+  sockets: readonly HeldSocket[] | null;
 }
 
 export interface InstanceContext {
@@ -118,15 +127,19 @@ export class Instance {
   }
 
   /** Whether this very process takes connections at its port. */
-  async listens({ mark, port }: Running): Promise<boolean> {
-    const listeners = await listenersAt(port);
-    return holds(mark.pid, new Set(listeners.map(({ inode }) => inode)));
+  async listens(running: Running): Promise<boolean> {
+    return (await this.#listener(running)) !== null;
   }
 
-  /** Whether this very process answers at the socket of its console. */
-  async ownsConsole({ mark, port, socketDir }: Running): Promise<boolean> {
-    const sockets = await unixListeners(join(socketDir, `.s.PGSQL.${port}`));
-    return holds(mark.pid, new Set(sockets.map(({ inode }) => inode)));
+  /** Whether this very process takes connections at its port, and answers at the socket of its console. */
+  async isReachable(running: Running): Promise<boolean> {
+    const { pid } = running.mark;
+    if (running.sockets !== null) return running.sockets.every((socket) => stillHolds(pid, socket));
+    const listener = await this.#listener(running);
+    const console = heldBy(pid, inodesOf(await unixListeners(join(running.socketDir, `.s.PGSQL.${running.port}`))));
+    if (listener === null || console === null) return false;
+    running.sockets = [listener, console];
+    return true;
   }
 
   /** Somebody who listens in our socket directory. */
@@ -154,6 +167,10 @@ export class Instance {
     return join(this.place.socketDir, '.s.PGSQL.');
   }
 
+  async #listener({ mark, port }: Running): Promise<HeldSocket | null> {
+    return heldBy(mark.pid, inodesOf(await listenersAt(port)));
+  }
+
   #adopt(record: ProcessRecord): Running {
     this.#context.log.info({ instance: this.id, pid: record.mark.pid }, 'instance adopted');
     return this.#know(record);
@@ -161,7 +178,7 @@ export class Instance {
 
   #know(record: ProcessRecord): Running {
     const console = consoleAt(this.#context.clock, record.socketDir, record.port);
-    const unseen = { version: null, canary: null, draining: false, silent: false, seenListeningAt: null };
+    const unseen = { version: null, canary: null, draining: false, silent: false, sockets: null };
     this.#running = { ...record, ...unseen, console };
     return this.#running;
   }
@@ -175,3 +192,6 @@ export class Instance {
     await writeAtomic(this.place.record, JSON.stringify({ mark, port, socketDir, paused }), 0o600);
   }
 }
+
+const inodesOf = (sockets: readonly { readonly inode: string }[]): ReadonlySet<string> =>
+  new Set(sockets.map(({ inode }) => inode));

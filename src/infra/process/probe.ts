@@ -15,7 +15,7 @@ export const probeLogin = async (file: string): Promise<ProbeLogin> => {
   const kept = parse(await readWhole(file, maxBytes));
   if (kept !== null) return kept;
   const password = new Secret(randomBytes(24).toString('base64url'));
-  const fresh = { username: 'troupe_probe', password, verifier: await scramVerifier(password) };
+  const fresh = { username: 'troupe_probe', password, verifier: await scramVerifier(password, randomBytes(16)) };
   await writeAtomic(
     file,
     JSON.stringify({ ...fresh, password: password.reveal(), verifier: fresh.verifier.reveal() }),

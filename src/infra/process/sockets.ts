@@ -41,14 +41,25 @@ export const overlaps = (addresses: readonly string[], listener: Listener): bool
   listener.address === '::' || // Takes IPv4 too, unless it was told not to.
   addresses.some((ours) => listener.address === wildcardOf(ours));
 
-/** Whether the process holds one of these sockets. */
-export const holds = (pid: number, inodes: ReadonlySet<string>): boolean => {
+/** A socket as its process holds it. */
+export interface HeldSocket {
+  readonly fd: number;
+  readonly inode: string;
+}
+
+/** The first of these sockets that the process holds. */
+export const heldBy = (pid: number, inodes: ReadonlySet<string>): HeldSocket | null => {
   for (const fd of descriptorsOf(pid)) {
     const inode = inodeOf(pid, fd);
-    if (inode !== null && inodes.has(inode)) return true;
+    if (inode !== null && inodes.has(inode)) return { fd, inode };
   }
-  return false;
+  return null;
 };
+
+export const holds = (pid: number, inodes: ReadonlySet<string>): boolean => heldBy(pid, inodes) !== null;
+
+/** Far cheaper than to look it up again: the kernel walks all its tables for that. */
+export const stillHolds = (pid: number, { fd, inode }: HeldSocket): boolean => inodeOf(pid, fd) === inode;
 
 /** Unix sockets that listen at a path with this beginning. */
 export const unixListeners = async (
