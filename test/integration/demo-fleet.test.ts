@@ -8,7 +8,8 @@ import { createInterface } from 'node:readline';
 import { expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
 import { isAlive, markOf, type ProcessMark, processesUsing } from '../../src/infra/local/process-mark.ts';
-import { testDirectory } from '../support/servers.ts';
+import { identityOf } from '../../src/infra/local/service-user.ts';
+import { testAccount, testDirectory } from '../support/servers.ts';
 
 it('starts again what is killed, and leaves nothing when it is told to end', async () => {
   const runDir = join(await testDirectory(), 'run');
@@ -115,7 +116,9 @@ const marksOf = async (
 /** What outlives a coordinator: a process that runs on an ini below the directory. */
 const pretendInstance = async (directory: string): Promise<ProcessMark> => {
   const ini = join(directory, 'pgbouncer.ini');
-  const child = spawn('/bin/sh', ['-c', 'sleep 600 & wait', ini], { stdio: 'ignore', detached: true });
+  const asAccount = { ...identityOf(testAccount()), cwd: '/', stdio: 'ignore', detached: true } as const;
+  await writeFile(ini, '');
+  const child = spawn('/usr/bin/tail', ['-f', ini], asAccount);
   await once(child, 'spawn');
   const mark = markOf(child.pid ?? 0);
   if (mark === null) throw new Error('it has ended already');

@@ -11,7 +11,7 @@ import { createAdministrator, createCluster, type Login, startCluster } from './
 import { type RedisServer, startRedis } from './redis.ts';
 import { clearEarlier, DemoRefused, RemainsRecord } from './remains.ts';
 import { type Account, createOwnedDirectory } from './service-user.ts';
-import type { OnSpawned } from './server-process.ts';
+import { lastLines, type OnSpawned } from './server-process.ts';
 import { startUnit, type UnitsOptions } from './unit-process.ts';
 
 export interface LocalFleetOptions {
@@ -45,7 +45,8 @@ export interface LocalBackend {
   readonly administrator: Login;
 }
 
-const usualPort = 6432;
+/** Where clients look for a PgBouncer first. */
+export const usualPort = 6432;
 
 export class LocalFleet implements AsyncDisposable {
   readonly directory: string;
@@ -80,6 +81,7 @@ export class LocalFleet implements AsyncDisposable {
     for (const { socket } of units) await refuseWhenAnswered(socket);
     const runPaths = units.flatMap(({ socket }) => [socket, socket.slice(0, -'.sock'.length)]);
     const record = await RemainsRecord.claim(runDir, {
+      uid: account.uid,
       directory,
       runPaths,
       cluster: join(directory, 'postgres', 'data'),
@@ -101,9 +103,12 @@ export class LocalFleet implements AsyncDisposable {
     return backend;
   }
 
-  /** Whether the process of a unit runs at this moment. */
-  isRunning(unit: LocalUnit): boolean {
-    return this.#units[unit.number]?.current.process.isRunning() ?? false;
+  /** For as long as nobody had a reason to end one. */
+  async throwWhenUnitEnded(): Promise<void> {
+    const index = this.#units.findIndex(({ current }) => !current.process.isRunning());
+    const [keeper, unit] = [this.#units[index], this.units[index]];
+    if (keeper === undefined || unit === undefined) return;
+    throw new Error(`${unit.unit} ${await keeper.current.process.ended}${await lastLines(unit.log)}`);
   }
 
   /** Ends what was started, in the right order, and removes every trace; waits for what is just starting. */

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -39,6 +39,9 @@ export const endProcesses = async (
   for (const mark of marks) signalTo(mark, 'SIGKILL');
   await haveEnded(marks, 5_000);
 };
+
+/** Whom a process runs as; null when it has ended. */
+export const userOf = (pid: number): number | null => statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid ?? null;
 
 /** Ids of the processes whose working directory is this one, as far as we may see them. */
 export const processesIn = (directory: string): Promise<readonly number[]> =>

@@ -3,15 +3,18 @@
  * Processes are ended only when id, start time and boot are those on record (ours, or that of a unit for its PgBouncers),
  * or when they run on an ini in the demo's directory, whose name is random.
  */
+import { constants } from 'node:fs';
 import { mkdir, open, readdir, rm, rmdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { readWhole, writeAtomic } from '../files/atomic-file.ts';
 import { clearCluster } from './postgres.ts';
-import { endProcesses, isAlive, markOf, type ProcessMark, processesWithArgument } from './process-mark.ts';
+import { endProcesses, isAlive, markOf, type ProcessMark, processesWithArgument, userOf } from './process-mark.ts';
 
 export interface Remains {
   readonly owner: ProcessMark;
+  /** Account of servers and PgBouncers. */
+  readonly uid: number;
   /** Everything of the demo but its sockets. */
   readonly directory: string;
   /** The directory of sockets, when it was not there before and goes with the demo. */
@@ -43,7 +46,7 @@ export class RemainsRecord {
   /** For a directory where no earlier demo is on record any more. */
   static async claim(
     runDir: string,
-    about: Pick<Remains, 'directory' | 'runPaths' | 'cluster'>,
+    about: Pick<Remains, 'uid' | 'directory' | 'runPaths' | 'cluster'>,
   ): Promise<RemainsRecord> {
     const made = await mkdir(runDir, { recursive: true, mode: 0o755 });
     const owner = markOf(process.pid);
@@ -71,13 +74,24 @@ export class RemainsRecord {
 /** Clears what an earlier demo left that was killed; refuses while another one runs. */
 export const clearEarlier = async (runDir: string): Promise<void> => {
   const file = fileIn(runDir);
-  const text = await readWhole(file, 1_000_000);
-  if (text === null) return;
-  const { success, data } = schema.safeParse(parsed(text));
-  if (!success)
+  const found = await readOurs(file);
+  if (found === null) return;
+  const { success, data } = schema.safeParse(parsed(found.text));
+  if (!success || !found.isOurs || !data.runPaths.every((path) => dirname(path) === runDir))
     throw new DemoRefused(`cannot tell from ${file} what an earlier demo left behind: look at it, then remove it`);
   if (isAlive(data.owner)) refuse(runDir, data.owner.pid);
   await clear(file, data);
+};
+
+/** The directory may belong to the account that units run as: what it wrote there is not ours. */
+const readOurs = async (path: string): Promise<{ readonly text: string; readonly isOurs: boolean } | null> => {
+  try {
+    await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    return { text: await file.readFile('utf8'), isOurs: (await file.stat()).uid === process.getuid?.() };
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return null;
+    throw cause;
+  }
 };
 
 const fileIn = (runDir: string): string => join(runDir, 'demo.json');
@@ -104,7 +118,7 @@ const refuse = (place: string, pid?: number): never => {
 /** Ends everything, coordinators first (they would start their PgBouncers again), and removes every trace, the record last. */
 const clear = async (file: string, remains: Remains): Promise<void> => {
   await endProcesses(remains.units, 'SIGKILL', 0);
-  await endProcesses(await instancesIn(remains.directory), 'SIGINT', 1_000);
+  await endProcesses(await instancesOf(remains), 'SIGINT', 1_000);
   await endProcesses(remains.servers, 'SIGINT', 5_000);
   await clearCluster(remains.cluster);
   for (const path of [remains.directory, ...remains.runPaths]) await rm(path, { recursive: true, force: true });
@@ -112,23 +126,28 @@ const clear = async (file: string, remains: Remains): Promise<void> => {
   if (remains.runDirMade !== null) await rmdir(remains.runDirMade).catch(() => {}); // Somebody else uses it by now.
 };
 
-/** PgBouncers outlive their coordinator: found by the record it keeps of each, and by the ini they run on. */
-const instancesIn = async (directory: string): Promise<readonly ProcessMark[]> => {
+/**
+ * PgBouncers outlive their coordinator: found by the record it keeps of each, and by the ini they run on. The account may
+ * write anything there, so only its own processes are taken for one.
+ */
+const instancesOf = async ({ directory, uid }: Remains): Promise<readonly ProcessMark[]> => {
   const files = await readdir(directory, { recursive: true }).catch(() => []);
   const records = files.filter((name) => name.endsWith('/process.json'));
   const texts = await Promise.all(records.map((name) => readWhole(join(directory, name), 10_000)));
   const recorded = texts.map((text) => recordSchema.safeParse(parsed(text ?? '')).data?.mark);
   const isIni = (argument: string): boolean => argument.startsWith(`${directory}/`) && argument.endsWith('.ini');
   const running = (await processesWithArgument(isIni)).map(markOf);
-  return [...recorded, ...running].filter((mark) => mark !== undefined && mark !== null);
+  const marks = [...recorded, ...running].filter((mark) => mark !== undefined && mark !== null);
+  return marks.filter((mark) => userOf(mark.pid) === uid);
 };
 
 const markSchema = z.object({ pid: z.int().positive(), startedAt: z.int(), bootId: z.string() });
 const recordSchema = z.object({ mark: markSchema });
-/** Root removes what is named here: nothing but what a demo names. */
+/** What is named here is removed, by root perhaps: so nothing but what a demo would name. */
 const inScratch = z.string().regex(/^\/tmp\/troupe-demo-[a-z0-9]+(\/[a-z0-9-]+)*$/);
 const schema = z.object({
   owner: markSchema,
+  uid: z.int(),
   directory: inScratch,
   runDirMade: z.string().startsWith('/').nullable(),
   runPaths: z.array(z.string().startsWith('/')),

@@ -96,6 +96,13 @@ export const untilReady = async <T>(
   }
 };
 
+/** The end of a log as the end of a sentence; nothing when there is none. */
+export const lastLines = async (log: string): Promise<string> => {
+  const text = await readFile(log, 'utf8').catch(() => '');
+  const lines = text.trimEnd().split('\n').slice(-5).join('\n  ');
+  return lines === '' ? '' : `; its last words:\n  ${lines}`;
+};
+
 const pauseMs = 25;
 
 const spawned = async (program: Program): Promise<ChildProcess> => {
@@ -132,11 +139,5 @@ const endsWithin = async (ended: Promise<string>, graceMs: number): Promise<bool
 
 const fateOf = (code: number | null, signal: NodeJS.Signals | null): string =>
   signal === null ? `ended with code ${code ?? 'unknown'}` : `was ended by ${signal}`;
-
-const lastLines = async (log: string): Promise<string> => {
-  const text = await readFile(log, 'utf8').catch(() => '');
-  const lines = text.trimEnd().split('\n').slice(-5).join('\n  ');
-  return lines === '' ? '' : `; its last words:\n  ${lines}`;
-};
 
 const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));
