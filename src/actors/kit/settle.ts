@@ -32,8 +32,10 @@ export class Activity {
   }
 
   handled(by: Name): void {
+    const count = this.#mailboxes.get(by);
+    if (count === undefined) return; // It stopped over this message.
     this.#messages -= 1;
-    this.#mailboxes.set(by, (this.#mailboxes.get(by) ?? 0) - 1);
+    this.#mailboxes.set(by, count - 1);
     this.#changed();
   }
 

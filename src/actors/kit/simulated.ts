@@ -157,7 +157,6 @@ export class SimulatedUnit<D extends Deciders = Deciders> {
       giveUp: () => outcomeOf(() => unavailable?.[actor]?.(effect)),
       hear: (outcome) => {
         this.#flights.delete(flight);
-        if (this.isOver) return;
         if ('defect' in outcome) this.#defect(actor, outcome.defect);
         else if (outcome.answer !== undefined) this.#mailboxes.put(from ?? flight, actor, frozen(outcome.answer));
       },

@@ -12,7 +12,7 @@
  */
 import { canaryOf, render } from '../../pgbouncer/render.ts';
 import { planChange } from '../../pgbouncer/plan.ts';
-import { formatVersion } from '../../pgbouncer/version.ts';
+import { formatVersion, isAtLeast } from '../../pgbouncer/version.ts';
 import type { Decision, Send } from '../kit/behaviour.ts';
 import type { Published } from '../model/fleet-spec.ts';
 import type { Generation, UnitName } from '../model/ids.ts';
@@ -51,7 +51,7 @@ export interface WorkloadState {
   readonly plan: { readonly target: Published; readonly steps: readonly Step[] } | null;
   readonly trouble: { readonly reason: string; readonly attempt: number; readonly retryAt: number } | null;
   readonly unavailable: string | null;
-  readonly leaving: { readonly since: number; readonly phase: 'delay' | 'draining' | 'stopping' | 'stopped' } | null;
+  readonly leaving: { readonly since: number; readonly phase: 'delay' | 'draining' | 'stopped' } | null;
   readonly report: WorkloadReport | null;
   readonly waits: readonly Wait[];
 }
@@ -132,7 +132,7 @@ const hooked = (state: WorkloadState, hook: string, now: number): WorkloadState 
 type StepTaken = Extract<WorkloadMessage, { type: 'stepTaken' }>;
 const stepTaken = (before: WorkloadState, { step, outcome }: StepTaken, now: number): WorkloadState => {
   const state: WorkloadState = { ...before, busy: 'no', outdated: true };
-  if (state.leaving !== null) return stepTakenWhileLeaving(state, step, now);
+  if (state.leaving !== null) return stepTakenWhileLeaving(state, step, outcome.kind === 'done', now);
   if (state.plan === null) return state;
   const { target, steps } = state.plan;
   switch (outcome.kind) {
@@ -153,10 +153,10 @@ const stepTaken = (before: WorkloadState, { step, outcome }: StepTaken, now: num
   }
 };
 
-const stepTakenWhileLeaving = (state: WorkloadState, step: Step['type'], now: number): WorkloadState => {
-  if (state.leaving === null) return state;
+const stepTakenWhileLeaving = (state: WorkloadState, step: Step['type'], done: boolean, now: number): WorkloadState => {
   if (step === 'drain') return { ...state, leaving: { since: now, phase: 'draining' } };
-  return step === 'stop' ? { ...state, leaving: { since: now, phase: 'stopped' } } : state;
+  // Whoever did not end is stopped again, until the program's patience ends.
+  return step === 'stop' && done ? { ...state, leaving: { since: now, phase: 'stopped' } } : state;
 };
 
 const longestBackOffMs = 15_000;
@@ -222,18 +222,20 @@ const leave = (
   now: number,
 ): Decided => {
   if (!state.inspection.known || (state.outdated && leaving.phase !== 'stopped')) return inspect(state);
-  const there = state.inspection.value.instances.filter(({ state: is }) => is !== 'absent').map(({ id }) => id);
+  const present = state.inspection.value.instances.filter(({ state: is }) => is !== 'absent');
+  const there = present.map(({ id }) => id);
   if (there.length === 0) return { state: { ...state, leaving: { ...leaving, phase: 'stopped' } } };
   switch (leaving.phase) {
-    case 'delay':
-      return now - leaving.since >= settings.drainDelayMs
-        ? take(state, { type: 'drain', instances: there })
-        : { state };
+    case 'delay': {
+      if (now - leaving.since < settings.drainDelayMs) return { state };
+      // Before 1.23 there is no drain: waiting would only keep new clients coming.
+      const drains = present.every(({ version }) => version !== null && isAtLeast(version, '1.23'));
+      return take(state, { type: drains ? 'drain' : 'stop', instances: there });
+    }
     case 'draining':
       return now - leaving.since >= settings.drainDeadlineMs
         ? take(state, { type: 'stop', instances: there })
         : { state };
-    case 'stopping':
     case 'stopped':
       return { state };
   }

@@ -1,0 +1,301 @@
+import { describe, expect, it } from 'vitest';
+import { type ConfigEffect, type ConfigState, decideWith, initial } from '../../../src/actors/config/decide.ts';
+import type { BackendFacts } from '../../../src/actors/model/backend.ts';
+import type { Change } from '../../../src/actors/model/change.ts';
+import type { FleetSpec, Published, Verdict } from '../../../src/actors/model/fleet-spec.ts';
+import type { Intent } from '../../../src/actors/model/intent.ts';
+import { Secret } from '../../../src/actors/model/secret.ts';
+import type { ConfigMessage, ServedClient } from '../../../src/actors/protocol.ts';
+import {
+  accountOf,
+  bagOf,
+  generation,
+  intentOf,
+  leadershipOf,
+  publishedOf,
+  relation,
+  snapshotOf,
+  unit,
+  unitRecordOf,
+  wall,
+} from '../../support/builders.ts';
+
+const decide = decideWith({ self: unit(0), answerMs: 8_000 });
+const ready: BackendFacts = {
+  kind: 'ready',
+  primary: { host: 'db1', port: 5432 },
+  standbys: [],
+  version: 170_000,
+  systemId: '1',
+  timeline: 1,
+  maxConnections: 100,
+};
+const orders: ServedClient = {
+  id: relation(2),
+  name: 'orders',
+  database: 'orders',
+  backend: 'main',
+  account: accountOf(),
+};
+const clear: Verdict = { covers: 0, good: null, refused: null };
+
+const actor = () => {
+  let state: ConfigState = initial;
+  let now = 0;
+  let effects: ConfigEffect[] = [];
+  const feed = (message: ConfigMessage, after = 1) => {
+    now += after;
+    const decided = decide(state, message, now);
+    state = decided.state;
+    effects.push(...(decided.effects ?? []));
+  };
+  const ask = (change: Change, expected: number | null = null, request = 'r1') =>
+    feed({ type: 'changeAsked', request, change, expected, author: 'alice', reason: '', wall: wall(5) });
+  return {
+    feed,
+    ask,
+    observe: (intent: Intent | null = intentOf(), published: Published | null = null, verdict = clear) =>
+      feed({ type: 'observed', snapshot: snapshotOf({ intent, published, verdict }) }),
+    lead: () => feed({ type: 'leadershipTold', leadership: leadershipOf() }),
+    roster: (...units: ReturnType<typeof unitRecordOf>[]) => feed({ type: 'rosterTold', units }),
+    facts: (facts: BackendFacts = ready) => feed({ type: 'backendsTold', facts: new Map([['main', facts]]) }),
+    clients: (...clients: ServedClient[]) => feed({ type: 'clientsTold', clients }),
+    take: () => effects.splice(0),
+    state: () => state,
+    waits: () => state.waits.map(({ id }) => id),
+  };
+};
+const publishOf = (effects: readonly ConfigEffect[]): FleetSpec => {
+  const [effect] = effects.filter(({ type }) => type === 'publish');
+  if (effect?.type !== 'publish') throw new Error(`nothing was published: ${JSON.stringify(effects)}`);
+  return effect.spec;
+};
+/** A leader that knows everything, with the generation that follows from it published and acknowledged. */
+const settled = (intent = intentOf()) => {
+  const config = actor();
+  config.observe(intent);
+  config.lead();
+  config.facts();
+  config.clients(orders);
+  config.roster(unitRecordOf(0));
+  const spec = publishOf(config.take());
+  const published = publishedOf({ spec, intentVersion: intent.version });
+  config.feed({ type: 'publishAnswered', outcome: 'committed', published });
+  const [verdict] = config.take();
+  if (verdict?.type === 'judge') config.feed({ type: 'judgeAnswered', verdict: verdict.verdict, outcome: 'committed' });
+  return { config, published };
+};
+
+describe('publishing', () => {
+  it('needs every input: each missing one alone holds it back, and the message that brings it publishes', () => {
+    const bring = {
+      observe: (config: ReturnType<typeof actor>) => config.observe(),
+      lead: (config: ReturnType<typeof actor>) => config.lead(),
+      facts: (config: ReturnType<typeof actor>) => config.facts(),
+      clients: (config: ReturnType<typeof actor>) => config.clients(orders),
+      roster: (config: ReturnType<typeof actor>) => config.roster(unitRecordOf(0)),
+    };
+    for (const [missing, last] of Object.entries(bring)) {
+      const config = actor();
+      for (const [name, give] of Object.entries(bring)) if (name !== missing) give(config);
+      expect(config.take(), missing).toEqual([]);
+      last(config);
+      expect(publishOf(config.take()).databases, missing).toMatchObject([{ name: 'orders', host: 'db1' }]);
+    }
+  });
+
+  it('does not happen again for an equal spec, and says which intent it covers', () => {
+    const { config, published } = settled();
+    config.observe(intentOf({ version: 2 }), published, config.state().verdict);
+    expect(config.take()).toMatchObject([{ type: 'judge', verdict: { covers: 2 } }]);
+  });
+
+  it('never shrinks because a leader is new: with the same facts in any order nothing is published', () => {
+    const { published } = settled();
+    const next = actor();
+    next.lead();
+    next.roster(unitRecordOf(0));
+    next.observe(intentOf(), published, {
+      covers: 1,
+      good: { generation: generation(1), intentVersion: 1, options: {} },
+      refused: null,
+    });
+    next.clients(orders);
+    next.facts();
+    expect(next.take()).toEqual([]);
+  });
+
+  it('keeps the address of a backend that is away', () => {
+    const { config } = settled();
+    config.facts({ kind: 'away', reason: 'connection refused' });
+    expect(config.take()).toEqual([]);
+  });
+
+  it('is tried again after no answer, from the facts of that moment', () => {
+    const config = actor();
+    config.observe();
+    config.lead();
+    config.facts();
+    config.clients(orders);
+    config.roster(unitRecordOf(0));
+    publishOf(config.take());
+    config.feed({ type: 'publishAnswered', outcome: 'unavailable', published: null });
+    expect(config.take()).toEqual([]);
+    config.feed({ type: 'ticked', wall: wall(0) }, 600);
+    expect(publishOf(config.take()).databases).toHaveLength(1);
+  });
+
+  it('refuses a budget that the fleet cannot divide, with the smallest that fits', () => {
+    const config = actor();
+    config.observe(intentOf({ options: { max_db_connections: 3 } }));
+    config.lead();
+    config.facts();
+    config.clients(orders);
+    config.roster(unitRecordOf(0), unitRecordOf(1));
+    expect(config.take()).toEqual([]);
+    expect(config.state().waits).toMatchObject([
+      { id: 'budget', kind: 'blocked', message: expect.stringContaining('set it to 4') },
+    ]);
+  });
+});
+
+describe('judging', () => {
+  it('calls a generation good when every live unit serves it', () => {
+    const { config, published } = settled();
+    config.roster(unitRecordOf(0, { bag: bagOf({ applied: null }) }));
+    config.observe(intentOf({ version: 2, options: { query_timeout: 5 } }), published, config.state().verdict);
+    const spec = publishOf(config.take());
+    config.feed({
+      type: 'publishAnswered',
+      outcome: 'committed',
+      published: publishedOf({ generation: generation(2), spec, intentVersion: 2 }),
+    });
+    config.take();
+    config.feed({ type: 'judgeAnswered', verdict: { ...config.state().verdict, covers: 2 }, outcome: 'committed' });
+    config.roster(unitRecordOf(0, { bag: bagOf({ applied: generation(2) }) }));
+    expect(config.take()).toMatchObject([
+      { type: 'judge', verdict: { good: { generation: 2, intentVersion: 2, options: { query_timeout: 5 } } } },
+    ]);
+  });
+
+  it('goes back to the options of the good intent when a unit refuses, and does not publish the refused one again', () => {
+    const { config, published } = settled();
+    const wish = intentOf({ version: 2, options: { query_timeout: 5 } });
+    config.observe(wish, published, config.state().verdict);
+    const refusedSpec = publishOf(config.take());
+    const second = publishedOf({ generation: generation(2), spec: refusedSpec, intentVersion: 2 });
+    config.feed({ type: 'publishAnswered', outcome: 'committed', published: second });
+    config.take();
+    config.roster(unitRecordOf(0, { bag: bagOf({ refused: { generation: generation(2), reason: 'invalid value' } }) }));
+    config.feed({ type: 'judgeAnswered', verdict: config.state().verdict, outcome: 'committed' });
+    const [judge] = config.take();
+    expect(judge).toMatchObject({
+      type: 'judge',
+      verdict: { refused: { intentVersion: 2, reason: 'pgbouncer/0: invalid value' } },
+    });
+    if (judge?.type !== 'judge') throw new Error('not judged');
+    config.feed({ type: 'judgeAnswered', verdict: judge.verdict, outcome: 'committed' });
+    expect(publishOf(config.take())).toEqual(published.spec);
+    expect(config.waits()).toContain('intent-refused');
+  });
+});
+
+describe('changes', () => {
+  it('are written on top of the intent as known, and answered with its version', () => {
+    const { config } = settled();
+    config.ask({ type: 'setOptions', options: { pool_mode: 'transaction' } });
+    const [effect] = config.take();
+    expect(effect).toMatchObject({
+      type: 'changeIntent',
+      intent: { version: 2, author: 'alice', options: { pool_mode: 'transaction' } },
+    });
+    if (effect?.type !== 'changeIntent') throw new Error('nothing was written');
+    config.feed({ type: 'intentAnswered', intent: effect.intent, outcome: 'committed' });
+    const effects = config.take();
+    expect(effects).toContainEqual({ type: 'answer', request: 'r1', outcome: { kind: 'accepted', version: 2 } });
+    expect(publishOf(effects).options).toMatchObject({ pool_mode: 'transaction' });
+  });
+
+  it('are told that somebody else was faster when they depend on what was looked at', () => {
+    const { config } = settled();
+    config.ask({ type: 'setOptions', options: { query_timeout: 5 } }, 0);
+    expect(config.take()).toMatchObject([{ outcome: { kind: 'moved', version: 1, by: 'alice' } }]);
+  });
+
+  it('lost to a faster one are tried on top of it after the next reading', () => {
+    const { config, published } = settled();
+    config.ask({ type: 'setOptions', options: { query_timeout: 5 } });
+    const [effect] = config.take();
+    if (effect?.type !== 'changeIntent') throw new Error('nothing was written');
+    config.feed({ type: 'intentAnswered', intent: effect.intent, outcome: 'conflict' });
+    expect(config.take()).toEqual([]);
+    config.observe(intentOf({ version: 2, options: { pool_mode: 'statement' } }), published, config.state().verdict);
+    const [again] = config.take().filter(({ type }) => type === 'changeIntent');
+    expect(again).toMatchObject({ intent: { version: 3, options: { pool_mode: 'statement', query_timeout: 5 } } });
+  });
+
+  it('are answered by their deadline although the backplane never is', () => {
+    const config = actor();
+    config.ask({ type: 'setOptions', options: { query_timeout: 5 } });
+    config.feed({ type: 'ticked', wall: wall(0) }, 7_000);
+    expect(config.take()).toEqual([]);
+    config.feed({ type: 'ticked', wall: wall(0) }, 2_000);
+    expect(config.take()).toMatchObject([{ type: 'answer', outcome: { kind: 'unavailable' } }]);
+  });
+
+  const backend: Change = {
+    type: 'addBackend',
+    name: 'main',
+    endpoints: ['db1:5432'],
+    username: 'u',
+    password: new Secret('p'),
+    maintenanceDatabase: 'postgres',
+  };
+  const client = (changes: object): Change => ({
+    type: 'addClient',
+    name: 'c',
+    database: 'd',
+    backend: null,
+    extraUserRoles: [],
+    ...changes,
+  });
+  it.each<[string, Change, Intent | null, string]>([
+    ['an unknown option', { type: 'setOptions', options: { poolmode: 'session' } }, null, 'did you mean pool_mode'],
+    ['a reserved option', { type: 'setOptions', options: { auth_type: 'trust' } }, null, 'integrate a client'],
+    ['an octal-looking text', { type: 'setOptions', options: { listen_port: '06432' } }, null, 'plain decimal'],
+    ['a negative limit', { type: 'setOptions', options: { max_client_conn: -5 } }, null, 'from 1 to'],
+    ['a relation name in capitals', { ...backend, name: 'Main' } as Change, null, 'lower-case'],
+    ['an endpoint without port', { ...backend, endpoints: ['db1'] } as Change, null, 'host:port'],
+    ['a port out of range', { ...backend, endpoints: ['db1:70000'] } as Change, null, 'host:port'],
+    ['a client without any backend', client({}), null, 'no backend yet'],
+    ['a client of an unknown backend', client({ backend: 'other' }), intentOf(), 'no backend "other"'],
+    ['a database name with a quote', client({ database: "a'b" }), intentOf(), 'cannot be written'],
+    ['the reserved database', client({ database: 'pgbouncer' }), intentOf(), 'reserved'],
+    ['an unknown role', client({ extraUserRoles: ['superuser'] }), intentOf(), 'superuser'],
+    ['another life of a client', client({ name: 'orders', database: 'other' }), intentOf(), 'remove it first'],
+    ['removing what is not there', { type: 'removeRelation', name: 'nope' }, intentOf(), 'main, orders'],
+    ['removing a backend in use', { type: 'removeRelation', name: 'main' }, intentOf(), 'still serves "orders"'],
+  ])('refuse %s with words, and write nothing', (_, change, intent, words) => {
+    const config = actor();
+    config.observe(intent);
+    config.ask(change);
+    const [answer, ...others] = config.take();
+    expect(others).toEqual([]);
+    expect(JSON.stringify(answer).replaceAll('\\"', '"')).toContain(words);
+    expect(answer).toMatchObject({ type: 'answer', outcome: { kind: expect.stringMatching(/invalid|refused/) } });
+  });
+
+  it('that are so already change nothing', () => {
+    const config = actor();
+    config.observe(intentOf({ options: { pool_mode: 'session' } }));
+    config.ask({ type: 'setOptions', options: { pool_mode: 'session' } });
+    expect(config.take()).toMatchObject([{ outcome: { kind: 'unchanged', version: 1 } }]);
+  });
+
+  it('never give a relation id twice', () => {
+    const config = actor();
+    config.observe(intentOf({ clients: {}, nextRelation: relation(7) }));
+    config.ask(client({}));
+    expect(config.take()).toMatchObject([{ intent: { nextRelation: 8, clients: { c: { id: 7, backend: 'main' } } } }]);
+  });
+});
