@@ -1,0 +1,239 @@
+/**
+ * A machine that exists in memory: the disks of units, PgBouncer processes, and whoever else listens. It outlives the coordinators
+ * that open workloads on it. What it knows of PgBouncer is what the suite of the workload port demands of a real one.
+ */
+import type { PgBouncerVersion, Rendered } from '../../actors/model/workload.ts';
+import { parseOption } from '../../pgbouncer/catalogue.ts';
+import { decodeIni, parseConnectionString } from '../../pgbouncer/dialect.ts';
+import { settingsIn } from '../../pgbouncer/ini.ts';
+import type { Rows } from '../../pgbouncer/show.ts';
+
+export interface UnitInMemory {
+  readonly name: string;
+  readonly listenAddress: string;
+  readonly instances: number;
+}
+
+/** Files of one unit. */
+export interface Disk {
+  authFile: string | null;
+  readonly inis: Map<number, string>;
+}
+
+export interface PgBouncerProcess {
+  readonly pid: number;
+  readonly unit: string;
+  readonly instance: number;
+  readonly address: string;
+  /** As it was started: a reload changes neither. */
+  readonly port: number;
+  /** What it has loaded of its main section, and its entries. */
+  settings: ReadonlyMap<string, string>;
+  databases: ReadonlyMap<string, string>;
+  /** Who may log in. */
+  authFile: string;
+  readonly clients: Set<string>;
+  frozen: boolean;
+  paused: boolean;
+  draining: boolean;
+}
+
+type Exited = (process: PgBouncerProcess) => void;
+
+export class MemoryMachine {
+  readonly version: PgBouncerVersion;
+  readonly #disks = new Map<string, Disk>();
+  readonly #processes = new Map<number, PgBouncerProcess>();
+  readonly #strangers = new Map<number, string>();
+  readonly #watchers = new Set<Exited>();
+  #pids = 1000;
+  #complaint: string | null = null;
+
+  constructor(version: PgBouncerVersion = { major: 1, minor: 26, patch: 1 }) {
+    this.version = version;
+  }
+
+  diskOf(unit: string): Disk {
+    const disk = this.#disks.get(unit) ?? { authFile: null, inis: new Map() };
+    this.#disks.set(unit, disk);
+    return disk;
+  }
+
+  processOf(unit: string, instance: number): PgBouncerProcess | null {
+    const all = [...this.#processes.values()];
+    return all.find((process) => process.unit === unit && process.instance === instance) ?? null;
+  }
+
+  /** Who listens at an address and is not of this unit: process id and name. */
+  strangerAt(unit: string, address: string, port: number): string | null {
+    const [stranger] = [...this.#strangers].find(([, at]) => at === `${address}:${port}`) ?? [];
+    if (stranger !== undefined) return `process ${stranger} (stranger)`;
+    const other = [...this.#processes.values()].find(
+      (process) => process.unit !== unit && isListening(process, address, port),
+    );
+    return other === undefined ? null : `process ${other.pid} (pgbouncer)`;
+  }
+
+  start(unit: UnitInMemory, instance: number): PgBouncerProcess {
+    const { authFile, inis } = this.diskOf(unit.name);
+    const ini = inis.get(instance) ?? '';
+    this.#pids += 1;
+    const started: PgBouncerProcess = {
+      pid: this.#pids,
+      unit: unit.name,
+      instance,
+      address: unit.listenAddress,
+      port: Number(settingsIn(ini).get('listen_port')),
+      settings: settingsIn(ini),
+      databases: decodeIni(ini).get('databases') ?? new Map(),
+      authFile: authFile ?? '',
+      clients: new Set(),
+      frozen: false,
+      paused: false,
+      draining: false,
+    };
+    this.#processes.set(started.pid, started);
+    return started;
+  }
+
+  /** What a running process never takes over it keeps, without a word. */
+  reload(process: PgBouncerProcess): void {
+    const { authFile, inis } = this.diskOf(process.unit);
+    const ini = inis.get(process.instance) ?? '';
+    const kept = [...process.settings].filter(([key]) => onlyAtStart.has(key));
+    process.settings = new Map([...settingsIn(ini), ...kept]);
+    process.databases = decodeIni(ini).get('databases') ?? new Map();
+    process.authFile = authFile ?? '';
+  }
+
+  drain(process: PgBouncerProcess): void {
+    process.draining = true;
+    if (process.clients.size === 0) this.end(process);
+  }
+
+  end(process: PgBouncerProcess): void {
+    if (!this.#processes.delete(process.pid)) return;
+    for (const watcher of this.#watchers) watcher(process);
+  }
+
+  onExit(exited: Exited): Disposable {
+    this.#watchers.add(exited);
+    return { [Symbol.dispose]: () => this.#watchers.delete(exited) };
+  }
+
+  /** What PgBouncer says of the files; null when it has nothing to say. */
+  complaintAbout({ instances }: Rendered): string | null {
+    return this.#complaint ?? instances.map(({ ini }) => complaintAbout(ini)).find((said) => said !== null) ?? null;
+  }
+
+  /** A fault: from now on no file proves, until null. */
+  refuseProofs(complaint: string | null): void {
+    this.#complaint = complaint;
+  }
+
+  /** What the world does to a process. */
+  signal(pid: number, signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void {
+    const process = this.#processes.get(pid);
+    if (process === undefined) return;
+    if (signal === 'SIGKILL') this.end(process);
+    else process.frozen = signal === 'SIGSTOP';
+  }
+
+  isAlive(pid: number): boolean {
+    return this.#processes.has(pid);
+  }
+
+  /** Somebody who is none of ours listens there. */
+  occupy(address: string, port: number): Disposable {
+    this.#pids += 1;
+    const pid = this.#pids;
+    this.#strangers.set(pid, `${address}:${port}`);
+    return { [Symbol.dispose]: () => this.#strangers.delete(pid) };
+  }
+
+  /** A client that stays; null when nobody takes it. */
+  connect(user: string, address: string, port: number): Disposable | null {
+    const all = [...this.#processes.values()].filter((process) => isListening(process, address, port));
+    const process = all.find(({ authFile }) => authFile.includes(`"${user}"`));
+    if (process === undefined) return null;
+    process.clients.add(user);
+    return {
+      [Symbol.dispose]: () => {
+        process.clients.delete(user);
+        if (process.draining && process.clients.size === 0) this.end(process);
+      },
+    };
+  }
+}
+
+export const isListening = (process: PgBouncerProcess, address: string, port: number): boolean =>
+  !process.draining && process.address === address && process.port === port;
+
+export const configRows = ({ settings }: PgBouncerProcess): Rows =>
+  [...settings].map(([key, value]) => ({ key, value }));
+
+export const databaseRows = ({ databases }: PgBouncerProcess): Rows =>
+  [...databases].map(([name, entry]) => {
+    const pairs = parseConnectionString(entry);
+    const of = (...keys: readonly string[]): string | null =>
+      keys.map((key) => pairs.get(key)).find((value) => value !== undefined) ?? null;
+    return {
+      name,
+      host: of('host'),
+      port: of('port'),
+      database: of('dbname'),
+      pool_size: of('pool_size'),
+      reserve_pool_size: of('reserve_pool_size', 'reserve_pool'),
+      max_connections: of('max_db_connections'),
+    };
+  });
+
+const onlyAtStart: ReadonlySet<string> = new Set([
+  'listen_addr',
+  'listen_port',
+  'unix_socket_dir',
+  'unix_socket_mode',
+  'so_reuseport',
+]);
+
+const complaintAbout = (ini: string): string | null => {
+  try {
+    const settings = decodeIni(ini).get('pgbouncer');
+    if (settings === undefined) return 'main section missing from config file';
+    return [...settings].map(([key, value]) => complaintAboutKey(key, value)).find((said) => said !== null) ?? null;
+  } catch {
+    return 'syntax error in configuration (pgbouncer.ini)';
+  }
+};
+
+const complaintAboutKey = (key: string, value: string): string | null => {
+  const pattern = ownKeys[key];
+  const isRight = pattern === undefined ? parseOption(key, value).ok : pattern.test(value);
+  if (isRight) return null;
+  const invalid = `invalid value "${value}" for parameter ${key} in configuration (pgbouncer.ini)`;
+  return pattern === undefined && parseOption(key, '').ok ? invalid : `unknown parameter: pgbouncer/${key}; ${invalid}`;
+};
+
+/** Keys that are no options of the operator but are always rendered, and what they may be. */
+const text = /^.*$/;
+const number = /^\d+$/;
+const ownKeys: Readonly<Record<string, RegExp>> = {
+  admin_users: text,
+  stats_users: text,
+  auth_type: /^scram-sha-256$/,
+  auth_file: text,
+  listen_addr: text,
+  unix_socket_dir: text,
+  unix_socket_mode: number,
+  so_reuseport: number,
+  peer_id: number,
+  tcp_defer_accept: number,
+  default_pool_size: number,
+  min_pool_size: number,
+  reserve_pool_size: number,
+  ignore_startup_parameters: text,
+  log_stats: number,
+  verbose: number,
+  syslog: number,
+  syslog_ident: text,
+};
