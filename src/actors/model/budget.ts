@@ -1,22 +1,27 @@
+/**
+ * The budget of a database is for the whole fleet and is divided, not multiplied. To PgBouncer 0 means unlimited, so a budget of
+ * fewer connections than there are instances must be refused: some of them would get a share of 0.
+ */
 import type { SlotSpec } from './fleet-spec.ts';
 import type { UnitName } from './ids.ts';
 
-/**
- * A unit's shares of a budget that the whole fleet has, one for each of its instances: divided over all instances in roster order,
- * the remainder to the first ones, so that all shares together are the budget exactly. 0 is no limit and stays 0.
- * A unit that is not in the roster has no share: null.
- */
-export const sharesOf = (budget: number, slots: readonly SlotSpec[], unit: UnitName): readonly number[] | null => {
-  const index = slots.findIndex((slot) => slot.unit === unit);
-  const slot = slots[index];
-  if (slot === undefined) return null;
-  const before = slots.slice(0, index).reduce((sum, { instances }) => sum + instances, 0);
-  const all = smallestBudget(slots);
-  const least = Math.floor(budget / all);
-  const remainder = budget % all;
-  return Array.from({ length: slot.instances }, (_, k) => least + (before + k < remainder ? 1 : 0));
+/** Shares of one unit, one for each instance of its slot; those of all slots add up to `total` exactly. */
+export const shareOf = (total: number, slots: readonly SlotSpec[], unit: UnitName): readonly number[] => {
+  const at = slots.findIndex((slot) => slot.unit === unit);
+  const before = smallestBudget(slots.slice(0, Math.max(at, 0)));
+  const [each, remainder] = divide(total, smallestBudget(slots));
+  return Array.from({ length: slots[at]?.instances ?? 0 }, (_, index) => each + (before + index < remainder ? 1 : 0));
 };
 
-/** The smallest budget that gives every instance at least one connection; to PgBouncer 0 would mean no limit. */
+/** One connection for each instance of the fleet. */
 export const smallestBudget = (slots: readonly SlotSpec[]): number =>
   slots.reduce((sum, { instances }) => sum + instances, 0);
+
+/** `total` in as many parts, the first ones larger by one where it does not come out even. */
+export const parts = (total: number, count: number): readonly number[] => {
+  const [each, remainder] = divide(total, count);
+  return Array.from({ length: count }, (_, index) => each + (index < remainder ? 1 : 0));
+};
+
+const divide = (total: number, count: number): readonly [each: number, remainder: number] =>
+  count === 0 ? [0, 0] : [Math.floor(total / count), total % count];
