@@ -3,7 +3,7 @@
  * entry above leaves the main section untouched; every key that matters is written on every render, because a reload resets what
  * is absent; the canary is the last key, so that whoever shows it has loaded everything before it.
  */
-import { sharesOf } from '../actors/model/budget.ts';
+import { shareOf as partsOf } from '../actors/model/budget.ts';
 import type { DatabaseSpec, FleetSpec, Published } from '../actors/model/fleet-spec.ts';
 import type { UnitName } from '../actors/model/ids.ts';
 import { Secret } from '../actors/model/secret.ts';
@@ -53,7 +53,7 @@ const authFileOf = ({ users }: FleetSpec, { probe }: Layout): Secret => {
 
 /** A unit that the spec does not know has no share: it may use one connection, until the next generation counts it. */
 const shareOf = ({ maxConnections }: DatabaseSpec, { slots }: FleetSpec, unit: UnitName, index: number): number =>
-  maxConnections === 0 ? 0 : Math.max(sharesOf(maxConnections, slots, unit)?.[index] ?? 1, 1);
+  maxConnections === 0 ? 0 : Math.max(partsOf(maxConnections, slots, unit)[index] ?? 1, 1);
 
 /** One login may use the whole share: the pool is as large as the limit, and the limit is what the budget gave. */
 const databaseEntry = (database: DatabaseSpec, share: number, version: PgBouncerVersion): readonly [string, string] => {
