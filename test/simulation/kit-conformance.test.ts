@@ -137,7 +137,7 @@ const historyOf = (seed: number): History => {
 const gossip = (salt: number): ToyActor<number> => ({
   initial: salt,
   decide: (state, { type, hops }, now): Decision<number, Work> => {
-    const heard = [...`${type} ${now}`].reduce((hash, char) => Math.imul(hash ^ char.charCodeAt(0), 0x01000193), state);
+    const heard = hashOf(`${type} ${now}`, state);
     const random = new Random(heard);
     if (random.chance(0.01)) throw new Error(`defect of ${type}`);
     const left = Number(hops) - 1;
@@ -155,6 +155,12 @@ const gossip = (salt: number): ToyActor<number> => ({
   },
   perform: async () => undefined,
 });
+
+const hashOf = (text: string, start: number): number => {
+  let hash = start;
+  for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
+  return hash;
+};
 
 const fate = (random: Random, next: () => Toy): Work['becomes'] => {
   if (random.chance(0.02)) return 'a defect';

@@ -7,7 +7,7 @@
  */
 import nact from 'nact';
 import type { Clock } from '../ports/clock.ts';
-import type { Cast, Decider, Effect, Message, Name, Performer, Send, StateOf } from './behaviour.ts';
+import type { Actor, Cast, Effect, Message, Name, Send, StateOf } from './behaviour.ts';
 import { Activity, type Settled } from './settle.ts';
 import type { Trace } from './trace.ts';
 
@@ -35,7 +35,7 @@ export interface Running<C extends Cast = Cast> {
 }
 
 export const runOnNact = <C extends Cast>(cast: C, { clock, onDefect, trace }: Surroundings): Running<C> => {
-  const parts: Readonly<Record<Name, Decider<Message> & Performer<Message>>> = cast;
+  const parts: Readonly<Record<Name, Actor>> = cast;
   const names = Object.keys(cast) as readonly Name[];
   const activity = new Activity(clock);
   const states = new Map<Name, unknown>(names.map((name) => [name, cast[name].initial]));

@@ -52,7 +52,7 @@ export class SimulatedUnit<D extends Deciders = Deciders> {
   /** May be changed at any time: a partition is a `requestLost` of 1. */
   faults: Faults;
   readonly #world: Surroundings;
-  readonly #actors: Readonly<Record<Name, Decider<Message>>>;
+  readonly #actors: Readonly<Record<Name, Decider>>;
   readonly #effects: EffectOptions;
   readonly #states: Map<Name, unknown>;
   readonly #mailboxes: Mailboxes;

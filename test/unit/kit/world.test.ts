@@ -72,7 +72,8 @@ describe('effects of a simulated unit', () => {
       ask('x');
       world.run(20);
       const heard = (unit.stateOf('unit') as string[]).slice(before).map((answer) => answer.split(' x')[0]);
-      const how = `${arrived.splice(0).map((at) => Number(at.slice(2)) - from)}: ${heard.join()}`;
+      const reached = arrived.splice(0).map((at) => Number(at.slice(2)) - from);
+      const how = `${reached.join()}: ${heard.join()}`;
       met.set(how, (met.get(how) ?? 0) + 1);
     }
     const five = [': no answer', '1: no answer', '11: no answer', '1,1: answer', '1: answer,answer'];
