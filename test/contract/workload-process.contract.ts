@@ -1,10 +1,19 @@
 import { existsSync } from 'node:fs';
 import { readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Client, type ClientConfig } from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WorkloadUnavailable } from '../../src/actors/ports/workload.ts';
+import { createCredentials } from '../../src/infra/credentials/credentials.ts';
+import { asSuperuser } from '../../src/infra/local/postgres.ts';
 import { isAtLeast } from '../../src/pgbouncer/version.ts';
-import { pgbouncerBinaries } from '../support/servers.ts';
+import {
+  freshDatabase,
+  pgbouncerBinaries,
+  postgresServers,
+  type RunningPostgres,
+  useServer,
+} from '../support/servers.ts';
 import { ProcessMachine, type UnitOfProcesses } from '../support/workload-machine.ts';
 import {
   address,
@@ -20,6 +29,7 @@ import {
   takeAll,
   workloadContract,
 } from './workload.contract.ts';
+import type { Wanted } from './workload-rendering.ts';
 
 /** Both suites on one of the PgBouncers of this machine: its own, Debian 13's, and that of Debian's testing branch. */
 export const processWorkloadContract = async (which: 0 | 1 | 2): Promise<void> => {
@@ -219,6 +229,64 @@ const ownMatters = (version: string, run: string): void => {
     expect(machine.isAlive(kept)).toBe(true);
   });
 
+  describe('with a server behind them', () => {
+    const [[, startPostgres] = []] = postgresServers();
+    if (startPostgres === undefined) {
+      it.skip('there is no PostgreSQL here to put behind them', () => {});
+      return;
+    }
+    const postgres = useServer(startPostgres);
+
+    it('gives up a pause that clients do not let it reach, and lets everybody go on', async () => {
+      const workload = await open({ ...pair, options: { patience: { answer: 1_000, pause: 300 } } });
+      const { login, wanted } = await pooled(postgres(), port);
+      await serve(workload, wanted);
+      await using busy = await connected(login);
+      await busy.client.query('begin');
+      await busy.client.query('select 1'); // Now it holds a server.
+      expect(await take(workload, { type: 'pause', instances: all })).toMatchObject({
+        kind: 'failed',
+        reason: expect.stringMatching(/^cannot pause instance [12]: its clients did not end their transactions/),
+      });
+      expect((await inspect(workload)).instances.map(({ paused }) => paused)).toEqual([false, false]);
+      await busy.client.query('commit');
+      expect((await busy.client.query('select 2 as n')).rows).toEqual([{ n: 2 }]);
+    });
+
+    it('holds queries back while it is paused, and loses none', async () => {
+      const workload = await open();
+      const { login, wanted } = await pooled(postgres(), port);
+      await serve(workload, wanted);
+      await using one = await connected(login);
+      await one.client.query('select 1');
+      await takeAll(workload, [{ type: 'pause', instances: all }]);
+      let answered = false;
+      const held = one.client.query('select 2 as n').then(({ rows }) => {
+        answered = true;
+        return rows;
+      });
+      await takeAll(workload, [{ type: 'reload', instances: all }]);
+      expect(answered).toBe(false);
+      await takeAll(workload, [{ type: 'resume', instances: all }]);
+      expect(await held).toEqual([{ n: 2 }]);
+    });
+
+    it('serves on when a pause is cancelled', async () => {
+      const workload = await open();
+      const { login, wanted } = await pooled(postgres(), port);
+      await serve(workload, wanted);
+      await using busy = await connected(login);
+      await busy.client.query('begin');
+      await busy.client.query('select 1');
+      const cancel = new AbortController();
+      const pausing = workload.take({ type: 'pause', instances: all }, cancel.signal);
+      await expect.poll(async () => (await inspect(workload)).instances.some(({ paused }) => paused)).toBe(true);
+      cancel.abort();
+      await expect(pausing).rejects.toThrow(WorkloadUnavailable);
+      expect((await inspect(workload)).instances.map(({ paused }) => paused)).toEqual([false, false]);
+    });
+  });
+
   it('sees that somebody else has told an instance to drain, and does not keep it alive', async ({ skip }) => {
     skip(!isAtLeast(machine.version, '1.23'), 'before 1.23 PgBouncer cannot drain');
     const workload = await open(one);
@@ -257,4 +325,28 @@ const ownMatters = (version: string, run: string): void => {
     for (let i = 0; i < 5; i += 1) await inspect(coordinator.workload);
     expect(await coordinator.workload.show(1, 'clients', never)).toHaveLength(clients?.length ?? 0);
   });
+};
+
+/** A database and a login there, and what a unit at this port has to be told to pool them. */
+const pooled = async (postgres: RunningPostgres, port: number) => {
+  const database = await freshDatabase(postgres);
+  const { username, password, verifier } = await createCredentials().mint(`u_${database}`);
+  await asSuperuser(postgres, (client) =>
+    client.query(`create role ${username} login password '${verifier.reveal()}'`),
+  );
+  const { host, port: serverPort } = postgres;
+  const wanted: Wanted = {
+    port,
+    canary: 'gen-1',
+    options: { pool_mode: 'transaction' },
+    databases: [{ name: database, database, backend: 'main', host, port: serverPort, maxConnections: 0 }],
+    users: [{ name: username, secret: verifier }],
+  };
+  return { wanted, login: { host: address, port, database, user: username, password: password.reveal() } };
+};
+
+const connected = async (login: ClientConfig): Promise<AsyncDisposable & { readonly client: Client }> => {
+  const client = new Client({ ...login, connectionTimeoutMillis: 5_000 });
+  await client.connect();
+  return { client, [Symbol.asyncDispose]: () => client.end() };
 };

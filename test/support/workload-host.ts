@@ -51,7 +51,7 @@ export const openWorkloadHost = async (
 };
 
 interface Wire {
-  ask<T>(question: Unnumbered, signal?: AbortSignal): Promise<T>;
+  readonly ask: <T>(question: Unnumbered, signal?: AbortSignal) => Promise<T>;
   readonly exits: Set<(instance: number) => void>;
 }
 type Unnumbered = Question extends infer Q ? (Q extends Question ? Omit<Q, 'id'> : never) : never;

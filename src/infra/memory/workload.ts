@@ -9,6 +9,7 @@ import type {
   StepOutcome,
 } from '../../actors/model/workload.ts';
 import { type ConsoleRow, type Workload, WorkloadUnavailable } from '../../actors/ports/workload.ts';
+import { listenPortOf } from '../../pgbouncer/ini.ts';
 import { settingIn } from '../../pgbouncer/show.ts';
 import { configMismatches } from '../../pgbouncer/verify.ts';
 import { isAtLeast } from '../../pgbouncer/version.ts';
@@ -167,7 +168,8 @@ export class MemoryWorkload implements Workload {
     const ini = this.#machine.diskOf(this.#unit.name).inis.get(id);
     if (ini === undefined) return `instance ${id}: its ini is missing`;
     const { listenAddress } = this.#unit;
-    const port = Number(/^listen_port = (\d+)$/m.exec(ini)?.[1]);
+    const port = listenPortOf(ini);
+    if (port === null) return `instance ${id}: its ini names no listen_port`;
     const stranger = this.#machine.strangerAt(this.#unit.name, listenAddress, port);
     if (stranger !== null) return `instance ${id}: ${listenAddress}:${port} is held by ${stranger}`;
     this.#children.add(this.#machine.start(this.#unit, id).pid);

@@ -60,9 +60,9 @@ const hasAnswered = async (instance: Instance, running: Running, patience: Patie
   const config = version === null ? null : await running.console.show('config', patience);
   if (version === null || config?.kind !== 'answered') return false;
   running.canary = canaryIn(config.value);
-  if (!isAtLeast(version, '1.19')) return true; // What we noted ourselves has to do: it cannot tell.
+  if (!isAtLeast(version, '1.19')) return true; // It cannot tell whether it is paused: what we noted has to do.
   const state = await running.console.show('state', patience);
   if (state.kind !== 'answered') return false;
-  await instance.notePaused(running, isPaused(state.value));
+  running.paused = isPaused(state.value);
   return true;
 };

@@ -53,6 +53,7 @@ export class Instance {
   readonly place: InstancePlace;
   readonly #context: InstanceContext;
   #running: Running | null = null;
+  #recorded: Promise<void> = Promise.resolve();
 
   constructor(place: InstancePlace, context: InstanceContext) {
     this.place = place;
@@ -120,8 +121,8 @@ export class Instance {
     return running.version;
   }
 
+  /** To be known to the next coordinator, because before 1.19 PgBouncer itself cannot tell. */
   async notePaused(running: Running, paused: boolean): Promise<void> {
-    if (running.paused === paused) return;
     running.paused = paused;
     await this.#record(running);
   }
@@ -188,8 +189,12 @@ export class Instance {
     this.#running = null;
   }
 
-  async #record({ mark, port, socketDir, paused }: Running): Promise<void> {
-    await writeAtomic(this.place.record, JSON.stringify({ mark, port, socketDir, paused }), 0o600);
+  /** One write after the other: the file has one writer at a time. */
+  #record({ mark, port, socketDir, paused }: Running): Promise<void> {
+    const text = JSON.stringify({ mark, port, socketDir, paused });
+    const written = this.#recorded.then(() => writeAtomic(this.place.record, text, 0o600));
+    this.#recorded = written.catch(() => {}); // Whoever asked for it is told; the next one is not to blame.
+    return written;
   }
 }
 

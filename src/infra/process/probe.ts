@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { Secret } from '../../actors/model/secret.ts';
 import { scramVerifier } from '../../pgbouncer/scram.ts';
-import { readWhole, writeAtomic } from '../files/atomic-file.ts';
+import { writeAtomic } from '../files/atomic-file.ts';
+import { readOwn } from './own-file.ts';
 
 /** The unit's own login, for proving that logins over TCP work. Kept, so that the auth file is the same after a restart. */
 export interface ProbeLogin {
@@ -12,7 +13,7 @@ export interface ProbeLogin {
 }
 
 export const probeLogin = async (file: string): Promise<ProbeLogin> => {
-  const kept = parse(await readWhole(file, maxBytes));
+  const kept = parse(await readOwn(file));
   if (kept !== null) return kept;
   const password = new Secret(randomBytes(24).toString('base64url'));
   const fresh = { username: 'troupe_probe', password, verifier: await scramVerifier(password, randomBytes(16)) };
@@ -24,7 +25,6 @@ export const probeLogin = async (file: string): Promise<ProbeLogin> => {
   return fresh;
 };
 
-const maxBytes = 4096;
 const secret = z
   .string()
   .min(1)

@@ -12,7 +12,7 @@ import { lastTroubles } from './words.ts';
 /** Starts what does not run. All are looked at before any is started, so that none takes the listener of the next for a stranger's. */
 export const start = async (unit: Unit, instances: readonly Instance[], signal: AbortSignal): Promise<StepOutcome> => {
   const prepared = await Promise.all(instances.map((instance) => prepare(unit, instance)));
-  const launched = prepared.map((ready) => ('instance' in ready ? launch(unit, ready, signal) : ready));
+  const launched = prepared.map(async (ready) => ('instance' in ready ? launch(unit, ready, signal) : ready));
   return together(await Promise.all(launched));
 };
 

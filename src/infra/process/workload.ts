@@ -9,7 +9,7 @@ import type { Log } from '../files/log.ts';
 import { Binary } from './binary.ts';
 import { inspect } from './inspect.ts';
 import { Instance } from './instance.ts';
-import { codeOf } from './mark.ts';
+import { isSystemError } from './mark.ts';
 import { failed, refused } from './outcome.ts';
 import { pause, resume } from './pause.ts';
 import { instancePlace, instancesOnDisk, preparePlaces, SocketPathTooLong, unitPlace } from './places.ts';
@@ -93,8 +93,8 @@ const takeStep = async (unit: Unit, step: Step, signal: AbortSignal): Promise<St
   try {
     return await performStep(unit, step, signal);
   } catch (cause) {
-    if (!(cause instanceof Error) || codeOf(cause) === undefined) throw cause;
-    return failed(`cannot ${step.type}: ${cause.message}`); // The system says no: disk full, no such name, no right.
+    if (!isSystemError(cause)) throw cause;
+    return failed(`cannot ${step.type}: ${cause.message}`);
   }
 };
 
@@ -151,7 +151,7 @@ const usable = async <T>(what: string, work: () => Promise<T>, signal?: AbortSig
   } catch (cause) {
     if (signal?.aborted === true) throw new WorkloadUnavailable(`${what} was cancelled`, { cause });
     if (cause instanceof SocketPathTooLong) throw new WorkloadUnavailable(cause.message, { cause });
-    if (!(cause instanceof Error) || codeOf(cause) === undefined) throw cause;
+    if (!isSystemError(cause)) throw cause;
     throw new WorkloadUnavailable(`cannot use ${what}: ${cause.message}`, { cause });
   }
 };
