@@ -1,0 +1,95 @@
+import { z } from 'zod';
+import { Secret } from '../actors/model/secret.ts';
+
+/** Bounds that keep a request small. What a value means, and whether it may be, is decided where changes are made. */
+const name = z.string().min(1, 'is empty').max(200, 'is longer than 200 characters');
+const line = z
+  .string()
+  .min(1, 'is empty')
+  .max(500, 'is longer than 500 characters')
+  .regex(/^[^\p{Cc}\u2028\u2029]*$/u, 'holds control characters');
+
+const about = {
+  author: line.optional().meta({ description: 'who asks, for people; "api" when absent' }),
+  reason: line.optional().meta({ description: 'why, for people' }),
+  expected: z
+    .int()
+    .min(0, 'must be 0 or more')
+    .optional()
+    .meta({ description: 'version of the intent that was looked at: refused with "moved" when it is another by now' }),
+};
+
+/** The same for a request without a body. */
+export const aboutQuerySchema = z.strictObject({
+  author: line.optional(),
+  reason: line.optional(),
+  expected: z
+    .string()
+    .regex(/^(0|[1-9]\d{0,14})$/, 'must be a whole number')
+    .transform(Number)
+    .optional(),
+});
+
+const optionValue = z.union(
+  [z.string().max(4096), z.number(), z.boolean(), z.null()],
+  'must be a text of up to 4096 characters, a number, true, false, or null to reset it',
+);
+
+export const optionsChangeSchema = z.strictObject({
+  options: z
+    .record(name, optionValue)
+    .refine((options) => Object.keys(options).length > 0, 'names no option')
+    .refine((options) => Object.keys(options).length <= 500, 'names more than 500 options')
+    .meta({ description: 'null resets an option to its default' }),
+  ...about,
+});
+
+export const backendSchema = z.strictObject({
+  name,
+  endpoints: z
+    .array(z.string().max(300, 'is longer than 300 characters'))
+    .max(32, 'has more than 32 entries')
+    .meta({ description: 'host:port of each server; the primary is found among them' }),
+  username: name,
+  password: z
+    .string()
+    .min(1, 'is empty')
+    .max(1000, 'is longer than 1000 characters')
+    .transform((text) => new Secret(text))
+    .meta({ writeOnly: true }),
+  maintenanceDatabase: name.default('postgres'),
+  ...about,
+});
+
+export const clientSchema = z.strictObject({
+  name,
+  database: name,
+  backend: name.optional().meta({ description: 'may be left out when there is only one' }),
+  extraUserRoles: z.array(name).max(32, 'has more than 32 entries').default([]),
+  ...about,
+});
+
+/** `unchanged`: it was so already. `version` is that of the intent; the generation that serves it follows. */
+export const changeAnswerSchema = z.object({ outcome: z.enum(['accepted', 'unchanged']), version: z.int() });
+
+export const optionsViewSchema = z.object({
+  version: z.int().meta({ description: 'of the intent; 0 before anybody asked for anything' }),
+  options: z.array(
+    z.object({
+      key: z.string(),
+      value: z.union([z.string(), z.number(), z.boolean()]),
+      default: z.union([z.string(), z.number(), z.boolean()]),
+      set: z.boolean().meta({ description: 'the operator set it' }),
+      help: z.string(),
+    }),
+  ),
+});
+
+export const credentialsSchema = z.object({
+  client: z.string(),
+  database: z.string(),
+  username: z.string(),
+  password: z.string(),
+  endpoints: z.array(z.string()).meta({ description: 'host:port of each live unit' }),
+  readOnlyEndpoints: z.array(z.string()),
+});

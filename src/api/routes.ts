@@ -1,0 +1,168 @@
+import { z } from 'zod';
+import {
+  backendSchema,
+  changeAnswerSchema,
+  clientSchema,
+  credentialsSchema,
+  optionsChangeSchema,
+  optionsViewSchema,
+} from './change.ts';
+import type { ErrorCode } from './errors.ts';
+import { statusEvent } from './events.ts';
+import { clientConnectionsSchema, fleetStatusSchema, probeSchema, relationsSchema, unitViewSchema } from './status.ts';
+
+export interface Route {
+  readonly method: 'get' | 'patch' | 'post' | 'delete';
+  /** Parameters in braces. */
+  readonly path: string;
+  readonly summary: string;
+  /** The status code alone is the answer, 200 or 503, to GET, HEAD and OPTIONS alike. */
+  readonly probe?: true;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly body?: z.ZodType;
+  readonly answer: { readonly media: string; readonly schema: z.ZodType };
+  /** Beside those that any request can earn. */
+  readonly errors: readonly ErrorCode[];
+}
+
+const json = <S extends z.ZodType>(schema: S) => ({ media: 'application/json', schema }) as const;
+const probe = { method: 'get', probe: true, answer: json(probeSchema), errors: [] } as const;
+const changeErrors = ['invalid-input', 'moved', 'refused', 'unavailable'] as const;
+const bodyErrors = ['too-large', 'unsupported-media-type'] as const;
+
+/** Everything the API offers, by operation: the server serves these, the document lists these. */
+export const routes = {
+  health: { ...probe, path: '/health', summary: 'Do PgBouncers of this unit serve?' },
+  liveness: { ...probe, path: '/liveness', summary: 'Does this coordinator answer?' },
+  readiness: { ...probe, path: '/readiness', summary: 'May a load balancer send clients to this unit?' },
+  leader: { ...probe, path: '/leader', summary: 'Does this unit lead?' },
+  metrics: {
+    method: 'get',
+    path: '/metrics',
+    summary: 'What this unit knows, for Prometheus',
+    answer: { media: 'text/plain', schema: z.string() },
+    errors: [],
+  },
+  openApi: {
+    method: 'get',
+    path: '/openapi.json',
+    summary: 'This document',
+    answer: json(z.record(z.string(), z.unknown())),
+    errors: [],
+  },
+  status: {
+    method: 'get',
+    path: '/v1/status',
+    summary: 'The fleet as this unit sees it',
+    answer: json(fleetStatusSchema),
+    errors: [],
+  },
+  options: {
+    method: 'get',
+    path: '/v1/config',
+    summary: 'The options in force, with their defaults',
+    answer: json(optionsViewSchema),
+    errors: ['not-yet'],
+  },
+  changeOptions: {
+    method: 'patch',
+    path: '/v1/config',
+    summary: 'Sets options, or resets them with null',
+    body: optionsChangeSchema,
+    answer: json(changeAnswerSchema),
+    errors: [...changeErrors, ...bodyErrors],
+  },
+  relations: {
+    method: 'get',
+    path: '/v1/relations',
+    summary: 'Backends and clients',
+    answer: json(relationsSchema),
+    errors: [],
+  },
+  addBackend: {
+    method: 'post',
+    path: '/v1/relations/backends',
+    summary: 'Integrates a PostgreSQL cluster, or changes how to reach it',
+    body: backendSchema,
+    answer: json(changeAnswerSchema),
+    errors: [...changeErrors, ...bodyErrors],
+  },
+  addClient: {
+    method: 'post',
+    path: '/v1/relations/clients',
+    summary: 'Integrates a client: a database and a login for it',
+    body: clientSchema,
+    answer: json(changeAnswerSchema),
+    errors: [...changeErrors, ...bodyErrors],
+  },
+  removeRelation: {
+    method: 'delete',
+    path: '/v1/relations/{name}',
+    summary: 'Removes a relation; of a client the login goes and the database stays',
+    query: {
+      author: 'who asks, for people; "api" when absent',
+      reason: 'why, for people',
+      expected: 'version of the intent that was looked at',
+    },
+    answer: json(changeAnswerSchema),
+    errors: ['unknown-relation', 'moved', 'refused', 'unavailable'],
+  },
+  credentials: {
+    method: 'get',
+    path: '/v1/relations/{name}/credentials',
+    summary: 'What a client is given, password included',
+    answer: json(credentialsSchema),
+    errors: ['unknown-client', 'not-yet'],
+  },
+  unit: {
+    method: 'get',
+    path: '/v1/units/{number}',
+    summary: 'One unit in depth',
+    query: { trace: 'with its last decisions; only the unit that answers has them' },
+    answer: json(unitViewSchema),
+    errors: ['invalid-input', 'unknown-unit', 'other-unit'],
+  },
+  clients: {
+    method: 'get',
+    path: '/v1/clients',
+    summary: 'Who is connected to the instances of this unit',
+    answer: json(clientConnectionsSchema),
+    errors: ['unavailable'],
+  },
+  events: {
+    method: 'get',
+    path: '/v1/events',
+    summary: `Server-sent events: the status at once and after each change, as \`${statusEvent}\``,
+    answer: { media: 'text/event-stream', schema: z.string() },
+    errors: ['too-many-watchers'],
+  },
+} as const satisfies Readonly<Record<string, Route>>;
+
+export type Operation = keyof typeof routes;
+export const operations: readonly (readonly [Operation, Route])[] = Object.entries<Route>(routes).flatMap(
+  ([operation, route]) => (isOperation(operation) ? [[operation, route] as const] : []),
+);
+
+/** The path of a route with its parameters filled in. */
+export const pathOf = (operation: Operation, parameters: Readonly<Record<string, string | number>> = {}): string =>
+  routes[operation].path.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(parameters[name] ?? ''));
+
+/** Methods that a path has; empty for a path that is not ours. */
+export const methodsAt = (path: string): readonly string[] => [
+  ...new Set(
+    operations.flatMap(([, route]) => {
+      if (!patternOf(route.path).test(path)) return [];
+      if (route.method !== 'get') return [route.method.toUpperCase()];
+      if (isStream(route)) return ['GET'];
+      return route.probe ? ['GET', 'HEAD', 'OPTIONS'] : ['GET', 'HEAD'];
+    }),
+  ),
+];
+
+export const isStream = ({ answer }: Route): boolean => answer.media === 'text/event-stream';
+
+const patternOf = (path: string): RegExp => new RegExp(`^${path.replaceAll('.', '\\.').replace(/\{\w+\}/g, '[^/]+')}$`);
+
+function isOperation(name: string): name is Operation {
+  return Object.hasOwn(routes, name);
+}

@@ -1,0 +1,105 @@
+import { z } from 'zod';
+
+/**
+ * Answers of the API. Their types are those of `actors/model/status.ts` (a test keeps them equal). They are open: a reader ignores
+ * fields it does not know, so that a newer unit can be asked by an older command line. Requests are closed.
+ */
+const instant = z.string().meta({ description: 'ISO 8601' });
+
+const statusWord = z.enum(['active', 'waiting', 'blocked', 'maintenance', 'down', 'unknown']);
+
+const instanceSchema = z.object({
+  id: z.int(),
+  pid: z.int().nullable(),
+  state: z.string(),
+  version: z.string().nullable(),
+});
+
+const waitSchema = z.object({ id: z.string(), message: z.string(), since: instant, on: z.string() });
+
+export const unitStatusSchema = z.object({
+  unit: z.string(),
+  number: z.int(),
+  address: z.string().meta({ description: 'where clients reach its instances; empty before the first fleet spec' }),
+  leader: z.boolean(),
+  pid: z.int().nullable(),
+  version: z.string().nullable(),
+  status: statusWord,
+  message: z.string(),
+  generation: z.object({
+    applied: z.int().nullable(),
+    refused: z.object({ generation: z.int(), reason: z.string() }).nullable(),
+  }),
+  instances: z.array(instanceSchema),
+  waits: z.array(waitSchema),
+  lastSeenMs: z.number().nullable(),
+});
+
+export const relationStatusSchema = z.object({
+  id: z.int(),
+  name: z.string(),
+  endpoint: z.enum(['backend-database', 'database']),
+  life: z.enum(['alive', 'dying']),
+  state: z.enum(['active', 'waiting', 'blocked']),
+  message: z.string(),
+});
+
+export const relationsSchema = z.array(relationStatusSchema);
+
+export const fleetStatusSchema = z.object({
+  schemaVersion: z.literal(1),
+  application: z.string(),
+  answeredBy: z.string().meta({ description: 'the unit that answered' }),
+  backplane: z.object({
+    kind: z.string(),
+    state: z.enum(['connected', 'unreachable', 'recovering', 'reseeding', 'conflicted']),
+    message: z.string(),
+    since: instant,
+  }),
+  leader: z.object({ unit: z.string(), epoch: z.int() }).nullable(),
+  intent: z.object({ version: z.int(), author: z.string(), at: instant }).nullable(),
+  generation: z.object({
+    published: z.int().nullable(),
+    good: z.int().nullable().meta({ description: 'newest one that every unit it had to reach has verified' }),
+    intentVersion: z.int().nullable(),
+    refused: z.object({ intentVersion: z.int(), reason: z.string() }).nullable(),
+  }),
+  units: z.array(unitStatusSchema),
+  relations: relationsSchema,
+});
+
+export const clientConnectionsSchema = z.array(
+  z.object({
+    instance: z.int(),
+    pid: z.int().nullable(),
+    user: z.string(),
+    database: z.string(),
+    address: z.string(),
+    port: z.number(),
+    state: z.string(),
+  }),
+);
+
+const traceEntrySchema = z.object({
+  seq: z.int(),
+  at: instant,
+  actor: z.string(),
+  message: z.string(),
+  tells: z.array(z.string()),
+  effects: z.array(z.string()),
+});
+
+/** A unit in depth. The trace is kept by the unit itself: only the one that answers has it. */
+export const unitViewSchema = z.object({
+  answeredBy: z.string(),
+  unit: unitStatusSchema,
+  trace: z.array(traceEntrySchema).optional(),
+});
+
+/** `ok` is what the status code says: true for 200, false for 503. */
+export const probeSchema = z.object({
+  ok: z.boolean(),
+  unit: z.string(),
+  status: statusWord,
+  reason: z.string(),
+});

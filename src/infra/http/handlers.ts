@@ -1,0 +1,163 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import type { Change, ChangeOutcome } from '../../actors/model/change.ts';
+import type { Fleet, Told } from '../../actors/ports/fleet.ts';
+import { WorkloadUnavailable } from '../../actors/ports/workload.ts';
+import { aboutQuerySchema, type changeAnswerSchema } from '../../api/change.ts';
+import { openApiDocument } from '../../api/openapi.ts';
+import { type Operation, routes } from '../../api/routes.ts';
+import type { Log } from '../files/log.ts';
+import { parsed, sentenceOf } from './body.ts';
+import { metricsText } from './metrics.ts';
+import { probesOf } from './probes.ts';
+import { Refusal } from './refusal.ts';
+import type { Watchers } from './watchers.ts';
+
+/** Returns what is answered as JSON; the reply is for those that answer otherwise. */
+export type Handler = (request: FastifyRequest, reply: FastifyReply) => unknown;
+
+export interface HandlerParts {
+  readonly fleet: Fleet;
+  readonly watchers: Watchers;
+  readonly version: string;
+  readonly log: Log;
+}
+
+/** Every operation: parse, ask the fleet, render. */
+export const handlersOf = ({ fleet, watchers, version, log }: HandlerParts): Readonly<Record<Operation, Handler>> => {
+  const probes = probesOf(fleet);
+  const changeWith = changer(fleet, log);
+  const document = openApiDocument(version);
+  return {
+    health: (_, reply) => probed(reply, probes.health()),
+    liveness: (_, reply) => probed(reply, probes.liveness()),
+    readiness: (_, reply) => probed(reply, probes.readiness()),
+    leader: (_, reply) => probed(reply, probes.leader()),
+    metrics: (_, reply) =>
+      reply.type('text/plain; version=0.0.4; charset=utf-8').send(metricsText(fleet.status(), version)),
+    openApi: () => document,
+    status: () => fleet.status(),
+    options: () => told(fleet.options()),
+    changeOptions: ({ body }) => {
+      const { options, ...about } = parsed(routes.changeOptions.body, body);
+      return changeWith({ type: 'setOptions', options }, about);
+    },
+    relations: () => fleet.status().relations,
+    addBackend: ({ body }) => {
+      const { author, reason, expected, ...backend } = parsed(routes.addBackend.body, body);
+      return changeWith({ type: 'addBackend', ...backend }, { author, reason, expected });
+    },
+    addClient: ({ body }) => {
+      const { author, reason, expected, backend = null, ...client } = parsed(routes.addClient.body, body);
+      return changeWith({ type: 'addClient', ...client, backend }, { author, reason, expected });
+    },
+    removeRelation: ({ params, query }) => {
+      const { name } = parsed(nameSchema, params);
+      return changeWith({ type: 'removeRelation', name }, parsed(aboutQuerySchema, query));
+    },
+    credentials: ({ params }) => {
+      const { name } = parsed(nameSchema, params);
+      const answer = fleet.credentials(name);
+      if (answer.kind !== 'unknownClient') return told(answer);
+      const known = [...answer.clients];
+      throw new Refusal('unknown-client', `there is no client ${JSON.stringify(name)}${listed(known)}`, { known });
+    },
+    unit: ({ params, query }) => unitView(fleet, params, query),
+    clients: (_, reply) => connectionsOf(fleet, reply),
+    events: (_, reply) => {
+      watchers.add(reply.raw);
+      return reply.hijack();
+    },
+  };
+};
+
+const nameSchema = z.object({ name: z.string() });
+
+const probed = <P extends { readonly ok: boolean }>(reply: FastifyReply, probe: P): P => {
+  reply.code(probe.ok ? 200 : 503);
+  return probe;
+};
+
+const told = <T>(answer: Told<T>): T => {
+  if (answer.kind === 'told') return answer.value;
+  throw new Refusal('not-yet', answer.reason);
+};
+
+const listed = (names: readonly string[]): string => (names.length === 0 ? '' : ` (there are: ${names.join(', ')})`);
+
+interface About {
+  readonly author?: string | undefined;
+  readonly reason?: string | undefined;
+  readonly expected?: number | undefined;
+}
+
+const changer =
+  (fleet: Fleet, log: Log) =>
+  async (
+    change: Change,
+    { author = 'api', reason = '', expected }: About,
+  ): Promise<z.infer<typeof changeAnswerSchema>> => {
+    const outcome = await fleet.change(change, { author, reason, expected: expected ?? null });
+    log.info({ change: change.type, author, outcome: outcome.kind }, 'change asked for');
+    return changeAnswer(change, outcome);
+  };
+
+const changeAnswer = (change: Change, outcome: ChangeOutcome): z.infer<typeof changeAnswerSchema> => {
+  switch (outcome.kind) {
+    case 'accepted':
+    case 'unchanged':
+      return { outcome: outcome.kind, version: outcome.version };
+    case 'invalid': {
+      const problems = [...outcome.problems];
+      if (change.type === 'removeRelation') throw new Refusal('unknown-relation', sentenceOf(problems));
+      throw new Refusal('invalid-input', sentenceOf(problems), { problems });
+    }
+    case 'refused':
+      throw new Refusal('refused', outcome.reason);
+    case 'moved': {
+      const { version, by } = outcome;
+      const message = `${by} changed the intent meanwhile (it is at version ${version} now): look at it, then ask again`;
+      throw new Refusal('moved', message, { moved: { version, by } });
+    }
+    case 'unavailable':
+      throw new Refusal('unavailable', outcome.reason);
+  }
+};
+
+const unitParameters = z.object({
+  number: z
+    .string()
+    .regex(/^(0|[1-9]\d{0,8})$/, 'must be the number of a unit')
+    .transform(Number),
+});
+const unitQuery = z.strictObject({
+  trace: z.enum(['', 'true', 'false'], 'must be true or false').optional(),
+});
+
+const unitView = (fleet: Fleet, params: unknown, query: unknown) => {
+  const { number } = parsed(unitParameters, params);
+  const { trace = 'false' } = parsed(unitQuery, query);
+  const { answeredBy, application, units } = fleet.status();
+  const unit = units.find((one) => one.number === number);
+  const known = units.map((one) => one.unit);
+  if (unit === undefined)
+    throw new Refusal('unknown-unit', `there is no unit ${application}/${number}${listed(known)}`, { known });
+  if (trace === 'false') return { answeredBy, unit };
+  if (unit.unit !== answeredBy)
+    throw new Refusal('other-unit', `the decisions of ${unit.unit} are known to it alone: ask at its own socket`);
+  return { answeredBy, unit, trace: fleet.trace() };
+};
+
+const consoleMs = 5_000;
+
+/** Ends with the connection of whoever asked. */
+const connectionsOf = async (fleet: Fleet, reply: FastifyReply) => {
+  const gone = new AbortController();
+  reply.raw.once('close', () => gone.abort());
+  try {
+    return await fleet.clients(AbortSignal.any([gone.signal, AbortSignal.timeout(consoleMs)]));
+  } catch (cause) {
+    if (cause instanceof WorkloadUnavailable) throw new Refusal('unavailable', cause.message);
+    throw cause;
+  }
+};

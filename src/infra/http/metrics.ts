@@ -1,0 +1,73 @@
+import type { FleetStatus } from '../../actors/model/status.ts';
+import type { StatusWord } from '../../actors/model/waits.ts';
+
+/** Prometheus text: what this unit is, does and lacks, and how it sees the fleet. What is not known has no sample. */
+export const metricsText = (status: FleetStatus, version: string): string => {
+  const { answeredBy, generation, leader, units, relations } = status;
+  const own = units.find(({ unit }) => unit === answeredBy);
+  const waits = own?.waits ?? [];
+  return [
+    metric('troupe_info', 'Which unit this is, and the version of its coordinator.', [
+      [1, { application: status.application, unit: answeredBy, version }],
+    ]),
+    metric('troupe_leads', 'Whether this unit leads.', [[leader?.unit === answeredBy ? 1 : 0]]),
+    metric('troupe_leader_epoch', 'Epoch of the leader, as this unit sees it.', [[leader?.epoch ?? null]]),
+    metric('troupe_backplane_connected', 'Whether the store answers this unit.', [
+      [status.backplane.state === 'connected' ? 1 : 0],
+    ]),
+    metric('troupe_intent_version', 'Version of what the operator asked for.', [[status.intent?.version ?? null]]),
+    metric('troupe_generation_published', 'Newest generation.', [[generation.published]]),
+    metric('troupe_generation_good', 'Newest generation that every unit has verified.', [[generation.good]]),
+    metric('troupe_generation_applied', 'Generation that the instances of this unit serve.', [
+      [own?.generation.applied ?? null],
+    ]),
+    metric(
+      'troupe_units',
+      'Units of the fleet, as this unit sees them.',
+      statusWords.map((word) => [count(units, ({ status: it }) => it === word), { status: word }]),
+    ),
+    metric(
+      'troupe_instances',
+      'PgBouncer processes of this unit.',
+      instanceStates.map((state) => [count(own?.instances ?? [], (instance) => instance.state === state), { state }]),
+    ),
+    metric(
+      'troupe_relations',
+      'Backends and clients.',
+      relationStates.flatMap((state) =>
+        endpoints.map(
+          (endpoint): Sample => [
+            count(relations, (relation) => relation.endpoint === endpoint && relation.state === state),
+            { endpoint, state },
+          ],
+        ),
+      ),
+    ),
+    metric('troupe_waits', 'How many things this unit lacks.', [[waits.length]]),
+    metric(
+      'troupe_wait_start_timestamp_seconds',
+      'Since when this unit lacks it.',
+      waits.map(({ id, on, since }) => [Date.parse(since) / 1000, { id, on }]),
+    ),
+  ].join('');
+};
+
+const statusWords: readonly StatusWord[] = ['active', 'waiting', 'blocked', 'maintenance', 'down', 'unknown'];
+const instanceStates = ['serving', 'starting', 'stopped', 'failing'] as const;
+const relationStates = ['active', 'waiting', 'blocked'] as const;
+const endpoints = ['backend-database', 'database'] as const;
+
+type Sample = readonly [value: number | null, labels?: Readonly<Record<string, string>>];
+
+const metric = (name: string, help: string, samples: readonly Sample[]): string => {
+  const known = samples.filter(([value]) => value !== null);
+  const lines = known.map(([value, labels]) => `${name}${labels === undefined ? '' : labelsText(labels)} ${value}\n`);
+  return known.length === 0 ? '' : `# HELP ${name} ${help}\n# TYPE ${name} gauge\n${lines.join('')}`;
+};
+
+const labelsText = (labels: Readonly<Record<string, string>>): string =>
+  `{${Object.entries(labels)
+    .map(([name, value]) => `${name}="${value.replace(/["\\\n]/g, (c) => (c === '\n' ? '\\n' : `\\${c}`))}"`)
+    .join(',')}}`;
+
+const count = <T>(items: readonly T[], isCounted: (item: T) => boolean): number => items.filter(isCounted).length;
