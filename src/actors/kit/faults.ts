@@ -38,8 +38,8 @@ export interface Journey<A> {
   readonly lane: string | undefined;
   /** How long the world needs for it. */
   readonly takesMs: number;
-  readonly ask: () => A;
-  readonly giveUp: () => A;
+  readonly ask: () => A | Promise<A>;
+  readonly giveUp: () => A | Promise<A>;
   readonly hear: (answer: A) => void;
 }
 
@@ -50,9 +50,12 @@ type Lane = { there: number; back: number };
 export class Wire {
   readonly #clock: Clock;
   readonly #random: Random;
+  readonly #hold: (promise: Promise<void>) => void;
   readonly #lanes = new Map<string, Lane>();
 
-  constructor(clock: Clock, random: Random) {
+  /** `hold`: nothing else may happen before this promise is settled. */
+  constructor(clock: Clock, random: Random, hold: (promise: Promise<void>) => void) {
+    this.#hold = hold;
     this.#clock = clock;
     this.#random = random;
   }
@@ -60,17 +63,16 @@ export class Wire {
   carry<A>(faults: Faults, { lane: name, takesMs, ask, giveUp, hear }: Journey<A>): void {
     const mishap = this.#mishap(faults);
     const unheard = mishap === 'requestLost' || mishap === 'answerLost' || mishap === 'late';
-    if (unheard) this.#clock.after(faults.patienceMs, () => hear(giveUp()));
+    if (unheard) this.#clock.after(faults.patienceMs, () => this.#then(giveUp(), hear));
     if (mishap === 'requestLost') return;
     // An attempt that was given up holds nobody up: its connection is closed, the next ones use another.
     const lane = (unheard ? undefined : this.#lane(name)) ?? { there: 0, back: 0 };
     const delay = (): number => this.#random.between(faults.delayMs);
     this.#after(delay() + (mishap === 'late' ? faults.patienceMs : 0), lane, 'there', () => {
-      const first = ask();
-      const answer = mishap === 'repeated' ? ask() : first;
-      if (unheard) return;
-      this.#after(takesMs + delay(), lane, 'back', () => hear(answer));
-      if (mishap === 'doubled') this.#after(takesMs + delay(), lane, 'back', () => hear(answer));
+      this.#then(mishap === 'repeated' ? twice(ask) : ask(), (answer) => {
+        for (let times = unheard ? 0 : mishap === 'doubled' ? 2 : 1; times > 0; times -= 1)
+          this.#after(takesMs + delay(), lane, 'back', () => hear(answer));
+      });
     });
   }
 
@@ -88,9 +90,19 @@ export class Wire {
     return 'none';
   }
 
+  #then<A>(asked: A | Promise<A>, go: (answer: A) => void): void {
+    if (asked instanceof Promise) this.#hold(asked.then(go));
+    else go(asked);
+  }
+
   #after(ms: number, lane: Lane, way: keyof Lane, call: () => void): void {
     const now = this.#clock.now();
     lane[way] = Math.max(lane[way], now + ms);
     this.#clock.after(lane[way] - now, call);
   }
 }
+
+const twice = <A>(ask: () => A | Promise<A>): A | Promise<A> => {
+  const first = ask();
+  return first instanceof Promise ? first.then(ask) : ask();
+};

@@ -1,13 +1,26 @@
 /**
  * The seeded interpreter: the actors of one simulated process, on a clock that moves only when told to.
  *
- * The same deciders as in production; effects are carried out by functions of the test when their request reaches the world. The
- * seed chooses which message is handled next, how long requests and answers take, and what becomes of them. Whatever an actor
- * makes or hears is frozen: a decision that changes its input is a defect here.
+ * The same deciders as in production; effects are carried out by functions of the test when their request reaches the world, or by
+ * the real performs over ports that keep everything in memory. The seed chooses which message is handled next, how long requests
+ * and answers take, and what becomes of them. Whatever an actor makes or hears is frozen: a decision that changes its input is a
+ * defect here.
  */
 import type { Protocol } from '../protocol.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { Decider, Deciders, Decision, Effect, EffectOf, Message, Name, Send, StateOf } from './behaviour.ts';
+import type {
+  Actor,
+  Cast,
+  Decider,
+  Deciders,
+  Decision,
+  Effect,
+  EffectOf,
+  Message,
+  Name,
+  Send,
+  StateOf,
+} from './behaviour.ts';
 import { type Faults, Wire } from './faults.ts';
 import { frozen } from './frozen.ts';
 import { Mailboxes, type Order } from './mailboxes.ts';
@@ -18,7 +31,20 @@ import type { Trace } from './trace.ts';
 
 /** For each actor: what becomes of its effects, as the message it hears. `undefined`: no answer is due. */
 export type Performs<D extends Deciders> = {
-  readonly [N in Name]: (effect: EffectOf<D, N>) => Protocol[N] | undefined;
+  readonly [N in Name]: (effect: EffectOf<D, N>) => Soon<Protocol[N] | undefined>;
+};
+/** A promise must settle without real time passing, and needs the asynchronous ways to run a world. */
+type Soon<T> = T | Promise<T>;
+
+/** The performs of a real cast, whose ports keep everything in memory (or, for `unavailable`, are never there). */
+export const performsOf = <C extends Cast>(cast: C): Performs<C> => {
+  const actors: Readonly<Record<string, Actor>> = cast;
+  const { signal } = new AbortController();
+  const performs = Object.entries(actors).map(([name, actor]) => [
+    name,
+    (effect: Effect) => actor.perform(effect, signal),
+  ]);
+  return Object.fromEntries(performs) as Performs<C>;
 };
 
 export interface UnitOptions<D extends Deciders> {
@@ -43,6 +69,8 @@ export interface Surroundings {
   readonly random: Random;
   readonly order: Order;
   readonly trace: Trace;
+  /** Nothing else may happen before this promise is settled. */
+  readonly hold: (promise: Promise<void>) => void;
   readonly onDefect: (actor: string, cause: unknown) => void;
 }
 
@@ -69,7 +97,7 @@ export class SimulatedUnit<D extends Deciders = Deciders> {
     this.#effects = options as EffectOptions;
     this.#states = new Map(names.map((name) => [name, frozen(options.cast[name].initial)]));
     this.#mailboxes = new Mailboxes(names, world.order, world.random);
-    this.#wire = new Wire(world.clock, world.random);
+    this.#wire = new Wire(world.clock, world.random, world.hold);
     this.#clock = new ProcessClock(world.clock, options);
   }
 
@@ -173,7 +201,7 @@ export class SimulatedUnit<D extends Deciders = Deciders> {
   }
 }
 
-type Perform = (effect: Effect) => Message | undefined;
+type Perform = (effect: Effect) => Soon<Message | undefined>;
 interface EffectOptions {
   readonly perform: Readonly<Record<Name, Perform>>;
   readonly unavailable?: Partial<Readonly<Record<Name, Perform>>>;
@@ -183,10 +211,13 @@ interface EffectOptions {
 
 /** What was thrown is a defect when the answer would have been heard. */
 type Outcome = { readonly answer: Message | undefined } | { readonly defect: unknown };
-const outcomeOf = (ask: () => Message | undefined): Outcome => {
+const outcomeOf = (ask: () => Soon<Message | undefined>): Soon<Outcome> => {
   try {
-    return { answer: ask() };
+    const answer = ask();
+    return answer instanceof Promise ? answer.then(answered, thrown) : answered(answer);
   } catch (defect) {
-    return { defect };
+    return thrown(defect);
   }
 };
+const answered = (answer: Message | undefined): Outcome => ({ answer });
+const thrown = (defect: unknown): Outcome => ({ defect });

@@ -27,6 +27,8 @@ export class World {
   readonly #surroundings: Surroundings;
   readonly #seed: number;
   #units: readonly SimulatedUnit[] = [];
+  /** What was asked of the world and is not answered yet. */
+  readonly #held: Promise<void>[] = [];
   /** Messages handled since the clock last moved. */
   #atOnce = 0;
 
@@ -41,6 +43,7 @@ export class World {
       random: this.random,
       order,
       trace: this.trace,
+      hold: (promise) => this.#held.push(promise),
       onDefect:
         onDefect ??
         ((actor, cause) => {
@@ -58,20 +61,42 @@ export class World {
 
   /** Everything that happens within so much time. */
   run(ms: number): void {
-    const until = this.clock.now() + ms;
-    while (this.#next(until));
-    this.clock.advance(until - this.clock.now());
+    atOnce(this.#run(ms));
+  }
+
+  runAsync(ms: number): Promise<void> {
+    return inTurn(this.#run(ms));
   }
 
   /** Until no message is in a mailbox and no effect in flight; says what still is when the time is over. */
   settle(deadlineMs: number): Settled {
+    return atOnce(this.#settle(deadlineMs));
+  }
+
+  settleAsync(deadlineMs: number): Promise<Settled> {
+    return inTurn(this.#settle(deadlineMs));
+  }
+
+  *#run(ms: number): Course<void> {
+    const until = this.clock.now() + ms;
+    while (this.#next(until)) yield* this.#answers();
+    this.clock.advance(until - this.clock.now());
+  }
+
+  *#settle(deadlineMs: number): Course<Settled> {
     const deadline = this.clock.now() + deadlineMs;
     while (this.#units.some(({ isQuiet }) => !isQuiet)) {
-      if (this.#next(deadline)) continue;
-      this.clock.advance(deadline - this.clock.now());
-      return this.#stuck();
+      if (this.#next(deadline)) yield* this.#answers();
+      else {
+        this.clock.advance(deadline - this.clock.now());
+        return this.#stuck();
+      }
     }
     return { kind: 'quiet' };
+  }
+
+  *#answers(): Course<void> {
+    for (let held = this.#held.shift(); held !== undefined; held = this.#held.shift()) yield held;
   }
 
   /** One thing happens: a message is handled, or time goes on to the next timer. */
@@ -117,4 +142,21 @@ export const simulate = <D extends Deciders>(
 ): { readonly world: World; readonly unit: SimulatedUnit<D> } => {
   const world = new World(options);
   return { world, unit: world.start({ ...options, name: '', cast }) };
+};
+
+/** What happens in a world, interrupted where an answer has to be awaited. */
+type Course<T> = Generator<Promise<void>, T, void>;
+
+const atOnce = <T>(course: Course<T>): T => {
+  const { done, value } = course.next();
+  if (done) return value;
+  throw new Error('an effect was performed asynchronously: use runAsync and settleAsync');
+};
+
+const inTurn = async <T>(course: Course<T>): Promise<T> => {
+  for (;;) {
+    const { done, value } = course.next();
+    if (done) return value;
+    await value;
+  }
 };

@@ -13,8 +13,9 @@ it('an actor that has stopped has no mail, now and later, and the others keep th
   const mailboxes = new Mailboxes(names, 'turns', new Random(1));
   const heard: string[] = [];
   put(mailboxes, 'leader', 'lost');
-  put(mailboxes, 'config', 'kept');
   mailboxes.close('leader');
+  expect(mailboxes.isEmpty).toBe(true);
+  put(mailboxes, 'config', 'kept');
   put(mailboxes, 'leader', 'late');
   expect(mailboxes.size).toBe(1);
   while (!mailboxes.isEmpty) mailboxes.handOver((name, { type }) => heard.push(`${name} ${type}`));

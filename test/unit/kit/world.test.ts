@@ -3,7 +3,7 @@ import type { Deciders, Name } from '../../../src/actors/kit/behaviour.ts';
 import { calm, type Faults } from '../../../src/actors/kit/faults.ts';
 import type { Order } from '../../../src/actors/kit/mailboxes.ts';
 import { Random } from '../../../src/actors/kit/random.ts';
-import type { Performs } from '../../../src/actors/kit/simulated.ts';
+import { type Performs, performsOf } from '../../../src/actors/kit/simulated.ts';
 import { startTicker } from '../../../src/actors/kit/ticker.ts';
 import { goldenTrace } from '../../../src/actors/kit/trace.ts';
 import { simulate, World } from '../../../src/actors/kit/world.ts';
@@ -122,6 +122,59 @@ describe('effects of a simulated unit', () => {
     unit.send(toy('unit', { type: 'go', does: [{ type: 'x' }] }));
     expect(world.settle(5_000)).toEqual({ kind: 'quiet' });
     expect(unit.stateOf('unit')).toEqual(['go@0']);
+  });
+});
+
+describe('the performs of a real cast', () => {
+  /** A port that keeps everything in memory: it answers after some turns of promises, in no time. */
+  const port = { count: 0 };
+  const real = (isThere: boolean) =>
+    toyCast({
+      unit: {
+        ...asker,
+        perform: async ({ type }) => {
+          for (let turn = 0; turn < 5; turn += 1) await Promise.resolve();
+          if (!isThere) return { type: 'no answer' };
+          port.count += 1;
+          return { type: `${type} ${port.count}` };
+        },
+      },
+    });
+  const begin = (faults: Partial<Faults>) => {
+    port.count = 0;
+    return simulate(real(true), {
+      seed: 1,
+      faults: { ...calm, ...faults },
+      perform: performsOf(real(true)),
+      unavailable: performsOf(real(false)),
+    });
+  };
+
+  it.each([
+    ['served', {}, ['count 1@20', 'count 2@20']],
+    ['repeated', { repeated: 1 }, ['count 2@20', 'count 4@20']],
+    ['requestLost', { requestLost: 1 }, ['no answer@1000', 'no answer@1000']],
+  ] as const)('%s: are awaited before anything else happens', async (_, faults, heard) => {
+    const { world, unit } = begin({ delayMs: [10, 10], ...faults });
+    unit.send(toy('unit', { type: 'go', does: [{ type: 'count' }, { type: 'count' }] }));
+    expect(await world.settleAsync(5_000)).toEqual({ kind: 'quiet' });
+    expect(unit.stateOf('unit')).toEqual(['go@0', ...heard]);
+    await world.runAsync(100);
+    expect(world.clock.now()).toBe(Number(heard[1].split('@')[1]) + 100);
+  });
+
+  it('are refused where nobody would await them', () => {
+    const { world, unit } = begin({});
+    unit.send(toy('unit', { type: 'go', does: [{ type: 'count' }] }));
+    expect(() => world.run(1)).toThrow('use runAsync and settleAsync');
+  });
+
+  it('show their defects', async () => {
+    const broken = toyCast({ unit: { ...asker, perform: () => Promise.reject(new TypeError('a bug')) } });
+    const { world, unit } = simulate(broken, { seed: 3, perform: performsOf(broken) });
+    unit.send(toy('unit', { type: 'go', does: [{ type: 'count' }] }));
+    const defect = new Error('defect in unit, seed 3', { cause: new TypeError('a bug') });
+    await expect(world.settleAsync(1)).rejects.toThrow(defect);
   });
 });
 
