@@ -128,11 +128,12 @@ export interface RedisFleet extends Fleet {
   open(options?: Partial<RedisBackplaneOptions>): Promise<UnitBackplane>;
 }
 
-export const redisFleet = async (server: RunningRedis): Promise<RedisFleet> => {
+/** `as`: a login with the documented rights, or the server's own, which a restart does not forget. */
+export const redisFleet = async (server: RunningRedis, as: 'user' | 'owner' = 'user'): Promise<RedisFleet> => {
   const application = freshApplication();
   const stateDir = await testDirectory('redis-units-');
   const admin = createAdmin(server);
-  const user = await createUser(admin, application);
+  const user = as === 'user' ? await createUser(admin, application) : ownerOf(server);
   const log = createLog();
   const opened: UnitBackplane[] = [];
   let machines = 0;
@@ -188,6 +189,13 @@ export interface StoreUser {
   urlOn(server: RunningRedis): string;
   remove(): Promise<void>;
 }
+
+const ownerOf = ({ password }: RunningRedis): StoreUser => ({
+  name: 'default',
+  password,
+  urlOn: ({ url }) => url,
+  remove: async () => {},
+});
 
 /** A login with the rights that the documentation asks for and no other, so that every test proves that they suffice. */
 export const createUser = async (
