@@ -21,7 +21,6 @@ export interface Faults {
   readonly doubled: number;
 }
 
-const mishaps = ['requestLost', 'answerLost', 'late', 'repeated', 'doubled'] as const;
 export const calm: Faults = {
   delayMs: [0, 0],
   patienceMs: 1_000,
@@ -43,6 +42,17 @@ export interface Journey<A> {
   readonly hear: (answer: A) => void;
 }
 
+/** How often the world is asked, how often its answer is heard, and whether that comes after the actor gave up. */
+const fates = {
+  requestLost: { asked: 0, heard: 0, late: false },
+  answerLost: { asked: 1, heard: 0, late: false },
+  late: { asked: 1, heard: 0, late: true },
+  repeated: { asked: 2, heard: 1, late: false },
+  doubled: { asked: 1, heard: 2, late: false },
+} as const;
+const served = { asked: 1, heard: 1, late: false } as const;
+const mishaps = Object.keys(fates) as readonly (keyof typeof fates)[];
+
 /** When the last one got through, each way. */
 type Lane = { there: number; back: number };
 
@@ -61,17 +71,15 @@ export class Wire {
   }
 
   carry<A>(faults: Faults, { lane: name, takesMs, ask, giveUp, hear }: Journey<A>): void {
-    const mishap = this.#mishap(faults);
-    const unheard = mishap === 'requestLost' || mishap === 'answerLost' || mishap === 'late';
-    if (unheard) this.#clock.after(faults.patienceMs, () => this.#then(giveUp(), hear));
-    if (mishap === 'requestLost') return;
+    const { asked, heard, late } = this.#fate(faults);
+    if (heard === 0) this.#clock.after(faults.patienceMs, () => this.#then(giveUp(), hear));
+    if (asked === 0) return;
     // An attempt that was given up holds nobody up: its connection is closed, the next ones use another.
-    const lane = (unheard ? undefined : this.#lane(name)) ?? { there: 0, back: 0 };
+    const lane = (heard === 0 ? undefined : this.#lane(name)) ?? { there: 0, back: 0 };
     const delay = (): number => this.#random.between(faults.delayMs);
-    this.#after(delay() + (mishap === 'late' ? faults.patienceMs : 0), lane, 'there', () => {
-      this.#then(mishap === 'repeated' ? twice(ask) : ask(), (answer) => {
-        for (let times = unheard ? 0 : mishap === 'doubled' ? 2 : 1; times > 0; times -= 1)
-          this.#after(takesMs + delay(), lane, 'back', () => hear(answer));
+    this.#after(delay() + (late ? faults.patienceMs : 0), lane, 'there', () => {
+      this.#then(asked === 2 ? twice(ask) : ask(), (answer) => {
+        for (let times = 0; times < heard; times += 1) this.#after(takesMs + delay(), lane, 'back', () => hear(answer));
       });
     });
   }
@@ -81,13 +89,13 @@ export class Wire {
     return name === undefined ? undefined : this.#lanes.get(name);
   }
 
-  #mishap(faults: Faults): (typeof mishaps)[number] | 'none' {
+  #fate(faults: Faults): (typeof fates)[keyof typeof fates] | typeof served {
     let roll = this.#random.next();
     for (const mishap of mishaps) {
-      if (roll < faults[mishap]) return mishap;
+      if (roll < faults[mishap]) return fates[mishap];
       roll -= faults[mishap];
     }
-    return 'none';
+    return served;
   }
 
   #then<A>(asked: A | Promise<A>, go: (answer: A) => void): void {
