@@ -39,6 +39,7 @@ export const relationStatusSchema = z.object({
   id: z.int(),
   name: z.string(),
   endpoint: z.enum(['backend-database', 'database']),
+  database: z.string().nullable().meta({ description: 'what the client asked for; null for a backend' }),
   life: z.enum(['alive', 'dying']),
   state: z.enum(['active', 'waiting', 'blocked']),
   message: z.string(),

@@ -62,6 +62,8 @@ export interface RelationStatus {
   readonly id: number;
   readonly name: string;
   readonly endpoint: 'backend-database' | 'database';
+  /** What the client asked for; null for a backend. */
+  readonly database: string | null;
   readonly life: 'alive' | 'dying';
   readonly state: 'active' | 'waiting' | 'blocked';
   readonly message: string;

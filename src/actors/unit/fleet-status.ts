@@ -141,21 +141,21 @@ const relationsOf = (
   const about = (prefix: string) => waits.find(({ id }) => id === prefix || id.startsWith(`${prefix}:`));
   const backends = Object.entries(snapshot.intent?.backends ?? {}).map(([name, { id }]): RelationStatus => {
     const wait = about(`backend:${name}`);
-    return { id, name, endpoint: 'backend-database', life: 'alive', ...stateOf(wait) };
+    return { id, name, endpoint: 'backend-database', database: null, life: 'alive', ...stateOf(wait) };
   });
   const clients = Object.entries(snapshot.intent?.clients ?? {}).map(([name, { id, database }]): RelationStatus => {
     const wait = about(`client:${name}`);
     const published = snapshot.relations.some((record) => record.id === id && record.databag !== null);
     const served = { state: 'active', message: `database ${database}` } as const;
     const state = wait === undefined && published ? served : stateOf(wait ?? { message: 'waits for the leader' });
-    return { id, name, endpoint: 'database', life: 'alive', ...state };
+    return { id, name, endpoint: 'database', database, life: 'alive', ...state };
   });
   const named = new Set(clients.map(({ id }) => id));
   const dying = snapshot.relations
     .filter(({ id }) => !named.has(id))
-    .map(({ id, name }): RelationStatus => {
+    .map(({ id, name, database }): RelationStatus => {
       const wait = about(`client:${name}`) ?? { message: 'its login is being removed' };
-      return { id, name, endpoint: 'database', life: 'dying', ...stateOf(wait) };
+      return { id, name, endpoint: 'database', database, life: 'dying', ...stateOf(wait) };
     });
   return [...backends, ...clients, ...dying].toSorted((a, b) => a.id - b.id);
 };
