@@ -104,6 +104,8 @@ const publishing = (
     };
   const late = laggards(units, published);
   const patient = progress.lateSince === null || now - progress.lateSince < around.laggardMs;
+  // Credentials that are out stay as they are while units catch up with a newer generation.
+  if (late.length > 0 && patient && record.databag !== null) return { type: 'nothing' };
   if (late.length > 0 && patient)
     return {
       type: 'wait',
