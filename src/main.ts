@@ -29,7 +29,14 @@ const main = async (argv: readonly string[]): Promise<number> => {
       return unit(rest);
     case 'demo': {
       const { demo } = await import('./programs/demo.ts');
-      return demo(rest, { stdout: process.stdout, stderr: process.stderr, environment, runDir });
+      return demo(rest, {
+        stdout: process.stdout,
+        stderr: process.stderr,
+        environment,
+        runDir,
+        path: process.env['PATH'] ?? '',
+        unitCommand: [process.execPath, process.argv[1] ?? '', 'unit'],
+      });
     }
     default: {
       const { cli } = await import('./programs/cli.ts');
