@@ -4,7 +4,8 @@
  */
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   createVitest,
   parseCLI,
@@ -27,8 +28,9 @@ process.env['TROUPE_TEST_PROVIDERS'] = providers;
 
 const outcomes: Outcome[] = [];
 const collector: Reporter = {
-  onTestRunEnd: (modules) => {
-    for (const module of modules) outcomes.push(...outcomesOf(module));
+  onTestCaseResult: (test) => record(outcomeOf(test)),
+  onTestModuleEnd: (module) => {
+    if (isBroken(module)) record({ test: nameOf(module), outcome: 'failed' });
   },
 };
 const { filter, options } = parseCLI(['vitest', 'run', ...process.argv.slice(2)]);
@@ -53,7 +55,6 @@ const tally = tallyOf(outcomes);
 console.log(lineOf(tally));
 if (tally.passed + tally.failed === 0) console.error('no test was executed');
 if (tally.failed > 0 || tally.passed === 0) process.exitCode ||= 1;
-record();
 process.exit(interrupted === undefined ? process.exitCode : 128 + constants.signals[interrupted]);
 
 /** From vitest, which would exit at once and leave the servers to nobody. */
@@ -62,11 +63,19 @@ function takeSignals(): void {
     process.removeAllListeners(signal);
     process.on(signal, () => {
       if (vitest === undefined) process.exit(128 + constants.signals[signal]);
-      if (interrupted === undefined) console.error(`${signal}: stopping the tests and their servers`);
+      if (interrupted !== undefined) return;
       interrupted = signal;
-      void vitest.cancelCurrentRun('keyboard-input');
+      console.error(`${signal}: stopping the tests and their servers`);
+      void stop(vitest, 128 + constants.signals[signal]);
     });
   }
+}
+
+/** A test that does not end is not waited for. */
+async function stop(running: Vitest, exitCode: number): Promise<void> {
+  await Promise.race([running.cancelCurrentRun('keyboard-input'), delay(5_000)]);
+  await running.close();
+  process.exit(exitCode);
 }
 
 /** Vitest keeps a token for its API, which nobody uses here, in the home directory of whoever runs it. */
@@ -79,18 +88,27 @@ async function leavingNoToken<T>(create: () => Promise<T>): Promise<T> {
   return created;
 }
 
-function outcomesOf(module: TestModule): readonly Outcome[] {
-  const tests = [...module.children.allTests()].map((test) => outcomeOf(module, test));
-  const broken =
-    module.errors().length > 0 || [...module.children.allSuites()].some((suite) => suite.errors().length > 0);
-  return broken ? [...tests, { test: `${module.project.name} ${module.moduleId}`, outcome: 'failed' }] : tests;
+/** In a file at once where one is named: for a run of several commands that wants one tally, whatever becomes of them. */
+function record(outcome: Outcome): void {
+  outcomes.push(outcome);
+  const file = process.env['TROUPE_TEST_OUTCOMES'];
+  if (file !== undefined) appendFileSync(file, `${JSON.stringify(outcome)}\n`);
 }
 
-function outcomeOf(module: TestModule, test: TestCase): Outcome {
+function outcomeOf(test: TestCase): Outcome {
   const result = test.result();
-  const name = `${module.project.name} ${module.moduleId} > ${test.fullName}`;
+  const name = `${nameOf(test.module)} > ${test.fullName}`;
   if (result.state === 'passed' || result.state === 'failed') return { test: name, outcome: result.state };
   return { test: name, outcome: 'skipped', why: (result.state === 'skipped' ? result.note : undefined) ?? 'skipped' };
+}
+
+/** Outside its tests: it does not load, or a hook failed, so that tests it has were not executed. */
+function isBroken(module: TestModule): boolean {
+  return module.errors().length > 0 || [...module.children.allSuites()].some((suite) => suite.errors().length > 0);
+}
+
+function nameOf(module: TestModule): string {
+  return `${module.project.name} ${relative('.', module.moduleId)}`;
 }
 
 function serverLines(): readonly string[] {
@@ -107,10 +125,4 @@ function notRunLines(): readonly string[] {
 
 function indented(lines: readonly string[]): readonly string[] {
   return [...new Set(lines)].toSorted().map((line) => `  ${line}`);
-}
-
-/** For a run of several commands that wants one tally. */
-function record(): void {
-  const file = process.env['TROUPE_TEST_OUTCOMES'];
-  if (file !== undefined) appendFileSync(file, outcomes.map((outcome) => `${JSON.stringify(outcome)}\n`).join(''));
 }
