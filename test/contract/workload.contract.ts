@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Inspection, PgBouncerVersion, Rendered, Step, StepOutcome } from '../../src/actors/model/workload.ts';
 import { type Workload, WorkloadUnavailable } from '../../src/actors/ports/workload.ts';
+import { planChange } from '../../src/pgbouncer/plan.ts';
 import { isAtLeast } from '../../src/pgbouncer/version.ts';
 import { type Wanted, renderedFor } from './workload-rendering.ts';
 
@@ -66,6 +67,7 @@ export const workloadContract = (name: string, openMachine: () => Promise<Machin
       expect(instances).toMatchObject(
         all.map((id) => ({ id, state: 'running', canary: 'gen-1', paused: false, version: machine.version })),
       );
+      expect(instances.map(({ settings }) => settings?.['listen_port'])).toEqual([String(port), String(port)]);
       expect(instances.every(({ pid }) => pid !== null && machine.isAlive(pid))).toBe(true);
       await using _client = await machine.connect('a', address, port);
     });
@@ -297,6 +299,22 @@ export const workloadContract = (name: string, openMachine: () => Promise<Machin
       expect((await inspect(workload)).instances).toMatchObject([{ state: 'absent' }]);
     });
 
+    it('goes on with a drain that a killed coordinator began, and cuts nobody', async ({ skip }) => {
+      skip(!isAtLeast(machine.version, '1.23'), 'before 1.23 PgBouncer cannot drain');
+      const one = { ...pair, instances: 1 };
+      const first = await machine.open(one);
+      await serve(first.workload, { port, canary: 'gen-1' });
+      const [pid = 0] = pidsOf(await inspect(first.workload));
+      const client = await machine.connect('a', address, port);
+      await takeAll(first.workload, [{ type: 'drain', instances: [1] }]);
+      await first.kill();
+      const second = await open(one);
+      await takeAll(second, [{ type: 'drain', instances: [1] }]);
+      expect(machine.isAlive(pid)).toBe(true);
+      await client[Symbol.asyncDispose]();
+      await expect.poll(() => machine.isAlive(pid)).toBe(false);
+    });
+
     it('goes on serving when it is told to drain and cannot', async ({ skip }) => {
       skip(isAtLeast(machine.version, '1.23'), 'this PgBouncer can drain');
       const workload = await open();
@@ -363,6 +381,29 @@ export const workloadContract = (name: string, openMachine: () => Promise<Machin
       const clients = await Promise.all(all.map((id) => workload.show(id, 'clients', never)));
       expect(clients.flat().filter((row) => row?.['user'] === 'troupe_probe')).toHaveLength(1);
       expect(await workload.show(3, 'pools', never)).toBeNull();
+    });
+
+    it('gets where it should, though every coordinator dies after one step', async () => {
+      const other = await machine.freePort([address]);
+      const changes: readonly Wanted[] = [
+        { port, canary: 'gen-1' },
+        { port, canary: 'gen-2', options: { pool_mode: 'transaction' } },
+        { port: other, canary: 'gen-3', options: { pool_mode: 'transaction' } },
+      ];
+      for (const wanted of changes) {
+        let left = Number.POSITIVE_INFINITY;
+        for (let coordinators = 0; left > 0; coordinators += 1) {
+          expect(coordinators).toBeLessThan(10);
+          const { workload, kill } = await machine.open(pair);
+          const steps = planChange(await inspect(workload), await renderFor(workload, wanted));
+          left = steps.length;
+          await takeAll(workload, steps.slice(0, 1));
+          await kill();
+        }
+        const workload = await open();
+        const rendered = await renderFor(workload, wanted);
+        expect(await take(workload, { type: 'verify', rendered })).toEqual(done);
+      }
     });
 
     it('refuses a step for an instance it does not have', async () => {

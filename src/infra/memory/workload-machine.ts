@@ -3,9 +3,10 @@
  * that open workloads on it. What it knows of PgBouncer is what the suite of the workload port demands of a real one.
  */
 import type { PgBouncerVersion, Rendered } from '../../actors/model/workload.ts';
-import { parseOption } from '../../pgbouncer/catalogue.ts';
-import { decodeIni, parseConnectionString } from '../../pgbouncer/dialect.ts';
-import { settingsIn } from '../../pgbouncer/ini.ts';
+import { optionOf, parseOption } from '../../pgbouncer/catalogue.ts';
+import { decodeIni, Unreadable } from '../../pgbouncer/dialect.ts';
+import { databasesIn, settingsIn } from '../../pgbouncer/ini.ts';
+import { whyReserved } from '../../pgbouncer/reserved.ts';
 import type { Rows } from '../../pgbouncer/show.ts';
 
 export interface UnitInMemory {
@@ -29,7 +30,7 @@ export interface PgBouncerProcess {
   readonly port: number;
   /** What it has loaded of its main section, and its entries. */
   settings: ReadonlyMap<string, string>;
-  databases: ReadonlyMap<string, string>;
+  databases: ReadonlyMap<string, ReadonlyMap<string, string>>;
   /** Who may log in. */
   authFile: string;
   readonly clients: Set<string>;
@@ -85,7 +86,7 @@ export class MemoryMachine {
       address: unit.listenAddress,
       port: Number(settingsIn(ini).get('listen_port')),
       settings: settingsIn(ini),
-      databases: decodeIni(ini).get('databases') ?? new Map(),
+      databases: databasesIn(ini),
       authFile: authFile ?? '',
       clients: new Set(),
       frozen: false,
@@ -100,9 +101,9 @@ export class MemoryMachine {
   reload(process: PgBouncerProcess): void {
     const { authFile, inis } = this.diskOf(process.unit);
     const ini = inis.get(process.instance) ?? '';
-    const kept = [...process.settings].filter(([key]) => onlyAtStart.has(key));
+    const kept = [...process.settings].filter(([key]) => isTakenAtStart(key));
     process.settings = new Map([...settingsIn(ini), ...kept]);
-    process.databases = decodeIni(ini).get('databases') ?? new Map();
+    process.databases = databasesIn(ini);
     process.authFile = authFile ?? '';
   }
 
@@ -172,25 +173,20 @@ export const isListening = (process: PgBouncerProcess, address: string, port: nu
 export const configRows = ({ settings }: PgBouncerProcess): Rows =>
   [...settings].map(([key, value]) => ({ key, value }));
 
-export const databaseRows = ({ databases }: PgBouncerProcess): Rows =>
-  [...databases].map(([name, entry]) => {
-    const pairs = parseConnectionString(entry);
-    const of = (...keys: readonly string[]): string | null =>
-      keys.map((key) => pairs.get(key)).find((value) => value !== undefined) ?? null;
-    return {
-      name,
-      host: of('host'),
-      port: of('port'),
-      database: of('dbname'),
-      pool_size: of('pool_size'),
-      reserve_pool_size: of('reserve_pool_size', 'reserve_pool'),
-      max_connections: of('max_db_connections'),
-    };
-  });
+export const databaseRows = ({ settings, databases }: PgBouncerProcess): Rows =>
+  [...databases].map(([name, pairs]) => ({
+    name,
+    host: pairs.get('host') ?? null,
+    port: pairs.get('port') ?? null,
+    database: pairs.get('dbname') ?? null,
+    pool_size: pairs.get('pool_size') ?? settings.get('default_pool_size') ?? null,
+    max_connections: pairs.get('max_db_connections') ?? '0',
+    force_user: null,
+  }));
 
-const onlyAtStart: ReadonlySet<string> = new Set([
+const isTakenAtStart = (key: string): boolean => optionOf(key)?.restart === true || givenAtStart.has(key);
+const givenAtStart: ReadonlySet<string> = new Set([
   'listen_addr',
-  'listen_port',
   'unix_socket_dir',
   'unix_socket_mode',
   'so_reuseport',
@@ -201,39 +197,26 @@ const complaintAbout = (ini: string): string | null => {
     const settings = decodeIni(ini).get('pgbouncer');
     if (settings === undefined) return 'main section missing from config file';
     return [...settings].map(([key, value]) => complaintAboutKey(key, value)).find((said) => said !== null) ?? null;
-  } catch {
-    return 'syntax error in configuration (pgbouncer.ini)';
+  } catch (cause) {
+    if (cause instanceof Unreadable) return 'syntax error in configuration (pgbouncer.ini)';
+    throw cause;
   }
 };
 
 const complaintAboutKey = (key: string, value: string): string | null => {
-  const pattern = ownKeys[key];
-  const isRight = pattern === undefined ? parseOption(key, value).ok : pattern.test(value);
-  if (isRight) return null;
+  const isOurs = whyReserved(key) !== undefined;
+  if (isOurs ? !numeric.has(key) || /^\d+$/.test(value) : parseOption(key, value).ok) return null;
   const invalid = `invalid value "${value}" for parameter ${key} in configuration (pgbouncer.ini)`;
-  return pattern === undefined && parseOption(key, '').ok ? invalid : `unknown parameter: pgbouncer/${key}; ${invalid}`;
+  return isOurs || optionOf(key) !== undefined ? invalid : `unknown parameter: pgbouncer/${key}; ${invalid}`;
 };
 
-/** Keys that are no options of the operator but are always rendered, and what they may be. */
-const text = /^.*$/;
-const number = /^\d+$/;
-const ownKeys: Readonly<Record<string, RegExp>> = {
-  admin_users: text,
-  stats_users: text,
-  auth_type: /^scram-sha-256$/,
-  auth_file: text,
-  listen_addr: text,
-  unix_socket_dir: text,
-  unix_socket_mode: number,
-  so_reuseport: number,
-  peer_id: number,
-  tcp_defer_accept: number,
-  default_pool_size: number,
-  min_pool_size: number,
-  reserve_pool_size: number,
-  ignore_startup_parameters: text,
-  log_stats: number,
-  verbose: number,
-  syslog: number,
-  syslog_ident: text,
-};
+const numeric: ReadonlySet<string> = new Set([
+  'unix_socket_mode',
+  'so_reuseport',
+  'peer_id',
+  'tcp_defer_accept',
+  'min_pool_size',
+  'reserve_pool_size',
+  'verbose',
+  'syslog',
+]);

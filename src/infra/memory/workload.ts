@@ -10,7 +10,7 @@ import type {
 } from '../../actors/model/workload.ts';
 import { type ConsoleRow, type Workload, WorkloadUnavailable } from '../../actors/ports/workload.ts';
 import { listenPortOf } from '../../pgbouncer/ini.ts';
-import { settingIn } from '../../pgbouncer/show.ts';
+import { canaryIn, settingsShown } from '../../pgbouncer/show.ts';
 import { configMismatches } from '../../pgbouncer/verify.ts';
 import { isAtLeast } from '../../pgbouncer/version.ts';
 import {
@@ -124,12 +124,13 @@ export class MemoryWorkload implements Workload {
 
   #factOf(id: number): InstanceFact {
     const process = this.#process(id);
-    if (process === null) return { id, state: 'absent', pid: null, version: null, canary: null, paused: false };
+    if (process === null)
+      return { id, state: 'absent', pid: null, version: null, canary: null, paused: false, settings: null };
     const { pid, frozen, paused } = process;
     const { version } = this.#machine;
-    return frozen
-      ? { id, state: 'hung', pid, version, canary: null, paused: false }
-      : { id, state: 'running', pid, version, canary: settingIn(configRows(process), 'syslog_ident'), paused };
+    if (frozen) return { id, state: 'hung', pid, version, canary: null, paused: false, settings: null };
+    const config = configRows(process);
+    return { id, state: 'running', pid, version, canary: canaryIn(config), paused, settings: settingsShown(config) };
   }
 
   #write({ authFile, instances }: Rendered): StepOutcome {

@@ -1,6 +1,6 @@
 import { Secret } from '../../actors/model/secret.ts';
 import type { InstanceFact, Inspection } from '../../actors/model/workload.ts';
-import { canaryIn, isPaused } from '../../pgbouncer/show.ts';
+import { canaryIn, isPaused, settingsShown } from '../../pgbouncer/show.ts';
 import { isAtLeast } from '../../pgbouncer/version.ts';
 import type { Patience } from '../console/console.ts';
 import type { Instance, Running } from './instance.ts';
@@ -34,7 +34,9 @@ const factOf = async (unit: Unit, instance: Instance, signal: AbortSignal): Prom
   const answers = isReachable && (await hasAnswered(instance, running, patience));
   running.silent = isReachable && !answers;
   if (answers) return present(id, 'running', running);
-  return isAlive(running.mark) ? present(id, 'hung', { ...running, canary: null, paused: false }) : absent(id);
+  return isAlive(running.mark)
+    ? present(id, 'hung', { ...running, canary: null, settings: null, paused: false })
+    : absent(id);
 };
 
 const absent = (id: number): InstanceFact => ({
@@ -44,22 +46,21 @@ const absent = (id: number): InstanceFact => ({
   version: null,
   canary: null,
   paused: false,
+  settings: null,
 });
 
-const present = (id: number, state: 'running' | 'hung', { mark, version, canary, paused }: Running): InstanceFact => ({
-  id,
-  state,
-  pid: mark.pid,
-  version,
-  canary,
-  paused,
-});
+const present = (
+  id: number,
+  state: 'running' | 'hung',
+  { mark, version, canary, paused, settings }: Running,
+): InstanceFact => ({ id, state, pid: mark.pid, version, canary, paused, settings });
 
 const hasAnswered = async (instance: Instance, running: Running, patience: Patience): Promise<boolean> => {
   const version = await instance.version(running, patience);
   const config = version === null ? null : await running.console.show('config', patience);
   if (version === null || config?.kind !== 'answered') return false;
   running.canary = canaryIn(config.value);
+  running.settings = settingsShown(config.value);
   if (!isAtLeast(version, '1.19')) return true; // It cannot tell whether it is paused: what we noted has to do.
   const state = await running.console.show('state', patience);
   if (state.kind !== 'answered') return false;

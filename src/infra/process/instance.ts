@@ -8,7 +8,7 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PgBouncerVersion } from '../../actors/model/workload.ts';
 import type { Clock } from '../../actors/ports/clock.ts';
-import { parseVersion } from '../../pgbouncer/version.ts';
+import { versionIn } from '../../pgbouncer/show.ts';
 import { type Console, consoleAt, type Patience } from '../console/console.ts';
 import { writeAtomic } from '../files/atomic-file.ts';
 import type { Log } from '../files/log.ts';
@@ -35,6 +35,8 @@ export interface Running extends ProcessRecord {
   /** Null until its console was asked. */
   version: PgBouncerVersion | null;
   canary: string | null;
+  /** As its console showed them last. */
+  settings: Readonly<Record<string, string>> | null;
   /** Ends by itself when its last client has left; its console is left alone, because a console counts as a client. */
   draining: boolean;
   /** Asked in vain the last time. */
@@ -116,8 +118,7 @@ export class Instance {
   async version(running: Running, patience: Patience): Promise<PgBouncerVersion | null> {
     if (running.version !== null) return running.version;
     const answer = await running.console.show('version', patience);
-    const text = answer.kind === 'answered' ? Object.values(answer.value[0] ?? {})[0] : null;
-    running.version = parseVersion(text ?? '');
+    running.version = answer.kind === 'answered' ? versionIn(answer.value) : null;
     return running.version;
   }
 
@@ -179,7 +180,7 @@ export class Instance {
 
   #know(record: ProcessRecord): Running {
     const console = consoleAt(this.#context.clock, record.socketDir, record.port);
-    const unseen = { version: null, canary: null, draining: false, silent: false, sockets: null };
+    const unseen = { version: null, canary: null, settings: null, draining: false, silent: false, sockets: null };
     this.#running = { ...record, ...unseen, console };
     return this.#running;
   }

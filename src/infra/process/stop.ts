@@ -18,11 +18,11 @@ export const stop = async (unit: Unit, instances: readonly Instance[]): Promise<
 const drainOne = async (unit: Unit, instance: Instance, signal: AbortSignal): Promise<StepOutcome> => {
   const running = instance.running();
   if (running === null || running.draining) return done;
+  // A second SIGTERM would cut everybody: what no longer listens has begun to drain already, told by an earlier coordinator.
+  if (!(await instance.listens(running))) return begun(running);
   const version = await instance.version(running, { withinMs: unit.patience.answer, signal });
   if (version === null) return failed(`cannot drain instance ${instance.id}: its console does not answer`);
   if (!canDrain(version)) return done;
-  // A second SIGTERM would cut everybody: one that has begun to drain, for an earlier coordinator, is left to it.
-  if (!(await instance.listens(running))) return begun(running);
   const resumed = await resume(unit, [instance], signal); // A paused one would never let go of its clients.
   if (resumed.kind !== 'done') return resumed;
   begun(running);
