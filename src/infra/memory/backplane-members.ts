@@ -31,7 +31,8 @@ const presentIn = (store: MemoryStore, seat: Seat, now: number): MemoryStore | s
   const { nonce, boot, instances } = seat;
   const joined = withMember(store, seat.unit, { nonce, boot, instances, down: false, heardAt: now });
   // What an earlier life of this unit held ends with it.
-  const lease = store.lease.holder === seat.unit ? { ...store.lease, expiresAt: 0 } : store.lease;
+  const isItsOwn = store.lease.holder === seat.unit && store.lease.nonce !== seat.nonce;
+  const lease = isItsOwn ? { ...store.lease, expiresAt: 0 } : store.lease;
   return { ...joined, lease, revision: store.revision + 1 };
 };
 

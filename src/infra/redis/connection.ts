@@ -106,7 +106,7 @@ export class Connection {
     const subscribed = this.#subscribe([...this.#channels]);
     this.#report('up');
     await subscribed;
-    this.#tooOld = await checkServer(this.#redis, this.#where, this.#log, this.#turn);
+    this.#tooOld = await checkServer(this.#redis, this.#where, this.#log, this.#turn === 1);
     this.#firstAttempt.resolve();
     this.#onHint();
   }

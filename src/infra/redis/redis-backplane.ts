@@ -117,7 +117,7 @@ export class RedisBackplane implements Backplane {
     if (reply.kind === 'UNSEEDED') {
       throw new BackplaneUnavailable('cannot change the intent: the store is empty, and is filled with the next beat');
     }
-    return this.#written('intent', reply.kind, object);
+    return this.#written('intent', reply, object);
   }
 
   async publish(
@@ -148,9 +148,9 @@ export class RedisBackplane implements Backplane {
       [keys.meta, keys.lease, keys.idx, keys.gen, keys.generation(generation), keys.generation(dropped)],
       [nonce, epoch, after, object.request, object.digest, object.body, random(), keys.all, drops ? 1 : 0],
     );
-    if (reply.kind === 'DUP') return { kind: 'committed', published: await this.#publishedBefore(reply.object) };
-    const { kind } = await this.#written('gen', reply.kind, object);
-    return kind === 'committed' ? { kind, published } : { kind: kind === 'fenced' ? kind : 'conflict' };
+    const { kind } = await this.#written('gen', reply, object);
+    if (kind !== 'committed') return { kind: kind === 'fenced' ? kind : 'conflict' };
+    return { kind, published: reply.kind === 'DUP' ? this.#publishedBefore(reply.object) : published };
   }
 
   judge(leadership: Leadership, verdict: Verdict): Promise<WriteResult> {
@@ -239,7 +239,7 @@ export class RedisBackplane implements Backplane {
       [keys.meta, keys.lease, keys.idx, key ?? keys.verdict],
       [nonce, epoch, name, shown.version, shown.digest, object.request, object.digest, object.body, random(), keys.all],
     );
-    return this.#written(name, reply.kind, object);
+    return this.#written(name, reply, object);
   }
 
   /** `asked`: all that tells one write from another. */
@@ -260,14 +260,13 @@ export class RedisBackplane implements Backplane {
     return { version, epoch, digest: digestOf(body), request: sealer.key.fingerprint(revealed(asked)), body };
   }
 
-  /** What came of a write of `object`. The store may hold an earlier, equal one under other bytes: that is read, not assumed. */
-  async #written(name: LeaderObject, kind: WriteReply, object: StoredObject): Promise<WriteResult> {
-    if (kind === 'OK') this.#post.mirror.wrote(name, object);
-    if (kind === 'DUP') await this.observe();
-    return this.#settled(kind);
+  async #written(name: LeaderObject, reply: scripts.WriteReply, object: StoredObject): Promise<WriteResult> {
+    if (reply.kind === 'OK') this.#post.mirror.wrote(name, object);
+    if (reply.kind === 'DUP') this.#post.mirror.wrote(name, reply.object);
+    return this.#settled(reply.kind);
   }
 
-  async #settled(kind: WriteReply): Promise<WriteResult> {
+  async #settled(kind: scripts.WriteReply['kind'] | 'GONE'): Promise<WriteResult> {
     switch (kind) {
       case 'OK':
       case 'DUP':
@@ -283,14 +282,10 @@ export class RedisBackplane implements Backplane {
     }
   }
 
-  async #publishedBefore(object: StoredObject): Promise<Published> {
-    const { mirror, sealer } = this.#post;
-    const decoded = publishedCodec.decode(sealer, placeOf('gen', object), object.body);
-    if (decoded.kind !== 'decoded')
-      throw new BackplaneUnavailable('cannot publish: the generation stored before cannot be read');
-    mirror.wrote('gen', object);
-    await this.#settled('DUP');
-    return decoded.value;
+  #publishedBefore(object: StoredObject): Published {
+    const decoded = publishedCodec.decode(this.#post.sealer, placeOf('gen', object), object.body);
+    if (decoded.kind === 'decoded') return decoded.value;
+    throw new BackplaneUnavailable('cannot publish: the generation that was stored before cannot be read');
   }
 
   /** Databags matter to the leader at once; in a small fleet to everybody, and there the messages are few. */
@@ -313,8 +308,6 @@ export class RedisBackplane implements Backplane {
     }
   }
 }
-
-type WriteReply = 'OK' | 'DUP' | 'GONE' | 'FENCED' | 'UNSEEDED' | 'CONFLICT';
 
 const keptGenerations = 50;
 const everybodyHearsUpTo = 50;

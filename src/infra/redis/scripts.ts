@@ -142,18 +142,13 @@ export const renewLease = script('renew-lease', z.union([only('RENEWED'), only('
 export const releaseLease = script('release-lease', z.union([only('RELEASED'), only('NOTHELD')]));
 
 const refused = [only('UNSEEDED'), only('FENCED'), only('CONFLICT')] as const;
-export const changeIntent = script('change-intent', z.union([...refused, only('OK'), only('DUP')]));
-export const publish = script(
-  'publish',
-  z.union([
-    ...refused,
-    only('OK'),
-    z.tuple([z.literal('DUP'), stored]).transform(([kind, object]) => ({ kind, object })),
-  ]),
-);
-const written = <K extends 'OK' | 'DUP'>(kind: K) =>
-  z.tuple([z.literal(kind), digits]).transform(([is, version]) => ({ kind: is, version }));
-export const writeObject = script('write-object', z.union([...refused, written('OK'), written('DUP')]));
+/** The write was done before: what the store holds of it, which need not be the same bytes. */
+const done = z.tuple([z.literal('DUP'), stored]).transform(([kind, object]) => ({ kind, object }));
+const writeReply = z.union([...refused, only('OK'), done]);
+export type WriteReply = z.infer<typeof writeReply>;
+export const changeIntent = script('change-intent', writeReply);
+export const publish = script('publish', writeReply);
+export const writeObject = script('write-object', writeReply);
 export const removeObject = script('remove-object', z.union([...refused, only('OK'), only('GONE')]));
 export const removeUnit = script('remove-unit', z.union([...refused, only('OK'), only('GONE')]));
 export const writeBag = script('write-bag', z.union([only('OK'), only('DUP'), only('SUPERSEDED'), only('STRANGER')]));

@@ -1,6 +1,7 @@
 import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Application } from '../../../src/actors/model/ids.ts';
@@ -68,7 +69,7 @@ describe('a sealed secret', () => {
 describe('the key', () => {
   it('does not print', () => {
     const bytes = Buffer.alloc(32, 0xab);
-    const shown = `${JSON.stringify(new SealKey(bytes))} ${String(new SealKey(bytes))}`;
+    const shown = `${JSON.stringify(new SealKey(bytes))} ${inspect(new SealKey(bytes), { showHidden: true, depth: 9 })}`;
     expect(shown).not.toContain('abab');
     expect(shown).not.toContain(bytes.toString('base64').slice(0, 8));
   });
