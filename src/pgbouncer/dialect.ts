@@ -1,98 +1,142 @@
 /**
- * PgBouncer's own ini dialect. It looks like ini and is not: a value is the rest of the line, verbatim, without quotes, escapes or
- * trailing comments; the entries of [databases], [users] and [peers] are connection strings with single quotes. The `ini` package
- * is right about sections and lines and wrong about values (it quotes those that contain `=` and cuts at `;`), so values go past it.
- * What cannot be written is refused here; nothing is ever changed to fit.
+ * PgBouncer's dialect of ini: a value is the rest of its line, without quotes, escapes or trailing comments; entries of
+ * [databases], [users] and [peers] are connection strings with quotes of their own; what cannot be written has no way around.
+ *
+ * The `ini` package lays out sections and lines, and would misread nearly everything in them: it quotes values that hold `=`, cuts
+ * at `;`, turns `true` into a boolean, sorts numeric keys, drops `__proto__`. So names and values pass through it shielded.
+ *
+ * Found out with 1.18, 1.24 and 1.26: quoted keys (from 1.25) take any byte but a quote, also `=`, `;`, `[` and a leading `%`; `*`
+ * is the fallback entry in quotes too; an entry named `pgbouncer` is refused by all.
  */
-import { parse } from 'ini';
+import { parse, stringify } from 'ini';
 import type { PgBouncerVersion } from '../actors/model/workload.ts';
 import { isAtLeast } from './version.ts';
 
-export type Entries = readonly (readonly [key: string, value: string])[];
-export type Sections = readonly (readonly [name: string, entries: Entries])[];
+export type Entries = readonly (readonly [name: string, value: string])[];
+export type SectionName = 'databases' | 'users' | 'peers' | 'pgbouncer';
+export type Sections = readonly (readonly [section: SectionName, entries: Entries])[];
+export type Decoded = ReadonlyMap<SectionName, ReadonlyMap<string, string>>;
 
-/** A value or name that the dialect has no way to write. */
+/** A name or value that the dialect has no way to write. */
 export class Unwritable extends Error {
   override readonly name = 'Unwritable';
 }
 
-export const encodeIni = (sections: Sections): string =>
-  sections
-    .map(([name, entries]) =>
-      [`[${name}]`, ...entries.map(([key, value]) => `${key} = ${line(key, value)}`), ''].join('\n'),
-    )
-    .join('\n');
+/** A text that PgBouncer would refuse, or would not understand as it stands there. */
+export class Unreadable extends Error {
+  override readonly name = 'Unreadable';
+}
 
-/** As PgBouncer reads it: keys in order, the last of duplicates wins. */
-export const decodeIni = (text: string): ReadonlyMap<string, ReadonlyMap<string, string>> => {
-  const sections = new Map<string, Map<string, string>>();
-  let current: Map<string, string> | undefined;
-  for (const raw of text.split('\n')) {
-    const written = raw.trim();
-    if (written === '' || written.startsWith(';') || written.startsWith('#')) continue;
-    const [header] = Object.keys(written.startsWith('[') ? parse(written) : {});
-    if (header !== undefined) {
-      current = sections.get(header) ?? new Map();
-      sections.set(header, current);
-      continue;
-    }
-    const at = written.indexOf('=');
-    if (current === undefined || at < 1) throw new Unwritable(`cannot read the line ${JSON.stringify(written)}`);
-    current.set(written.slice(0, at).trimEnd(), written.slice(at + 1).trim());
-  }
-  return sections;
+/** Sections without entries are left out. Throws Unwritable. */
+export const encodeIni = (sections: Sections, version: PgBouncerVersion): string => {
+  const shielded = sections.map(([section, entries]) => [
+    section,
+    Object.fromEntries(
+      entries.map(([name, value]) => [
+        shield(section === 'pgbouncer' ? settingKey(name) : entryKey(section, name, version)),
+        shield(lineOf(name, value)),
+      ]),
+    ),
+  ]);
+  return unshielded(stringify(Object.fromEntries(shielded), { whitespace: true, platform: 'linux' }));
 };
 
-// biome-ignore lint: control characters are what is looked for.
-const control = /[\u0000-\u001f\u007f\u0085\u2028\u2029]/;
-
-const line = (key: string, value: string): string => {
-  if (control.test(value))
-    throw new Unwritable(`cannot write ${key}: its value holds a control character or a line break`);
-  if (value !== value.trim()) throw new Unwritable(`cannot write ${key}: its value begins or ends with a blank`);
-  return value;
-};
-
-const longestName = 63;
-
-/** Key of a database or user: a plain word in every version; from 1.25 anything but a single quote, in single quotes. */
-export const entryKey = (name: string, version: PgBouncerVersion): string => {
-  if (Buffer.byteLength(name) > longestName)
-    throw new Unwritable(`cannot write the name ${JSON.stringify(name)}: it is longer than ${longestName} bytes`);
-  if (name === 'pgbouncer') throw new Unwritable('cannot write the name "pgbouncer": it is the console');
-  if (/^[A-Za-z0-9_.-]+$/.test(name)) return name;
-  if (isAtLeast(version, '1.25') && name !== '' && !name.includes("'") && !control.test(name)) return `'${name}'`;
-  throw new Unwritable(
-    `cannot write the name ${JSON.stringify(name)}: this PgBouncer takes letters, digits and _ . - only`,
+/** As PgBouncer reads it: the last of duplicates wins. Throws Unreadable. */
+export const decodeIni = (text: string): Decoded => {
+  const lines = text.split('\n').map((line) => line.replace(/^[ \t]+|[ \t\r\v\f]+$/g, ''));
+  // It would reset every setting of the first one.
+  if (lines.filter((line) => line === '[pgbouncer]').length > 1) throw new Unreadable('[pgbouncer] stands there twice');
+  const sections: Readonly<Record<string, Readonly<Record<string, string>>>> = parse(
+    lines.map(shieldedLine).join('\n'),
+  );
+  return new Map(
+    Object.entries(sections).map(([section, entries]) => {
+      if (!isSection(section)) throw new Unreadable(`there is no section [${section}]`);
+      return [section, new Map(Object.entries(entries).map(([key, value]) => [unshield(key), unshield(value)]))];
+    }),
   );
 };
 
-/** `key='value' …`: every text quoted, inner quotes doubled. An empty value cannot be written, so its key must be left out. */
-export const connectionString = (entries: readonly (readonly [key: string, value: string | number])[]): string =>
-  entries.map(([key, value]) => `${key}=${typeof value === 'number' ? String(value) : quoted(key, value)}`).join(' ');
+/** `key='value' …`: every text in quotes. A key without a value cannot be written and must be left out. Throws Unwritable. */
+export const connectionString = (pairs: readonly (readonly [key: string, value: string | number])[]): string =>
+  pairs.map(([key, value]) => `${key}=${typeof value === 'number' ? value : quoteConn(key, value)}`).join(' ');
 
-const quoted = (key: string, value: string): string => {
-  if (value === '') throw new Unwritable(`cannot write an empty ${key}`);
-  return `'${line(key, value).replaceAll("'", "''")}'`;
+/** In single quotes, inner ones doubled; there is no other escape. */
+export const quoteConn = (key: string, value: string): string => {
+  if (value === '')
+    throw new Unwritable(`cannot write ${key}: it is empty, which a connection string has no way to say`);
+  return `'${printable(key, value).replaceAll("'", "''")}'`;
 };
 
-/** The pairs of a connection string as PgBouncer reads them. */
+/** The pairs of a connection string as PgBouncer reads them: a bare value ends at the next blank. Throws Unreadable. */
 export const parseConnectionString = (text: string): ReadonlyMap<string, string> => {
   const pairs = new Map<string, string>();
-  for (const [, key, inQuotes, bare] of text.matchAll(/([a-z_]+)\s*=\s*(?:'((?:[^']|'')*)'|([^\s']+))/g))
-    if (key !== undefined) pairs.set(key, inQuotes?.replaceAll("''", "'") ?? bare ?? '');
+  let rest = text.trimStart();
+  while (rest !== '') {
+    const [whole, key, quoted, bare] = /^([^\s='"]+) *= *(?:'((?:[^']|'')+)'(?= |$)|([^' ][^ ]*)) */.exec(rest) ?? [];
+    if (whole === undefined || key === undefined)
+      throw new Unreadable(`cannot read the connection string ${JSON.stringify(text)}`);
+    pairs.set(key, quoted?.replaceAll("''", "'") ?? bare ?? '');
+    rest = rest.slice(whole.length);
+  }
   return pairs;
 };
 
-/** One line of the auth file; both fields in double quotes, inner ones doubled, no other escape. */
+/** One line of the auth file, where names may hold what they like. Throws Unwritable. */
 export const authLine = (user: string, secret: string): string => {
-  if (user === '' || Buffer.byteLength(user) > 127)
-    throw new Unwritable(`cannot write the user ${JSON.stringify(user)}: 1 to 127 bytes`);
-  return `${inDoubleQuotes(user)} ${inDoubleQuotes(secret)}`;
+  if (user === '' || bytesOf(user) > longestUser)
+    throw new Unwritable(`cannot write the user ${JSON.stringify(user)}: it must have 1 to ${longestUser} bytes`);
+  return `${inDoubleQuotes('the user', user)} ${inDoubleQuotes(`the secret of ${user}`, secret)}`;
 };
 
-const inDoubleQuotes = (text: string): string => {
-  if (control.test(text))
-    throw new Unwritable('cannot write a line of the auth file: it holds a control character or a line break');
-  return `"${text.replaceAll('"', '""')}"`;
+const longestUser = 127;
+const longestEntry = 63;
+const bytesOf = (text: string): number => Buffer.byteLength(text);
+
+const inDoubleQuotes = (what: string, text: string): string => `"${printable(what, text).replaceAll('"', '""')}"`;
+
+const settingKey = (key: string): string => {
+  if (!/^[a-z][a-z0-9_]*$/.test(key)) throw new Unwritable(`cannot write the setting ${JSON.stringify(key)}`);
+  return key;
 };
+
+const entryKey = (section: SectionName, name: string, version: PgBouncerVersion): string => {
+  const cannot = `cannot write ${JSON.stringify(name)} in [${section}]`;
+  if (name === '' || bytesOf(name) > longestEntry) throw new Unwritable(`${cannot}: names have 1 to 63 bytes`);
+  if (section === 'databases' && (name === 'pgbouncer' || name === '*'))
+    throw new Unwritable(`${cannot}: to PgBouncer it means something else`);
+  if (/^[A-Za-z0-9_.*-]+$/.test(name)) return name;
+  if (!isAtLeast(version, '1.25'))
+    throw new Unwritable(`${cannot}: before 1.25 names are made of letters, digits and _ . - only`);
+  if (name.includes("'")) throw new Unwritable(`${cannot}: a single quote cannot be part of a name`);
+  return `'${printable('the name', name)}'`;
+};
+
+/** Blanks at the ends would be lost. */
+const lineOf = (name: string, value: string): string => {
+  if (/^[ ]|[ ]$/.test(value)) throw new Unwritable(`cannot write ${name}: its value begins or ends with a blank`);
+  return printable(name, value);
+};
+
+/** Control characters and line ends of all kinds: some would end the line, none of them means anything in a value. */
+const printable = (what: string, text: string): string => {
+  if (/[\p{Cc}\u2028\u2029]/u.test(text) || !text.isWellFormed())
+    throw new Unwritable(`cannot write ${what}: it holds a line break, a control character or half a character`);
+  return text;
+};
+
+/** A letter that `ini` never acts upon in front, and nothing else behind it that it would. */
+const shield = (text: string): string => `~${encodeURIComponent(text).replaceAll("'", '%27')}`;
+const unshield = (text: string): string => decodeURIComponent(text.slice(1));
+const unshielded = (text: string): string =>
+  text.replace(/^(~\S+) = (~\S*)$/gm, (_, key: string, value: string) => `${unshield(key)} = ${unshield(value)}`);
+
+const shieldedLine = (line: string): string => {
+  if (line === '' || /^[;#]/.test(line) || /^\[[a-z]+\]$/.test(line)) return line;
+  const [, quoted, bare, value] = /^(?:'([^']+)'|([A-Za-z0-9_.*-]+))[ \t]*=[ \t]*(.*)$/su.exec(line) ?? [];
+  if (value === undefined) throw new Unreadable(`cannot read the line ${JSON.stringify(line)}`);
+  return `${shield(quoted ?? bare ?? '')}=${shield(value)}`;
+};
+
+const isSection = (name: string): name is SectionName =>
+  name === 'databases' || name === 'users' || name === 'peers' || name === 'pgbouncer';

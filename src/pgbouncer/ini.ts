@@ -1,18 +1,27 @@
-import { decodeIni } from './dialect.ts';
+/** What a file of ours says, for those who find it on disk: anybody may have changed it meanwhile. */
+import { type Decoded, decodeIni, parseConnectionString, type SectionName, Unreadable } from './dialect.ts';
 
 /** The port of a rendered file; null when the file is not one. */
 export const listenPortOf = (ini: string): number | null => {
-  const port = /^listen_port = (\d{1,5})$/m.exec(ini)?.[1];
-  return port === undefined ? null : Number(port);
+  const port = settingsIn(ini).get('listen_port') ?? '';
+  return /^[1-9]\d{0,4}$/.test(port) ? Number(port) : null;
 };
 
-/** The main section of a rendered file; empty when it cannot be read. */
+/** The settings of a file; empty when it cannot be read. */
 export const settingsIn = (ini: string): ReadonlyMap<string, string> => sectionIn(ini, 'pgbouncer');
 
-export const sectionIn = (ini: string, section: string): ReadonlyMap<string, string> => {
+/** The databases of a file, each with the pairs of its connection string; empty when it cannot be read. */
+export const databasesIn = (ini: string): ReadonlyMap<string, ReadonlyMap<string, string>> =>
+  readable(() => new Map([...sectionIn(ini, 'databases')].map(([name, text]) => [name, parseConnectionString(text)])));
+
+const sectionIn = (ini: string, section: SectionName): ReadonlyMap<string, string> =>
+  readable((): Decoded => decodeIni(ini)).get(section) ?? new Map();
+
+const readable = <K, V>(read: () => ReadonlyMap<K, V>): ReadonlyMap<K, V> => {
   try {
-    return decodeIni(ini).get(section) ?? new Map();
-  } catch {
-    return new Map(); // Somebody else's file, or half of one: it has nothing that we rendered.
+    return read();
+  } catch (cause) {
+    if (cause instanceof Unreadable) return new Map();
+    throw cause;
   }
 };

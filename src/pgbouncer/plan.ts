@@ -1,102 +1,126 @@
 /**
- * The plan of a change: from what is on disk and running to what was rendered, with the least done to clients. Pure, so that it
- * can be shown, broken off after any step and made anew from the next inspection.
+ * The plan of a change: from what is on disk and running to what was rendered, with the least that clients can notice. It may be
+ * broken off after any step, and steps may fail: the next plan is made from what is found then and ends in the same place.
+ *
+ * What is dead or deaf is started first, because clients may be waiting for it. The rest loads its new file by RELOAD. Only what
+ * PgBouncer takes over at its start alone costs a process, and then one after the other, so that the address stays served.
  */
 import type { Inspection, InstanceFact, Rendered, Step } from '../actors/model/workload.ts';
-import { parseConnectionString } from './dialect.ts';
-import { sectionIn, settingsIn } from './ini.ts';
+import { optionOf } from './catalogue.ts';
+import { databasesIn, settingsIn } from './ini.ts';
+import { settingsAmiss } from './verify.ts';
+import { compareVersions } from './version.ts';
 
-/** Keys that a running process never takes over; a reload would say yes and do nothing. */
-const restartOnly = ['listen_addr', 'listen_port', 'unix_socket_dir', 'unix_socket_mode', 'so_reuseport'] as const;
-
-/** Empty when disk and processes are as rendered. Ends with `verify` otherwise. */
-export const planChange = ({ disk, instances }: Inspection, wanted: Rendered): readonly Step[] => {
-  const written = isWritten(disk, wanted);
-  const files: readonly Step[] = written
-    ? []
-    : [
-        { type: 'prove', rendered: wanted },
-        { type: 'write', rendered: wanted },
-      ];
-  const ids = (which: (fact: InstanceFact) => boolean): readonly number[] =>
-    instances.filter(which).map(({ id }) => id);
-  const changed = (id: number): boolean => changesRestartOnly(iniOf(disk, id), iniOf(wanted, id));
-  const absent = ids(({ state }) => state === 'absent');
-  const hung = ids(({ state }) => state === 'hung');
-  const restarting = ids(({ state, id }) => state === 'running' && changed(id));
-  const loading = ids(
-    ({ state, id, canary }) => state === 'running' && !changed(id) && (canary !== wanted.canary || !written),
-  );
-  const paused = ids(({ state, paused: is }) => state === 'running' && is);
+/** Empty when disk and processes are as rendered; else its last step is `verify`. */
+export const planChange = (inspection: Inspection, wanted: Rendered): readonly Step[] => {
+  const tasks = wanted.instances.map((rendered) => taskOf(inspection, wanted, rendered));
+  const which = (is: (task: Task) => boolean): readonly number[] => tasks.filter(is).map(({ id }) => id);
+  const loading = which(({ need }) => need === 'load');
+  const moving = which(({ need, moves }) => need === 'load' && moves);
   const steps: readonly Step[] = [
-    ...reloading(disk, wanted, files, loading),
-    // Without a valid reason for a pause, one that was left behind by somebody who died is an outage.
-    ...(paused.length > 0 ? [{ type: 'resume', instances: paused } as const] : []),
-    ...(hung.length > 0
-      ? ([
-          { type: 'stop', instances: hung },
-          { type: 'start', instances: hung },
-        ] as const)
-      : []),
-    ...(absent.length > 0 ? [{ type: 'start', instances: absent } as const] : []),
-    // One after the other: the address they share stays served.
-    ...restarting.flatMap((id): readonly Step[] => [
-      { type: 'drain', instances: [id] },
-      { type: 'stop', instances: [id] },
-      { type: 'start', instances: [id] },
-    ]),
+    ...(isWritten(inspection.disk, wanted) ? [] : filesOf(wanted)),
+    ...on(
+      'stop',
+      which(({ need }) => need === 'replace'),
+    ),
+    ...on(
+      'start',
+      which(({ need }) => need === 'start' || need === 'replace'),
+    ),
+    ...on('pause', moving),
+    ...on('reload', loading),
+    // Nobody else may have paused it: who did has died in between, and its clients wait.
+    ...on(
+      'resume',
+      which(({ need, paused, moves }) => (paused && need !== 'restart') || (need === 'load' && moves)),
+    ),
+    ...which(({ need }) => need === 'restart').flatMap((id) => [...on('stop', [id]), ...on('start', [id])]),
   ];
   return steps.length === 0 ? [] : [...steps, { type: 'verify', rendered: wanted }];
 };
 
-type Disk = Inspection['disk'];
-
-const iniOf = ({ instances }: Disk | Rendered, id: number): string | null =>
-  instances.find((instance) => instance.id === id)?.ini ?? null;
-
-const isWritten = (disk: Disk, wanted: Rendered): boolean =>
-  disk.authFile !== null &&
-  disk.authFile.equals(wanted.authFile) &&
-  wanted.instances.every(({ id, ini }) => iniOf(disk, id) === ini);
-
-const changesRestartOnly = (before: string | null, after: string | null): boolean => {
-  if (before === null || after === null) return false;
-  const [was, is] = [settingsIn(before), settingsIn(after)];
-  return was.size > 0 && restartOnly.some((key) => was.get(key) !== is.get(key));
-};
+interface Task {
+  readonly id: number;
+  /** `start` what is absent, `replace` what is deaf, `restart` what cannot load its file, `load` it, or nothing. */
+  readonly need: 'nothing' | 'load' | 'restart' | 'start' | 'replace';
+  readonly paused: boolean;
+  /** A database goes to another server, and the pools are such that clients can be held back meanwhile. */
+  readonly moves: boolean;
+}
 
 /**
- * A repoint waits for transactions in progress, so that nothing is written to the old server afterwards; PAUSE would wait for ever
- * in session mode, where every client holds its server: there the reload alone has to do.
+ * The files are written before a pause, not within it: so a pause that cannot be had (its server is dead, a client never ends its
+ * transaction) is tried once only, since the next plan finds the files written and loads them.
  */
-const reloading = (
-  disk: Disk,
-  wanted: Rendered,
-  files: readonly Step[],
-  loading: readonly number[],
-): readonly Step[] => {
-  if (loading.length === 0) return files;
-  const repointed = loading.some((id) => movesDatabase(iniOf(disk, id), iniOf(wanted, id)));
-  if (!repointed) return [...files, { type: 'reload', instances: loading }];
-  return [
-    ...files.filter(({ type }) => type === 'prove'),
-    { type: 'pause', instances: loading },
-    ...files.filter(({ type }) => type === 'write'),
-    { type: 'reload', instances: loading },
-    { type: 'resume', instances: loading },
-  ];
+const filesOf = (rendered: Rendered): readonly Step[] => [
+  { type: 'prove', rendered },
+  { type: 'write', rendered },
+];
+
+/** A stop lets transactions end. A drain before it would make it cut them off: it is PgBouncer's second signal then (1.24, 1.26). */
+const on = (type: 'stop' | 'start' | 'pause' | 'reload' | 'resume', instances: readonly number[]): readonly Step[] =>
+  instances.length === 0 ? [] : [{ type, instances }];
+
+type Disk = Inspection['disk'];
+
+const iniOn = (disk: Disk, id: number): string | null => disk.instances.find((one) => one.id === id)?.ini ?? null;
+
+const hasAuthFile = ({ authFile }: Disk, wanted: Rendered): boolean => authFile?.equals(wanted.authFile) ?? false;
+
+const isWritten = (disk: Disk, wanted: Rendered): boolean =>
+  hasAuthFile(disk, wanted) && wanted.instances.every(({ id, ini }) => iniOn(disk, id) === ini);
+
+const taskOf = (inspection: Inspection, wanted: Rendered, { id, ini }: Rendered['instances'][number]): Task => {
+  const fact = inspection.instances.find((instance) => instance.id === id);
+  const idle = { id, paused: false, moves: false } as const;
+  if (fact === undefined || fact.state === 'absent') return { ...idle, need: 'start' };
+  if (fact.state === 'hung') return { ...idle, need: 'replace' };
+  const { paused } = fact;
+  const before = iniOn(inspection.disk, id);
+  const settings = settingsIn(ini);
+  const amiss = amissIn(fact, settings, before);
+  const isLoaded =
+    fact.canary === wanted.canary && before === ini && hasAuthFile(inspection.disk, wanted) && amiss.length === 0;
+  if (amiss.some(takesRestart)) return { ...idle, paused, need: 'restart' };
+  if (isLoaded) return { ...idle, paused, need: 'nothing' };
+  // Files are rendered for the program on disk and proven by it: a process of another one may refuse them half way.
+  if (isOfAnotherVersion(fact, inspection)) return { ...idle, paused, need: 'restart' };
+  return { id, paused, need: 'load', moves: before !== null && moves(before, ini, fact) };
 };
 
-const movesDatabase = (before: string | null, after: string | null): boolean => {
-  if (before === null || after === null || settingsIn(after).get('pool_mode') === 'session') return false;
-  const was = sectionIn(before, 'databases');
-  return [...sectionIn(after, 'databases')].some(([name, entry]) => {
-    const earlier = was.get(name);
-    return earlier !== undefined && serverOf(earlier) !== serverOf(entry);
+/** Settings that are not in force. Without the process's own word the file on disk has to stand for it. */
+const amissIn = (
+  { settings: shown }: InstanceFact,
+  wanted: ReadonlyMap<string, string>,
+  before: string | null,
+): readonly string[] => {
+  if (shown !== undefined && shown !== null) return settingsAmiss(wanted, shown);
+  const was = settingsIn(before ?? '');
+  return was.size === 0 ? [] : [...wanted.keys()].filter((key) => was.get(key) !== wanted.get(key));
+};
+
+/** RELOAD answers success and ignores these. */
+const takesRestart = (key: string): boolean => optionOf(key)?.restart === true || givenAtStart.has(key);
+const givenAtStart: ReadonlySet<string> = new Set([
+  'listen_addr',
+  'unix_socket_dir',
+  'unix_socket_mode',
+  'so_reuseport',
+]);
+
+const isOfAnotherVersion = ({ version }: InstanceFact, { binary }: Inspection): boolean =>
+  version !== null && binary.kind === 'found' && compareVersions(version, binary.version) !== 0;
+
+/**
+ * A pause keeps clients from writing to the old server after the first of them has written to the new one. In session mode it would
+ * wait for every client to leave: there, the reload alone has to do. `before` counts only if it is what the process has loaded.
+ */
+const moves = (before: string, after: string, { canary }: InstanceFact): boolean => {
+  const was = settingsIn(before);
+  if (was.get('syslog_ident') !== canary || was.get('pool_mode') === 'session') return false;
+  const databases = databasesIn(after);
+  return [...databasesIn(before)].some(([name, old]) => {
+    const now = databases.get(name);
+    return now !== undefined && ['host', 'port', 'dbname'].some((key) => now.get(key) !== old.get(key));
   });
-};
-
-const serverOf = (entry: string): string => {
-  const pairs = parseConnectionString(entry);
-  return ['host', 'port', 'dbname'].map((key) => pairs.get(key) ?? '').join('\n');
 };

@@ -1,85 +1,98 @@
 /**
- * From a fleet spec to the files of one unit. Sections come in the order [databases], [users], [peers], [pgbouncer], so that a bad
- * entry above leaves the main section untouched; every key that matters is written on every render, because a reload resets what
- * is absent; the canary is the last key, so that whoever shows it has loaded everything before it.
+ * From a fleet spec to the files of one unit. A RELOAD resets every setting that its file does not name, reads from top to bottom
+ * and stops at the first line it does not understand. So every setting is named each time, what keeps us in control comes first,
+ * sections that can be wrong stand above [pgbouncer], and the canary is the very last line: who shows it has loaded all the others.
  */
-import { shareOf as partsOf } from '../actors/model/budget.ts';
+import { parts, shareOf } from '../actors/model/budget.ts';
 import type { DatabaseSpec, FleetSpec, Published } from '../actors/model/fleet-spec.ts';
 import type { UnitName } from '../actors/model/ids.ts';
 import { Secret } from '../actors/model/secret.ts';
 import type { InstanceLayout, Layout, PgBouncerVersion, Rendered } from '../actors/model/workload.ts';
 import { renderedOption } from './catalogue.ts';
-import { authLine, connectionString, type Entries, encodeIni, entryKey } from './dialect.ts';
+import { authLine, connectionString, type Entries, encodeIni } from './dialect.ts';
+import { options } from './options.ts';
 import { isAtLeast } from './version.ts';
-import { isFrozenByStartupParameters } from './weaknesses.ts';
+import { canBeFrozenThroughStartup } from './weaknesses.ts';
 
 /** What every instance of a generation shows once it has loaded all of its file. */
 export const canaryOf = ({ generation, digest }: Published): string => `troupe-${generation}-${digest.slice(0, 12)}`;
 
-/** Same spec, unit, layout and version: same bytes. Throws Unwritable for a spec that this version cannot be told. */
+/**
+ * The same inputs give the same bytes. The spec was checked when its intent was accepted; one that has no way to be written all the
+ * same is a defect: throws Unwritable.
+ */
 export const render = (
   spec: FleetSpec,
   unit: UnitName,
   layout: Layout,
   version: PgBouncerVersion,
   canary: string,
-): Rendered => ({
-  canary,
-  listenPort: portOf(spec),
-  authFile: authFileOf(spec, layout),
-  instances: layout.instances.map((instance, index) => ({
-    id: instance.id,
-    ini: encodeIni([
-      [
-        'databases',
-        spec.databases.map((database) => databaseEntry(database, shareOf(database, spec, unit, index), version)),
-      ],
-      ['users', []],
-      ...(isAtLeast(version, '1.19') ? [['peers', peersOf(layout, portOf(spec))] as const] : []),
-      ['pgbouncer', settingsOf(spec, layout, instance, version, canary)],
-    ]),
-  })),
-});
-
-const portOf = ({ options }: FleetSpec): number => Number(options['listen_port']);
-
-const authFileOf = ({ users }: FleetSpec, { probe }: Layout): Secret => {
-  const lines = [
-    ...users.map(({ name, secret }) => authLine(name, secret.reveal())),
-    authLine(probe.username, probe.verifier.reveal()),
-  ];
-  return new Secret(`${lines.toSorted().join('\n')}\n`);
+): Rendered => {
+  const listenPort = Number(spec.options['listen_port']);
+  const shares = sharesIn(spec, unit, layout.instances.length);
+  return {
+    canary,
+    listenPort,
+    authFile: authFileOf(spec, layout),
+    instances: layout.instances.map((instance, index) => ({
+      id: instance.id,
+      ini: encodeIni(
+        [
+          [
+            'databases',
+            byName(spec.databases).map((database) => databaseEntry(database, shares(database)[index] ?? 0)),
+          ],
+          ['peers', hasPeers(version) ? peersOf(layout, listenPort) : []],
+          ['pgbouncer', settingsOf(spec, layout, instance, version, canary)],
+        ],
+        version,
+      ),
+    })),
+  };
 };
 
-/** A unit that the spec does not know has no share: it may use one connection, until the next generation counts it. */
-const shareOf = ({ maxConnections }: DatabaseSpec, { slots }: FleetSpec, unit: UnitName, index: number): number =>
-  maxConnections === 0 ? 0 : Math.max(partsOf(maxConnections, slots, unit)[index] ?? 1, 1);
+/**
+ * Connections of each of our instances to a database; 0 is unlimited. What the spec gives this unit goes to the instances it has,
+ * which may be more or fewer than the spec knows of. One that would be left with nothing has one connection until the next spec
+ * counts it: to PgBouncer nothing is no limit.
+ */
+const sharesIn =
+  ({ slots }: FleetSpec, unit: UnitName, instances: number) =>
+  ({ maxConnections }: DatabaseSpec): readonly number[] => {
+    if (maxConnections === 0) return [];
+    const ours = shareOf(maxConnections, slots, unit);
+    const shares =
+      ours.length === instances
+        ? ours
+        : parts(
+            ours.reduce((sum, share) => sum + share, 0),
+            instances,
+          );
+    return shares.map((share) => Math.max(share, 1));
+  };
 
-/** One login may use the whole share: the pool is as large as the limit, and the limit is what the budget gave. */
-const databaseEntry = (database: DatabaseSpec, share: number, version: PgBouncerVersion): readonly [string, string] => {
-  const reserve = isAtLeast(version, '1.24') ? 'reserve_pool_size' : 'reserve_pool';
-  const limited: readonly (readonly [string, number])[] =
-    share === 0
-      ? []
-      : [
-          ['pool_size', share],
-          [reserve, 0],
-          ['max_db_connections', share],
-        ];
-  return [
-    entryKey(database.name, version),
-    connectionString([['host', database.host], ['port', database.port], ['dbname', database.database], ...limited]),
-  ];
+/** One login may use all of the share, so the pool is as large as the limit. */
+const databaseEntry = ({ name, database, host, port }: DatabaseSpec, share: number): readonly [string, string] => {
+  const server = [
+    ['host', host],
+    ['port', port],
+    ['dbname', database],
+  ] as const;
+  const limits = [
+    ['pool_size', share],
+    ['max_db_connections', share],
+  ] as const;
+  return [name, connectionString(share === 0 ? server : [...server, ...limits])];
 };
 
+const hasPeers = (version: PgBouncerVersion): boolean => isAtLeast(version, '1.19');
+
+/** A request to cancel a query reaches any of the instances, and is handed on to the one that has it. */
 const peersOf = ({ instances }: Layout, port: number): Entries =>
-  instances.map(({ id, socketDir }) => [
-    String(id),
-    connectionString([
-      ['host', socketDir],
-      ['port', port],
-    ]),
-  ]);
+  instances.map(({ id, socketDir }) => {
+    const pairs = [['host', socketDir] as const, ['port', port] as const];
+    return [String(id), connectionString(pairs)];
+  });
 
 const settingsOf = (
   spec: FleetSpec,
@@ -88,43 +101,47 @@ const settingsOf = (
   version: PgBouncerVersion,
   canary: string,
 ): Entries => [
-  // First what keeps us in control of a process that stumbles over a later line.
-  ['admin_users', 'pgbouncer'],
+  // Nobody has rights over TCP: the console of the socket needs no entry for its own user id, and takes every command (1.18, 1.24, 1.26).
+  ['admin_users', ''],
   ['stats_users', layout.probe.username],
   ['auth_type', 'scram-sha-256'],
   ['auth_file', layout.authFile],
+  // No logfile and no pidfile: a RELOAD that cannot open the one kills the process, the other can name somebody else's.
+  ['syslog', '0'],
+  ['verbose', '0'],
   ['listen_addr', layout.listenAddress],
   ['unix_socket_dir', instance.socketDir],
   ['unix_socket_mode', '0700'],
   ['so_reuseport', '1'],
-  ...(isAtLeast(version, '1.19') ? [['peer_id', String(instance.id)] as const] : []),
-  // Otherwise the kernel drops connections that it holds back for a listener which closes.
+  ...(hasPeers(version) ? [['peer_id', String(instance.id)] as const] : []),
+  // Else the kernel keeps connections back for a listener, and drops them when that one closes.
   ['tcp_defer_accept', '0'],
-  ['default_pool_size', '20'],
   ['min_pool_size', '0'],
   ['reserve_pool_size', '0'],
-  ['ignore_startup_parameters', ignoredParameters(version)],
-  ['log_stats', '0'],
-  ['verbose', '0'],
-  ...Object.entries(spec.options)
-    .toSorted(([a], [b]) => (a < b ? -1 : 1))
-    .flatMap(([key, value]): Entries => {
-      const text = optionFor(key, value, version);
-      return text === null ? [] : [[key, text]];
-    }),
-  ['syslog', '0'],
+  ...optionEntries(spec, version),
   ['syslog_ident', canary],
 ];
 
-/** The fleet's limit is per database and was divided; as a setting of PgBouncer it would be undivided. */
-const optionFor = (
-  key: string,
-  value: Parameters<typeof renderedOption>[1],
-  version: PgBouncerVersion,
-): string | null => (key === 'max_db_connections' ? null : renderedOption(key, value, version));
+const optionEntries = ({ options: given }: FleetSpec, version: PgBouncerVersion): Entries =>
+  byKey(options).flatMap((entry): Entries => {
+    if (entry.key === 'max_db_connections') return []; // It was divided, and stands in the entries of the databases.
+    const value = renderedOption(entry, given, version);
+    if (value === null) return [];
+    return [[entry.key, entry.key === ignoring && canBeFrozenThroughStartup(version) ? '' : value]];
+  });
 
-/** Drivers send these unasked; before 1.20 `options` was no startup parameter of its own. */
-const ignoredParameters = (version: PgBouncerVersion): string => {
-  if (isFrozenByStartupParameters(version)) return '';
-  return isAtLeast(version, '1.20') ? 'extra_float_digits,options' : 'extra_float_digits';
+const ignoring = 'ignore_startup_parameters';
+
+const authFileOf = ({ users }: FleetSpec, { probe }: Layout): Secret => {
+  const logins = [...users, { name: probe.username, secret: probe.verifier }];
+  return new Secret(
+    byName(logins)
+      .map(({ name, secret }) => `${authLine(name, secret.reveal())}\n`)
+      .join(''),
+  );
 };
+
+const byName = <T extends { readonly name: string }>(items: readonly T[]): readonly T[] =>
+  items.toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+const byKey = <T extends { readonly key: string }>(items: readonly T[]): readonly T[] =>
+  items.toSorted((a, b) => (a.key < b.key ? -1 : 1));

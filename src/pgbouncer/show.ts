@@ -1,11 +1,22 @@
-/** What the console's SHOW commands say. Columns and their order vary by version: they are read by name. */
+/** What the console's SHOW commands say. Columns and their order differ between versions: they are read by name. */
+import { parseVersion } from './version.ts';
+import type { PgBouncerVersion } from '../actors/model/workload.ts';
+
 export type Rows = readonly Readonly<Record<string, string | null>>[];
 
+/** Value of a key in SHOW CONFIG and SHOW STATE; null when it is not there, or NULL. */
 export const settingIn = (rows: Rows, key: string): string | null =>
   rows.find((row) => row['key'] === key)?.['value'] ?? null;
 
-/** The canary that SHOW CONFIG shows. */
+/** All of SHOW CONFIG, NULL as the empty text that it was written as. */
+export const settingsShown = (config: Rows): Readonly<Record<string, string>> =>
+  Object.fromEntries(config.map(({ key, value }) => [key ?? '', value ?? '']));
+
+/** The canary in SHOW CONFIG. */
 export const canaryIn = (config: Rows): string | null => settingIn(config, 'syslog_ident');
 
-/** The global pause in SHOW STATE (1.19 and later). */
+/** The global pause in SHOW STATE (from 1.19), which does not know of databases that are paused one by one. */
 export const isPaused = (state: Rows): boolean => settingIn(state, 'paused') === 'yes';
+
+/** SHOW VERSION: one row with one column. */
+export const versionIn = (rows: Rows): PgBouncerVersion | null => parseVersion(Object.values(rows[0] ?? {})[0] ?? '');

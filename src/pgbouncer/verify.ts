@@ -1,66 +1,74 @@
-import { parseConnectionString } from './dialect.ts';
-import { sectionIn, settingsIn } from './ini.ts';
-import type { Rows } from './show.ts';
+import { optionOf } from './catalogue.ts';
+import { databasesIn, settingsIn } from './ini.ts';
+import { type Rows, settingsShown } from './show.ts';
 
 /**
- * Where a running instance differs from the file it was given: every key of the main section against SHOW CONFIG, every database
- * against SHOW DATABASES. Empty when it has loaded all of it.
+ * Where a running instance differs from the file it was given: every setting against SHOW CONFIG, every database against SHOW
+ * DATABASES, whose columns are the same as to this in 1.18, 1.24 and 1.26. Empty when it has loaded all of it.
  */
-export const configMismatches = (ini: string, config: Rows, databases: Rows): readonly string[] => [
-  ...settingMismatches(settingsIn(ini), config),
-  ...databaseMismatches(sectionIn(ini, 'databases'), databases),
-];
+export const configMismatches = (ini: string, config: Rows, databases: Rows): readonly string[] => {
+  const wanted = settingsIn(ini);
+  if (wanted.size === 0) return ['its file cannot be read'];
+  return [...settingMismatches(wanted, settingsShown(config)), ...databaseMismatches(ini, databases)];
+};
 
-const settingMismatches = (wanted: ReadonlyMap<string, string>, config: Rows): readonly string[] => {
-  const shown = new Map(config.map((row) => [row['key'] ?? '', row['value'] ?? '']));
-  return [...wanted].flatMap(([key, value]) => {
-    const is = shown.get(key);
-    if (is === undefined) return [`${key} is not known to it`];
-    return sameSetting(key, value, is)
-      ? []
-      : [`${key} is ${is === '' ? 'empty' : is} and should be ${value === '' ? 'empty' : value}`];
+/** Settings of a file that a process has otherwise in force. */
+export const settingsAmiss = (
+  wanted: ReadonlyMap<string, string>,
+  shown: Readonly<Record<string, string>>,
+): readonly string[] => [...wanted].flatMap(([key, value]) => (isInForce(key, value, shown[key]) ? [] : [key]));
+
+const settingMismatches = (
+  wanted: ReadonlyMap<string, string>,
+  shown: Readonly<Record<string, string>>,
+): readonly string[] =>
+  settingsAmiss(wanted, shown).map((key) => {
+    const is = shown[key];
+    return is === undefined ? `it knows no ${key}` : `${key} is ${said(is)} and not ${said(wanted.get(key) ?? '')}`;
   });
+
+const said = (value: string): string => (value === '' ? 'empty' : value);
+
+/** Times are shown in six significant digits, modes in decimal (1.24, 1.26) or as they were written (1.18), choices in lower case. */
+const isInForce = (key: string, wanted: string, shown: string | undefined): boolean => {
+  if (shown === undefined || wanted === shown) return shown !== undefined;
+  if (key === 'unix_socket_mode') return modeOf(wanted) === modeOf(shown);
+  const kind = optionOf(key)?.kind.type;
+  if (kind === 'seconds') return shown !== '' && Number(Number(wanted).toPrecision(6)) === Number(shown);
+  return kind === 'choice' && wanted.toLowerCase() === shown.toLowerCase();
 };
 
-/** Octal modes are shown in decimal, times in six significant digits. */
-const sameSetting = (key: string, wanted: string, shown: string): boolean => {
-  if (wanted === shown) return true;
-  if (key === 'unix_socket_mode')
-    return Number.parseInt(wanted, 8) === Number.parseInt(shown, shown.startsWith('0') ? 8 : 10);
-  const [a, b] = [Number(wanted), Number(shown)];
-  if (wanted === '' || shown === '' || Number.isNaN(a) || Number.isNaN(b))
-    return wanted.toLowerCase() === shown.toLowerCase();
-  return Number(a.toPrecision(6)) === b;
-};
+const modeOf = (mode: string): number => Number.parseInt(mode, mode.startsWith('0') ? 8 : 10);
 
-/** Column of SHOW DATABASES for a key of an entry; two keys have other names in older versions. */
-const columnsOf: Readonly<Record<string, readonly string[]>> = {
-  host: ['host'],
-  port: ['port'],
-  dbname: ['database'],
-  pool_size: ['pool_size'],
-  reserve_pool: ['reserve_pool_size', 'reserve_pool'],
-  reserve_pool_size: ['reserve_pool_size', 'reserve_pool'],
-  max_db_connections: ['max_connections'],
-};
-
-const databaseMismatches = (wanted: ReadonlyMap<string, string>, databases: Rows): readonly string[] => {
-  const rows = new Map(databases.map((row) => [row['name'] ?? '', row]));
-  const names = new Set([...wanted.keys()].map(bare));
-  const strangers = [...rows.keys()].filter((name) => name !== 'pgbouncer' && !names.has(name));
+const databaseMismatches = (ini: string, rows: Rows): readonly string[] => {
+  const wanted = databasesIn(ini);
+  const poolSize = settingsIn(ini).get('default_pool_size') ?? '';
+  const served = new Map(rows.map((row) => [row['name'] ?? '', row]));
+  const strangers = [...served.keys()].filter((name) => name !== 'pgbouncer' && !wanted.has(name));
   return [
-    ...strangers.map((name) => `database ${name} is served and should not be`),
-    ...[...wanted].flatMap(([key, entry]) => {
-      const name = bare(key);
-      const row = rows.get(name);
-      if (row === undefined) return [`database ${name} is not served`];
-      return [...parseConnectionString(entry)].flatMap(([part, value]) => {
-        const column = (columnsOf[part] ?? []).find((candidate) => row[candidate] !== undefined);
-        const is = column === undefined ? undefined : (row[column] ?? '');
-        return is === undefined || is === value ? [] : [`${part} of database ${name} is ${is} and should be ${value}`];
-      });
+    ...strangers.map((name) => `it serves database ${name}, which is not in its file`),
+    ...[...wanted].flatMap(([name, pairs]) => {
+      const row = served.get(name);
+      return row === undefined ? [`it does not serve database ${name}`] : entryMismatches(name, pairs, poolSize, row);
     }),
   ];
 };
 
-const bare = (key: string): string => (key.startsWith("'") ? key.slice(1, -1) : key);
+const entryMismatches = (
+  name: string,
+  pairs: ReadonlyMap<string, string>,
+  poolSize: string,
+  row: Readonly<Record<string, string | null>>,
+): readonly string[] => {
+  const wanted: readonly (readonly [column: string, value: string])[] = [
+    ['host', pairs.get('host') ?? ''],
+    ['port', pairs.get('port') ?? ''],
+    ['database', pairs.get('dbname') ?? ''],
+    ['pool_size', pairs.get('pool_size') ?? poolSize],
+    ['max_connections', pairs.get('max_db_connections') ?? '0'],
+    ['force_user', ''],
+  ];
+  return wanted
+    .filter(([column, value]) => row[column] !== undefined && (row[column] ?? '') !== value)
+    .map(([column, value]) => `${column} of database ${name} is ${said(row[column] ?? '')} and not ${said(value)}`);
+};

@@ -44,6 +44,8 @@ export interface InstanceFact {
   readonly canary: string | null;
   /** Globally paused, as far as this version can tell. */
   readonly paused: boolean;
+  /** What SHOW CONFIG says, so that a plan sees what a process has in force; absent or null when it was not asked or is silent. */
+  readonly settings?: Readonly<Record<string, string>> | null;
 }
 
 /** The unit's workload as found: what is on disk and what runs. */
