@@ -1,0 +1,173 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { z } from 'zod';
+import type { Change, ChangeOutcome } from '../../actors/model/change.ts';
+import type { ClientConnection, FleetStatus, OptionsView } from '../../actors/model/status.ts';
+import type { CredentialsAnswer } from '../../actors/ports/fleet.ts';
+import { changeAnswerSchema } from '../../api/change.ts';
+import { aliveMs, createEventReader, statusEvent } from '../../api/events.ts';
+import { pathOf, routes } from '../../api/routes.ts';
+import { fleetStatusSchema } from '../../api/status.ts';
+import { ApiRefusal, type Read, readAnswer, readText } from './answer.ts';
+import { type About, outcomeOf, requestFor } from './change-request.ts';
+import { CliFailure, exit } from './exit.ts';
+import { ask, begin, bodyOf, NoAnswer, type SocketRequest } from './socket-request.ts';
+
+/** Finds the socket to ask at; asked again after a unit was lost. */
+export type Find = (signal: AbortSignal) => Promise<string>;
+
+/** Asks the unit whose socket this is. Methods reject while it does not answer. */
+export const apiAt = (socket: string): ApiClient => new ApiClient(() => Promise.resolve(socket));
+
+const answerMs = 15_000;
+const shortestPauseMs = 50;
+const longestPauseMs = 1_000;
+
+export class ApiClient {
+  readonly #find: Find;
+  readonly #silenceMs: number;
+  #socket: string | null = null;
+
+  /** A stream of events that is silent for `silenceMs` is dead, whatever the kernel says. */
+  constructor(find: Find, { silenceMs = 3 * aliveMs }: { readonly silenceMs?: number } = {}) {
+    this.#find = find;
+    this.#silenceMs = silenceMs;
+  }
+
+  /** Where it asks; empty before the first answer. */
+  get socket(): string {
+    return this.#socket ?? '';
+  }
+
+  async status(signal: AbortSignal): Promise<FleetStatus> {
+    return (await this.readStatus(signal)).value;
+  }
+
+  readStatus(signal: AbortSignal): Promise<Read<FleetStatus>> {
+    return this.#read(routes.status.answer.schema, pathOf('status'), signal);
+  }
+
+  readOptions(signal: AbortSignal): Promise<Read<OptionsView>> {
+    return this.#read(routes.options.answer.schema, pathOf('options'), signal);
+  }
+
+  readUnit(
+    number: number,
+    trace: boolean,
+    signal: AbortSignal,
+  ): Promise<Read<z.output<typeof routes.unit.answer.schema>>> {
+    return this.#read(routes.unit.answer.schema, `${pathOf('unit', { number })}${trace ? '?trace' : ''}`, signal);
+  }
+
+  async connections(signal: AbortSignal): Promise<readonly ClientConnection[]> {
+    return (await this.#read(routes.clients.answer.schema, pathOf('clients'), signal)).value;
+  }
+
+  async credentials(client: string, signal: AbortSignal): Promise<CredentialsAnswer> {
+    try {
+      const path = pathOf('credentials', { name: client });
+      const { value } = await this.#read(routes.credentials.answer.schema, path, signal);
+      return { kind: 'told', value };
+    } catch (cause) {
+      if (!(cause instanceof ApiRefusal)) throw cause;
+      if (cause.error.code === 'not-yet') return { kind: 'notYet', reason: cause.message };
+      if (cause.error.code === 'unknown-client') return { kind: 'unknownClient', clients: cause.error.known ?? [] };
+      throw cause;
+    }
+  }
+
+  /** Asked once: when no answer comes nobody knows whether the change was kept, and the outcome says so. */
+  async change(change: Change, signal: AbortSignal, about?: About): Promise<ChangeOutcome> {
+    try {
+      const { value } = await this.#ask(changeAnswerSchema, requestFor(change, about), signal);
+      return { kind: value.outcome, version: value.version };
+    } catch (cause) {
+      if (cause instanceof NoAnswer && cause.arrived)
+        return {
+          kind: 'unavailable',
+          reason: `nobody knows whether the change was kept (${cause.message}): look at it, then ask again`,
+        };
+      const outcome = cause instanceof ApiRefusal ? outcomeOf(cause) : null;
+      if (outcome === null) throw cause;
+      return outcome;
+    }
+  }
+
+  /** The status now and after each change, over as many connections as it takes. `onAway` hears why one was lost. */
+  async *statuses(signal: AbortSignal, onAway: (reason: string) => void): AsyncGenerator<FleetStatus> {
+    let pauseMs = shortestPauseMs;
+    let wasAnswered = false;
+    while (!signal.aborted) {
+      try {
+        for await (const status of this.#stream(signal)) {
+          pauseMs = shortestPauseMs;
+          wasAnswered = true;
+          yield status;
+        }
+      } catch (cause) {
+        if (signal.aborted) return;
+        if (!isPassing(cause, wasAnswered)) throw cause;
+        onAway(cause.message);
+      }
+      this.#socket = null;
+      await delay(pauseMs, undefined, { signal }).catch(() => {}); // Then the loop ends.
+      pauseMs = Math.min(pauseMs * 2, longestPauseMs);
+    }
+  }
+
+  /** Until it breaks, which it always does with an error. */
+  async *#stream(signal: AbortSignal): AsyncGenerator<FleetStatus> {
+    const over = new AbortController();
+    const silence = setTimeout(() => over.abort(new Error('it is silent')), this.#silenceMs);
+    try {
+      const socket = await this.#reach(signal);
+      const either = AbortSignal.any([signal, over.signal]);
+      const response = await begin(socket, { method: 'get', path: pathOf('events') }, either);
+      const status = response.statusCode ?? 0;
+      if (status !== 200) readAnswer(socket, fleetStatusSchema, { status, text: await bodyOf(response) });
+      const read = createEventReader();
+      try {
+        for await (const chunk of response.setEncoding('utf8')) {
+          silence.refresh();
+          for (const { event, data } of read(String(chunk)))
+            if (event === statusEvent) yield readText(socket, fleetStatusSchema, data).value;
+        }
+      } catch (cause) {
+        throw cause instanceof CliFailure ? cause : new NoAnswer(socket, true, either.aborted ? either.reason : cause);
+      }
+      throw new NoAnswer(socket, true, 'it ended the stream');
+    } finally {
+      clearTimeout(silence);
+      over.abort();
+    }
+  }
+
+  async #reach(signal: AbortSignal): Promise<string> {
+    this.#socket ??= await this.#find(signal);
+    return this.#socket;
+  }
+
+  /** A question may be repeated: when the unit is lost another one is asked, once. */
+  async #read<S extends z.ZodType>(schema: S, path: string, signal: AbortSignal): Promise<Read<z.output<S>>> {
+    try {
+      return await this.#ask(schema, { method: 'get', path }, signal);
+    } catch (cause) {
+      if (!(cause instanceof NoAnswer) || signal.aborted) throw cause;
+      this.#socket = null;
+      return await this.#ask(schema, { method: 'get', path }, signal);
+    }
+  }
+
+  async #ask<S extends z.ZodType>(schema: S, asked: SocketRequest, signal: AbortSignal): Promise<Read<z.output<S>>> {
+    const socket = await this.#reach(signal);
+    return readAnswer(
+      socket,
+      schema,
+      await ask(socket, asked, AbortSignal.any([signal, AbortSignal.timeout(answerMs)])),
+    );
+  }
+}
+
+/** What another connection may mend. Before the first answer only silence is: everything else is told at once. */
+const isPassing = (cause: unknown, wasAnswered: boolean): cause is Error =>
+  cause instanceof NoAnswer ||
+  (wasAnswered && (cause instanceof ApiRefusal || (cause instanceof CliFailure && cause.exit === exit.unreachable)));

@@ -1,0 +1,127 @@
+import type { OptionValue } from '../../../actors/model/intent.ts';
+import type { OptionsView } from '../../../actors/model/status.ts';
+import { parseOption } from '../../../pgbouncer/catalogue.ts';
+import { askFor } from '../change.ts';
+import { CliFailure, exit } from '../exit.ts';
+import { nearest } from '../nearest.ts';
+import { table } from '../table.ts';
+import { type Context, type Given, print, type Verb, waitFlags } from '../verb.ts';
+import { patienceOf, verifiedLook, waitUntil } from '../waiting.ts';
+
+export const configVerb: Verb = {
+  name: 'config',
+  summary: 'show options, or change them and wait until every unit has verified it',
+  usage: '[KEY... | KEY=VALUE... [--reset KEY]]',
+  takes: { least: 0, most: 500 },
+  flags: {
+    reset: { value: 'KEY', repeats: true, help: 'back to the default; several with commas or repeated' },
+    ...waitFlags,
+  },
+  run: async (given, context) => {
+    const asked = askedFor(given);
+    const patience = patienceOf(given);
+    const view = await context.api.readOptions(context.signal);
+    if (asked.kind === 'change') await change(asked.options, view.value, patience, given, context);
+    else show(asked.keys, view, given, context);
+  },
+};
+
+type Wanted = Readonly<Record<string, OptionValue | null>>;
+type Asked =
+  | { readonly kind: 'show'; readonly keys: readonly string[] }
+  | { readonly kind: 'change'; readonly options: Wanted };
+
+const askedFor = (given: Given): Asked => {
+  const settings = given.words.filter((word) => word.includes('='));
+  const keys = given.words.filter((word) => !word.includes('='));
+  const resets = given.all('reset').flatMap((text) => text.split(','));
+  if (settings.length + resets.length === 0) return { kind: 'show', keys };
+  if (keys.length > 0)
+    throw new CliFailure(exit.usage, `${keys.join(', ')}: show options or change them (KEY=VALUE), not both at once`);
+  const entries = [
+    ...settings.map((text) => settingOf(text)),
+    ...resets.map((key): readonly [string, null] => [key, null]),
+  ];
+  const twice = entries.find(([key], index) => entries.findIndex(([other]) => other === key) < index);
+  if (twice !== undefined) throw new CliFailure(exit.usage, `${JSON.stringify(twice[0])} is given twice`);
+  return { kind: 'change', options: Object.fromEntries(entries) };
+};
+
+/** What is no value of the option goes on as text: the unit says what is wrong with it, in one place for everybody. */
+const settingOf = (text: string): readonly [string, OptionValue] => {
+  const at = text.indexOf('=');
+  const [key, value] = [text.slice(0, at), text.slice(at + 1)];
+  if (key === '') throw new CliFailure(exit.usage, `${JSON.stringify(text)}: a key is missing before "="`);
+  const read = parseOption(key, value);
+  return [key, read.ok ? read.value : value];
+};
+
+const show = (
+  keys: readonly string[],
+  { value: { options }, json }: { readonly value: OptionsView; readonly json: unknown },
+  given: Given,
+  context: Context,
+): void => {
+  const { paint } = context;
+  const shown = keys.map((key) => {
+    const option = options.find((one) => one.key === key);
+    if (option === undefined) throw new CliFailure(exit.usage, unknownKey(key, options));
+    return option;
+  });
+  const [only] = shown;
+  if (only !== undefined && shown.length === 1) {
+    print(context, given, only, String(only.value));
+    return;
+  }
+  const rows = (keys.length === 0 ? options : shown).toSorted((a, b) => (a.key < b.key ? -1 : 1));
+  const text = table(
+    ['OPTION', 'VALUE', 'DEFAULT', 'ABOUT'],
+    rows.map((option) => [
+      option.key,
+      { text: String(option.value), tone: option.set ? 'bold' : null },
+      option.set ? String(option.default) : '',
+      { text: option.help, tone: 'dim' },
+    ]),
+    paint,
+  );
+  print(context, given, keys.length === 0 ? json : shown, text);
+};
+
+const unknownKey = (key: string, options: OptionsView['options']): string => {
+  const meant = nearest(
+    key,
+    options.map((option) => option.key),
+  );
+  return `there is no option ${JSON.stringify(key)}${meant === null ? '' : `: did you mean ${meant}?`} (troupe config lists them)`;
+};
+
+const change = async (
+  wanted: Wanted,
+  view: OptionsView,
+  patience: number | null,
+  given: Given,
+  context: Context,
+): Promise<void> => {
+  const kept = await askFor(context, { type: 'setOptions', options: wanted }, view.version);
+  const changes = kept.outcome === 'unchanged' ? [] : differences(wanted, view);
+  const isJson = given.has('json');
+  if (!isJson)
+    context.stdout.write(
+      changes.length === 0
+        ? 'nothing to change: it is so already\n'
+        : changes.map(({ key, before, after }) => `${key}: ${before} → ${after}\n`).join(''),
+    );
+  const generation = patience === null ? null : await waitUntil(context, patience, verifiedLook(kept.version));
+  if (isJson) print(context, given, { ...kept, changes, verified: generation }, '');
+  else if (generation !== null) context.stdout.write(`generation ${generation} is verified by every unit\n`);
+};
+
+const differences = (wanted: Wanted, { options }: OptionsView) =>
+  Object.entries(wanted).flatMap(([key, value]) => {
+    const option = options.find((one) => one.key === key);
+    const before = option === undefined ? '' : valueText(option.value, option.set);
+    const after = value === null ? valueText(option?.default ?? '', false) : valueText(value, true);
+    return before === after ? [] : [{ key, before, after }];
+  });
+
+const valueText = (value: OptionValue, isSet: boolean): string => `${value}${isSet ? '' : ' (default)'}`;

@@ -1,0 +1,49 @@
+import { askFor } from '../change.ts';
+import { print, type Verb, waitFlags } from '../verb.ts';
+import { patienceOf, waitUntil } from '../waiting.ts';
+
+export const integrateClientVerb: Verb = {
+  name: 'integrate client',
+  summary: 'give a client a database and a login',
+  usage: 'NAME --database DATABASE [--backend BACKEND] [--roles ROLE,...]',
+  takes: { least: 1, most: 1 },
+  flags: {
+    database: { value: 'NAME', help: 'made when it is not there' },
+    backend: { value: 'NAME', help: 'may be left out when there is only one' },
+    roles: { value: 'ROLE,...', help: 'extra rights of the login: createdb, createrole' },
+    ...waitFlags,
+  },
+  run: async (given, context) => {
+    const [name = ''] = given.words;
+    const patience = patienceOf(given);
+    const database = given.required('database');
+    const extraUserRoles = given.text('roles')?.split(',') ?? [];
+    const kept = await askFor(context, {
+      type: 'addClient',
+      name,
+      database,
+      backend: given.text('backend'),
+      extraUserRoles,
+    });
+    if (patience === null) {
+      print(context, given, kept, `client ${name} is kept (version ${kept.version} of the intent)`);
+      return;
+    }
+    const { username, endpoints } = await waitUntil(context, patience, async (status, signal) => {
+      const answer = await context.api.credentials(name, signal);
+      if (answer.kind === 'told') return { kind: 'done', value: answer.value };
+      const relation = status.relations.find((one) => one.endpoint === 'database' && one.name === name);
+      const reason = relation?.message ?? (answer.kind === 'notYet' ? answer.reason : 'the unit does not know it yet');
+      return { kind: 'pending', on: `the credentials of client ${name} (${reason})` };
+    });
+    print(
+      context,
+      given,
+      { ...kept, client: name, database, username, endpoints },
+      [
+        `client ${name} has database ${database}, as ${username}, at ${endpoints.join(', ')}`,
+        `psql "$(troupe dsn ${name})" opens it`,
+      ].join('\n'),
+    );
+  },
+};

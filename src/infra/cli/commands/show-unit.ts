@@ -1,0 +1,108 @@
+import { dirname, join } from 'node:path';
+import type { z } from 'zod';
+import type { routes } from '../../../api/routes.ts';
+import { ApiRefusal } from '../answer.ts';
+import { apiAt } from '../api-client.ts';
+import { ageText } from '../duration.ts';
+import { CliFailure, exit } from '../exit.ts';
+import { padded, plain, type Tone } from '../screen.ts';
+import { NoAnswer } from '../socket-request.ts';
+import { statusTone } from '../status-table.ts';
+import { table } from '../table.ts';
+import { type Context, print, type Verb } from '../verb.ts';
+
+type UnitView = z.output<typeof routes.unit.answer.schema>;
+
+export const showUnitVerb: Verb = {
+  name: 'show-unit',
+  summary: 'one unit in depth',
+  usage: 'UNIT [--trace]',
+  takes: { least: 1, most: 1 },
+  flags: { trace: { help: 'with the last decisions of its actors' } },
+  run: async (given, context) => {
+    const [text = ''] = given.words;
+    const number = await numberOf(text, context);
+    const { value, json } = await viewOf(number, given.has('trace'), context);
+    print(context, given, json, viewText(value, context));
+  },
+};
+
+/** `pgbouncer/0`, or its number. */
+const numberOf = async (text: string, { api, signal }: Context): Promise<number> => {
+  const [, named, digits] = /^(?:([a-z][a-z0-9-]*)\/)?(0|[1-9]\d{0,8})$/.exec(text) ?? [];
+  if (digits === undefined)
+    throw new CliFailure(exit.usage, `${JSON.stringify(text)} is no unit: name one such as pgbouncer/0, or its number`);
+  const { application } = await api.status(signal);
+  if (named !== undefined && named !== application)
+    throw new CliFailure(exit.usage, `${text}: the application here is ${application}`);
+  return Number(digits);
+};
+
+/** Only the unit itself has its trace: its socket lies beside that of the unit we found. */
+const viewOf = async (number: number, isTraced: boolean, { api, signal }: Context) => {
+  try {
+    return await api.readUnit(number, isTraced, signal);
+  } catch (cause) {
+    if (!(cause instanceof ApiRefusal && cause.error.code === 'other-unit')) throw cause;
+    const { application } = await api.status(signal);
+    const socket = join(dirname(api.socket), `${application}-${number}.sock`);
+    return await apiAt(socket)
+      .readUnit(number, isTraced, signal)
+      .catch((away: unknown) => {
+        if (!(away instanceof NoAnswer)) throw away;
+        throw new CliFailure(
+          exit.unreachable,
+          `the decisions of ${application}/${number} are known to it alone, and it does not answer here (${away.message}): ask on its machine, or with --api`,
+        );
+      });
+  }
+};
+
+const viewText = ({ unit, trace }: UnitView, { paint }: Context): string => {
+  const { generation, instances, waits } = unit;
+  const now = Date.now();
+  const facts: readonly (readonly [string, string, Tone | null])[] = [
+    ['unit', `${unit.unit}${unit.leader ? ', leads' : ''}`, 'bold'],
+    ['status', unit.message === '' ? unit.status : `${unit.status}: ${unit.message}`, statusTone(unit.status)],
+    ['address', unit.address === '' ? 'none yet' : unit.address, null],
+    ['coordinator', `pid ${unit.pid ?? 'unknown'}, version ${unit.version ?? 'unknown'}`, null],
+    ['generation', String(generation.applied ?? 'none yet'), null],
+    ...(generation.refused === null
+      ? []
+      : [['refuses', `generation ${generation.refused.generation}: ${generation.refused.reason}`, 'bad'] as const]),
+    ['last seen', unit.lastSeenMs === null ? 'never' : `${ageText(unit.lastSeenMs)} ago`, null],
+  ];
+  const sections = [
+    facts.map(([name, text, tone]) => `${paint(padded(name, 11), 'dim')}  ${paint(plain(text), tone)}`).join('\n'),
+    table(
+      ['INSTANCE', 'PID', 'STATE', 'PGBOUNCER'],
+      instances.map(({ id, pid, state, version }) => [
+        String(id),
+        String(pid ?? '-'),
+        { text: state, tone: state === 'serving' ? 'good' : 'bad' },
+        version ?? '',
+      ]),
+      paint,
+    ),
+    table(
+      ['WAITING', 'FOR', 'ON', 'WHAT'],
+      waits.map(({ id, since, on, message }) => [id, ageText(now - Date.parse(since)), on, message]),
+      paint,
+    ),
+    trace === undefined
+      ? ''
+      : table(
+          ['DECISION', 'AT', 'ACTOR', 'MESSAGE', 'TELLS', 'EFFECTS'],
+          trace.map(({ seq, at, actor, message, tells, effects }) => [
+            String(seq),
+            at,
+            actor,
+            message,
+            tells.join(' '),
+            effects.join(' '),
+          ]),
+          paint,
+        ),
+  ];
+  return sections.filter((section) => section !== '').join('\n\n');
+};

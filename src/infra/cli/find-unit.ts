@@ -1,0 +1,126 @@
+/** Which unit to ask: the one that was named, else any of this machine that answers. */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pathOf } from '../../api/routes.ts';
+import { CliFailure, exit } from './exit.ts';
+import { ask, NoAnswer } from './socket-request.ts';
+
+export interface Whereabouts {
+  /** `--api` or TROUPE_API. */
+  readonly api: string | null;
+  /** Where units of this machine have their sockets, `<application>-<number>.sock`. */
+  readonly runDirectories: readonly string[];
+}
+
+/** Path of the socket of a unit to ask. */
+export const findUnit = async ({ api, runDirectories }: Whereabouts, signal: AbortSignal): Promise<string> => {
+  if (api !== null) return socketOf(api);
+  const applications = await socketsIn(runDirectories);
+  if (applications.size === 0)
+    throw new CliFailure(
+      exit.unreachable,
+      `there is no unit in ${runDirectories.join(', ')}: start one (troupe unit, troupe demo), or name its socket with --api or TROUPE_API`,
+    );
+  const raced = await Promise.all([...applications].map(([name, sockets]) => firstToAnswer(name, sockets, signal)));
+  const answering = raced.flatMap((race) => (race.socket === null ? [] : [{ name: race.name, socket: race.socket }]));
+  const [first] = answering;
+  if (first === undefined) {
+    const reasons = raced.flatMap(({ failures }) => failures).slice(0, 3);
+    throw new CliFailure(
+      exit.unreachable,
+      `no unit in ${runDirectories.join(', ')} answers (${reasons.join('; ')}): start one, or name its socket with --api or TROUPE_API`,
+    );
+  }
+  if (answering.length > 1)
+    throw new CliFailure(
+      exit.usage,
+      `several applications answer here: choose with ${answering.map(({ name, socket }) => `--api ${socket} (${name})`).join(' or ')}`,
+    );
+  return first.socket;
+};
+
+const socketOf = (api: string): string => {
+  if (/^[a-z]+:\/\//i.test(api))
+    throw new CliFailure(exit.usage, `--api ${JSON.stringify(api)}: must be the path of a unit's socket`);
+  return api.replace(/^unix:/, '');
+};
+
+/** By application, in the order of unit numbers. */
+const socketsIn = async (directories: readonly string[]): Promise<ReadonlyMap<string, readonly string[]>> => {
+  const found = await Promise.all(
+    directories.map(async (directory) => (await namesIn(directory)).flatMap((name) => placeOf(directory, name))),
+  );
+  const sorted = found.flat().toSorted((a, b) => a.number - b.number);
+  return new Map(
+    Map.groupBy(sorted, ({ application }) => application)
+      .entries()
+      .map(([application, places]) => [application, places.map(({ socket }) => socket)]),
+  );
+};
+
+const placeOf = (directory: string, name: string) => {
+  const [, application, number] = /^([a-z][a-z0-9-]*)-(\d{1,9})\.sock$/.exec(name) ?? [];
+  return application === undefined ? [] : [{ application, number: Number(number), socket: join(directory, name) }];
+};
+
+const namesIn = async (directory: string): Promise<readonly string[]> => {
+  try {
+    return await readdir(directory);
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? cause.code : '';
+    if (code === 'ENOENT') return [];
+    if (code === 'EACCES')
+      throw new CliFailure(
+        exit.unreachable,
+        `may not look for units in ${directory}: use sudo, or an account of the group that owns it`,
+        cause,
+      );
+    throw cause;
+  }
+};
+
+/** A unit that hangs is given so long before the next one is tried beside it. */
+const staggerMs = 150;
+const patienceMs = 2_000;
+
+interface Race {
+  readonly name: string;
+  readonly socket: string | null;
+  readonly failures: readonly string[];
+}
+
+const firstToAnswer = async (name: string, sockets: readonly string[], signal: AbortSignal): Promise<Race> => {
+  const { promise, resolve } = Promise.withResolvers<string | null>();
+  const over = new AbortController();
+  const failures: string[] = [];
+  const tryFrom = (index: number): void => {
+    const socket = sockets[index];
+    if (socket === undefined || over.signal.aborted) return;
+    let isFollowed = false;
+    const follow = (): void => {
+      if (!isFollowed) tryFrom(index + 1);
+      isFollowed = true;
+    };
+    const timer = setTimeout(follow, staggerMs);
+    answers(socket, AbortSignal.any([signal, over.signal])).then(
+      () => resolve(socket),
+      (cause: unknown) => {
+        failures.push(cause instanceof Error ? cause.message : String(cause));
+        if (failures.length === sockets.length) resolve(null);
+        clearTimeout(timer);
+        follow();
+      },
+    );
+    over.signal.addEventListener('abort', () => clearTimeout(timer));
+  };
+  tryFrom(0);
+  const socket = await promise;
+  over.abort();
+  return { name, socket, failures };
+};
+
+const answers = async (socket: string, signal: AbortSignal): Promise<void> => {
+  const timely = AbortSignal.any([signal, AbortSignal.timeout(patienceMs)]);
+  const { status } = await ask(socket, { method: 'get', path: pathOf('liveness') }, timely);
+  if (status !== 200) throw new NoAnswer(socket, true, `it answers ${status}`);
+};

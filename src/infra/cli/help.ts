@@ -1,0 +1,39 @@
+import { commonFlags, type Flag, type Verb } from './verb.ts';
+
+/** Verbs of programs that this one does not hold. */
+const elsewhere: readonly (readonly [name: string, summary: string])[] = [
+  ['unit', 'run a unit'],
+  ['demo', 'a whole fleet on this machine, to try it out'],
+];
+
+export const helpText = (verbs: readonly Verb[]): string => {
+  const lines = [...elsewhere, ...verbs.map(({ name, summary }) => [name, summary] as const)];
+  return [
+    'troupe: keeps a fleet of PgBouncers correct',
+    '',
+    'usage: troupe VERB [ARGUMENTS] [--json] [--api SOCKET]',
+    '',
+    ...aligned(lines),
+    '',
+    'troupe VERB --help says more. Exit codes: 0 done, 1 failed, 2 wrong usage or input, 3 no unit answers,',
+    '4 refused for a reason, 5 kept but not verified everywhere in time.',
+  ].join('\n');
+};
+
+export const verbHelp = ({ name, summary, usage, flags }: Verb): string => {
+  const all = { ...flags, ...commonFlags };
+  return [
+    `troupe ${name}: ${summary}`,
+    '',
+    `usage: troupe ${name} ${usage}`.trimEnd(),
+    '',
+    ...aligned(Object.entries(all).map(([flag, about]) => [flagText(flag, about), about.help] as const)),
+  ].join('\n');
+};
+
+const flagText = (flag: string, { value }: Flag): string => `--${flag}${value === undefined ? '' : ` ${value}`}`;
+
+const aligned = (lines: readonly (readonly [string, string])[]): readonly string[] => {
+  const width = Math.max(...lines.map(([left]) => left.length));
+  return lines.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`);
+};

@@ -1,0 +1,40 @@
+import type { FleetStatus, UnitStatus } from '../../actors/model/status.ts';
+
+/** How far the fleet is with an intent. */
+export type Standing =
+  | { readonly kind: 'verified'; readonly generation: number | null }
+  | { readonly kind: 'refused'; readonly reason: string }
+  /** Names what it depends on: the leader, or the units that lag. */
+  | { readonly kind: 'pending'; readonly on: string };
+
+export const standingOf = ({ generation, leader, units }: FleetStatus, version: number): Standing => {
+  const { published, good, intentVersion, refused } = generation;
+  if (version === 0) return { kind: 'verified', generation: published };
+  if (refused !== null && refused.intentVersion >= version) {
+    const which =
+      refused.intentVersion === version
+        ? 'the fleet refused it'
+        : 'the fleet refused a later change and this one with it';
+    return { kind: 'refused', reason: `${which}: ${refused.reason}; it stays on generation ${good ?? 'none'}` };
+  }
+  if (intentVersion === null || intentVersion < version) return { kind: 'pending', on: publisher(leader, units) };
+  if (good === published) return { kind: 'verified', generation: published };
+  const lagging = laggards(units, published);
+  return {
+    kind: 'pending',
+    on: lagging.length === 0 ? 'the leader to confirm what the units say' : lagging.map(wordsOf).join(', '),
+  };
+};
+
+const publisher = (leader: FleetStatus['leader'], units: readonly UnitStatus[]): string => {
+  if (leader === null) return 'a leader: nobody leads';
+  const [wait] = units.find(({ unit }) => unit === leader.unit)?.waits ?? [];
+  return `${leader.unit} to publish it${wait === undefined ? '' : ` (${wait.message})`}`;
+};
+
+const laggards = (units: readonly UnitStatus[], published: number | null): readonly UnitStatus[] =>
+  units.filter(
+    ({ status, generation }) => status !== 'down' && status !== 'unknown' && generation.applied !== published,
+  );
+
+const wordsOf = ({ unit, message }: UnitStatus): string => (message === '' ? unit : `${unit} (${message})`);

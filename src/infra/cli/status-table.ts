@@ -1,0 +1,113 @@
+import type { FleetStatus, RelationStatus, UnitStatus } from '../../actors/model/status.ts';
+import type { StatusWord } from '../../actors/model/waits.ts';
+import { ageText } from './duration.ts';
+import { padded, type Paint, paintWith, plain, type Tone } from './screen.ts';
+import { type Cell, table } from './table.ts';
+
+/** The fleet on one screen: who leads, what is in force, the units, the relations, and what anybody waits for. */
+export const statusTable = (
+  status: FleetStatus,
+  { colour, now = Date.now() }: { readonly colour: boolean; readonly now?: number },
+): string => {
+  const paint = paintWith(colour);
+  const waiting = status.units.flatMap(({ unit, waits }) => waits.map((wait) => ({ unit, ...wait })));
+  const sections = [
+    summary(status, paint, now),
+    table(unitHeadings, status.units.map(unitRow), paint),
+    table(relationHeadings, status.relations.toSorted(byName).map(relationRow), paint),
+    table(
+      ['WAITING', 'FOR', 'ON', 'WHAT'],
+      waiting.map(({ unit, since, on, message }) => [unit, ageText(now - Date.parse(since)), on, message]),
+      paint,
+    ),
+  ];
+  return sections.filter((section) => section !== '').join('\n\n');
+};
+
+const summary = (
+  { application, leader, generation, intent, backplane }: FleetStatus,
+  paint: Paint,
+  now: number,
+): string => {
+  const { published, good, refused } = generation;
+  const isConnected = backplane.state === 'connected';
+  const lines: readonly (readonly [string, string, Tone | null])[] = [
+    ['application', application, 'bold'],
+    leader === null ? ['leader', 'nobody', 'bad'] : ['leader', `${leader.unit}, epoch ${leader.epoch}`, null],
+    ['generation', generationText(published, good), published === good ? null : 'warning'],
+    ...(refused === null
+      ? []
+      : [['refused', `version ${refused.intentVersion} of the intent: ${refused.reason}`, 'bad'] as const]),
+    [
+      'intent',
+      intent === null
+        ? 'none yet'
+        : `version ${intent.version}, by ${intent.author} ${ageText(now - Date.parse(intent.at))} ago`,
+      null,
+    ],
+    [
+      'backplane',
+      isConnected
+        ? `${backplane.kind}, connected`
+        : `${backplane.kind}, ${backplane.state} for ${ageText(now - Date.parse(backplane.since))}${backplane.message === '' ? '' : `: ${backplane.message}`}`,
+      isConnected ? null : 'bad',
+    ],
+  ];
+  return lines.map(([name, text, tone]) => `${paint(padded(name, 11), 'dim')}  ${paint(plain(text), tone)}`).join('\n');
+};
+
+const generationText = (published: number | null, good: number | null): string => {
+  if (published === null) return 'none yet';
+  if (published === good) return `${published}, verified by every unit`;
+  return `${published} published, ${good ?? 'none'} verified by every unit`;
+};
+
+const unitHeadings = ['UNIT', 'STATUS', 'ADDRESS', 'GENERATION', 'INSTANCES', 'PGBOUNCER', 'LAST SEEN', 'MESSAGE'];
+
+/** Older than this is worth telling. */
+const freshMs = 5_000;
+
+const unitRow = (unit: UnitStatus): readonly Cell[] => {
+  const { generation, lastSeenMs, message, status, waits } = unit;
+  return [
+    `${unit.unit}${unit.leader ? '*' : ''}`,
+    { text: status, tone: statusTone(status) },
+    unit.address,
+    generation.refused === null
+      ? String(generation.applied ?? '-')
+      : { text: `${generation.applied ?? '-'} (refuses ${generation.refused.generation})`, tone: 'bad' },
+    instancesCell(unit),
+    versionsOf(unit),
+    lastSeenMs === null || lastSeenMs < freshMs ? '' : `${ageText(lastSeenMs)} ago`,
+    waits.some((wait) => wait.message === message) ? '' : message,
+  ];
+};
+
+export const statusTone = (status: StatusWord | RelationStatus['state']): Tone => {
+  if (status === 'active') return 'good';
+  return status === 'blocked' || status === 'down' || status === 'unknown' ? 'bad' : 'warning';
+};
+
+const instancesCell = ({ instances }: UnitStatus): Cell => {
+  const serving = instances.filter(({ state }) => state === 'serving').length;
+  const others = instances.filter(({ state }) => state !== 'serving').map(({ id, state }) => `${id} ${state}`);
+  const text = `${serving}/${instances.length}`;
+  return others.length === 0 ? text : { text: `${text} (${others.join(', ')})`, tone: 'bad' };
+};
+
+const versionsOf = ({ instances }: UnitStatus): string =>
+  [...new Set(instances.flatMap(({ version }) => (version === null ? [] : [version])))].toSorted().join(', ');
+
+const relationHeadings = ['RELATION', 'ENDPOINT', 'DATABASE', 'STATE', 'MESSAGE'];
+
+/** Backends first, then clients, each by name. */
+const byName = (a: RelationStatus, b: RelationStatus): number =>
+  a.endpoint === b.endpoint ? (a.name < b.name ? -1 : 1) : a.endpoint < b.endpoint ? -1 : 1;
+
+const relationRow = ({ name, endpoint, database, life, state, message }: RelationStatus): readonly Cell[] => [
+  name,
+  endpoint,
+  database ?? '',
+  life === 'dying' ? { text: 'dying', tone: 'warning' } : { text: state, tone: statusTone(state) },
+  message === `database ${database}` ? '' : message,
+];

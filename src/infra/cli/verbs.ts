@@ -1,0 +1,21 @@
+import type { Verb } from './verb.ts';
+import { configVerb } from './commands/config.ts';
+import { dsnVerb } from './commands/dsn.ts';
+import { integrateBackendVerb } from './commands/integrate-backend.ts';
+import { integrateClientVerb } from './commands/integrate-client.ts';
+import { removeRelationVerb } from './commands/remove-relation.ts';
+import { showUnitVerb } from './commands/show-unit.ts';
+import { statusVerb } from './commands/status.ts';
+import { versionVerb } from './commands/version.ts';
+
+/** In the order in which help lists them. */
+export const verbs: readonly Verb[] = [
+  statusVerb,
+  configVerb,
+  integrateBackendVerb,
+  integrateClientVerb,
+  removeRelationVerb,
+  dsnVerb,
+  showUnitVerb,
+  versionVerb,
+];

@@ -1,0 +1,110 @@
+import { hostname, userInfo } from 'node:os';
+import type { ErrorCode } from '../api/errors.ts';
+import { ApiRefusal } from '../infra/cli/answer.ts';
+import { ApiClient } from '../infra/cli/api-client.ts';
+import { CliFailure, type Exit, exit } from '../infra/cli/exit.ts';
+import { findUnit } from '../infra/cli/find-unit.ts';
+import { helpText, verbHelp } from '../infra/cli/help.ts';
+import { nearest } from '../infra/cli/nearest.ts';
+import type { Output } from '../infra/cli/progress.ts';
+import { paintWith, plain } from '../infra/cli/screen.ts';
+import { NoAnswer } from '../infra/cli/socket-request.ts';
+import { parseGiven, type Verb } from '../infra/cli/verb.ts';
+import { verbs } from '../infra/cli/verbs.ts';
+import { version } from '../version.ts';
+
+/** What the command line needs of the process it runs in. */
+export interface CliIo {
+  readonly stdout: Output & Breakable;
+  readonly stderr: Output & Breakable;
+  readonly stdin: AsyncIterable<Uint8Array | string>;
+  /** The TROUPE_* values of the environment. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Where units of this machine have their sockets. */
+  readonly runDirectories: readonly string[];
+  /** Whether stdout is to be coloured. */
+  readonly colour: boolean;
+}
+
+interface Breakable {
+  on(event: 'error', listener: (cause: Error) => void): unknown;
+}
+
+/** Runs one verb. Resolves to the exit code; whatever goes wrong is told on stderr, a sentence a line. */
+export const cli = async (argv: readonly string[], io: CliIo): Promise<number> => {
+  for (const stream of [io.stdout, io.stderr]) stream.on('error', () => {}); // A reader that left (`| head`) is no failure.
+  try {
+    await run(argv, io);
+    return exit.ok;
+  } catch (cause) {
+    const { code, sentences } = failureOf(cause);
+    for (const sentence of sentences) io.stderr.write(`troupe: ${plain(sentence)}\n`);
+    return code;
+  }
+};
+
+const run = async (argv: readonly string[], io: CliIo): Promise<void> => {
+  const say = (text: string): void => void io.stdout.write(`${text}\n`);
+  const [first, ...rest] = argv;
+  if (first === undefined || isHelp(first)) return say(helpText(verbs));
+  const several = verbs.filter(({ name }) => name.startsWith(`${first} `));
+  if (several.length > 0 && rest[0] !== undefined && isHelp(rest[0])) return say(several.map(verbHelp).join('\n\n'));
+  const { verb, args } = verbIn(first === '--version' ? ['version'] : argv);
+  const given = parseGiven(verb, args);
+  if (given.has('help')) return say(verbHelp(verb));
+  const { stdout, stderr, stdin, colour, runDirectories, environment } = io;
+  const api = given.text('api') ?? (environment['TROUPE_API'] || null);
+  const { signal } = new AbortController();
+  await verb.run(given, {
+    api: new ApiClient((asking) => findUnit({ api, runDirectories }, asking)),
+    stdout,
+    stderr,
+    stdin,
+    paint: paintWith(colour),
+    colour,
+    author: author(),
+    version,
+    signal,
+  });
+};
+
+const isHelp = (word: string): boolean => ['--help', '-h', 'help'].includes(word);
+
+const verbIn = (argv: readonly string[]): { readonly verb: Verb; readonly args: readonly string[] } => {
+  const [first = '', second = ''] = argv;
+  const one = verbs.find(({ name }) => name === first);
+  if (one !== undefined) return { verb: one, args: argv.slice(1) };
+  const two = verbs.find(({ name }) => name === `${first} ${second}`);
+  if (two !== undefined) return { verb: two, args: argv.slice(2) };
+  const kinds = verbs.map(({ name }) => name).filter((name) => name.startsWith(`${first} `));
+  if (kinds.length > 0) throw new CliFailure(exit.usage, `troupe ${first} what? There are: ${kinds.join(', ')}`);
+  const meant = nearest(first, [...verbs.map(({ name }) => name.split(' ')[0] ?? ''), 'unit', 'demo']);
+  throw new CliFailure(
+    exit.usage,
+    `there is no verb ${JSON.stringify(first)}${meant === null ? '' : `: did you mean ${meant}?`} (troupe --help lists them)`,
+  );
+};
+
+/** Who asks, for the record of changes. An account without a name has its number. */
+const author = (): string => {
+  try {
+    return `${userInfo().username}@${hostname()}`;
+  } catch {
+    return `${process.getuid?.() ?? 'somebody'}@${hostname()}`;
+  }
+};
+
+const failureOf = (cause: unknown): { readonly code: Exit; readonly sentences: readonly string[] } => {
+  if (cause instanceof CliFailure) return { code: cause.exit, sentences: cause.sentences };
+  if (cause instanceof ApiRefusal) return { code: exitFor(cause.error.code), sentences: [cause.message] };
+  if (cause instanceof NoAnswer)
+    return { code: exit.unreachable, sentences: [`the unit does not answer: ${cause.message}`] };
+  const said = cause instanceof Error ? cause.message : String(cause);
+  return { code: exit.failed, sentences: [`this is a defect of troupe ${version}, please report it: ${said}`] };
+};
+
+const exitFor = (code: ErrorCode): Exit => {
+  if (['invalid-input', 'unknown-unit', 'unknown-client', 'unknown-relation', 'other-unit'].includes(code))
+    return exit.usage;
+  return code === 'moved' || code === 'refused' || code === 'not-yet' ? exit.refused : exit.failed;
+};
