@@ -11,7 +11,7 @@ import type { TraceEntry } from '../../src/actors/model/status.ts';
 import { names, type Toy, type ToyActor, toy, toyCast, turns } from '../unit/kit/toy.ts';
 
 /** Both interpreters, given the same random history of a made-up cast, take the same decisions at the same time in the same order. */
-const histories = 1_500;
+const histories = 1_000;
 
 interface Outcome {
   readonly trace: readonly TraceEntry[];
