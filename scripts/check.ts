@@ -24,12 +24,14 @@ const secondsSince = (began: number): string => ((performance.now() - began) / 1
 const run = async ({ name, command: [program, ...args] }: Phase): Promise<boolean> => {
   const began = performance.now();
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  const ended = new Promise<number | null>((resolve, reject) => child.once('error', reject).once('close', resolve));
+  const ended = new Promise<string | number | null>((resolve) => {
+    child.once('error', ({ message }) => resolve(message)).once('close', resolve);
+  });
   const [code, stdout, stderr] = await Promise.all([ended, text(child.stdout), text(child.stderr)]);
   const clean = code === 0;
   const remark = clean ? lastLine(stdout) : [program, ...args].join(' ');
   console.log(`${name.padEnd(8)} ${verdict(clean)}  ${secondsSince(began)} s  ${remark}`.trimEnd());
-  if (!clean) process.stdout.write(stdout + stderr);
+  if (!clean) console.log([stdout, stderr, ...(typeof code === 'string' ? [code] : [])].join(''));
   return clean;
 };
 

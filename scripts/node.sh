@@ -21,11 +21,15 @@ packaged_node() {
   return 1
 }
 
-# npm writes the hidden lockfile last, so it is older than package-lock.json only when that has changed since.
+# Current are the packages that were installed here from this very lockfile; else those that npm installed after it last
+# changed (npm writes the hidden lockfile last). A link to the packages of another checkout is whoever made it to care for.
 packages_are_current() {
   installed=$root/node_modules/.package-lock.json
-  [ -f "$installed" ] && [ -z "$(find "$root/package-lock.json" -newer "$installed")" ]
+  [ -f "$installed" ] || return 1
+  [ -L "$root/node_modules" ] || cmp -s "$root/package-lock.json" "$root/node_modules/$installed_from" ||
+    [ -z "$(find "$root/package-lock.json" -newer "$installed")" ]
 }
+installed_from=.installed-from.json
 
 # Two commands started at once must not both rebuild node_modules, hence the lock; no file is left by it.
 install_packages() {
@@ -34,7 +38,9 @@ install_packages() {
     if command -v flock >/dev/null 2>&1; then flock 9; fi
     if packages_are_current; then exit 0; fi
     say "installing the npm packages that package-lock.json names (npm ci)"
-    cd "$root" && npm ci --include=dev --include=optional --ignore-scripts --no-audit --no-fund --loglevel=error >&2
+    cd "$root" &&
+      npm ci --include=dev --include=optional --ignore-scripts --no-audit --no-fund --loglevel=error >&2 &&
+      cp package-lock.json "node_modules/$installed_from"
   ) 9<"$root/package-lock.json" || die "cannot install the npm packages: see npm's words above, then run the same command again"
 }
 
