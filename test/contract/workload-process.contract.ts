@@ -215,6 +215,19 @@ const ownMatters = (version: string, run: string): void => {
     }
   });
 
+  it.each(['localhost', '*'])('listens on %s, and proves it', async (listenAddress) => {
+    const at = await machine.freePort(['127.0.0.1', '::1']);
+    const workload = await open({ ...pair, listenAddress });
+    await serve(workload, { port: at, canary: 'gen-1' });
+    await using _client = await machine.connect('a', '127.0.0.1', at);
+    await takeAll(workload, [{ type: 'stop', instances: all }]);
+    await using _stranger = await machine.occupy('127.0.0.1', at);
+    expect(await take(workload, { type: 'start', instances: all })).toMatchObject({
+      kind: 'failed',
+      reason: expect.stringMatching(/127\.0\.0\.1:\d+ is held by/),
+    });
+  });
+
   it('lets instances beyond the configured number go once the others are proven', async ({ skip }) => {
     skip(!isAtLeast(machine.version, '1.23'), 'before 1.23 PgBouncer cannot drain');
     const first = await machine.open(pair);

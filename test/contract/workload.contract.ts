@@ -394,11 +394,12 @@ export const workloadContract = (name: string, openMachine: () => Promise<Machin
         let left = Number.POSITIVE_INFINITY;
         for (let coordinators = 0; left > 0; coordinators += 1) {
           expect(coordinators).toBeLessThan(10);
-          const { workload, kill } = await machine.open(pair);
+          const coordinator = await machine.open(pair);
+          const { workload } = coordinator;
           const steps = planChange(await inspect(workload), await renderFor(workload, wanted));
           left = steps.length;
           await takeAll(workload, steps.slice(0, steps[0]?.type === 'prove' ? 2 : 1)); // A proof leaves nothing behind.
-          await kill();
+          await coordinator.kill();
         }
         const workload = await open();
         const rendered = await renderFor(workload, wanted);

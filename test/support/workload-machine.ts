@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client } from 'pg';
+import { Secret } from '../../src/actors/model/secret.ts';
 import type { PgBouncerVersion } from '../../src/actors/model/workload.ts';
 import { freePort } from '../../src/infra/local/free-port.ts';
 import { endProcesses, markOf, processesWithArgument } from '../../src/infra/local/process-mark.ts';
@@ -84,18 +85,17 @@ export class ProcessMachine implements Machine {
   }
 
   async connect(unit: string, host: string, port: number): Promise<AsyncDisposable> {
-    const { username, password } = JSON.parse(await readFile(join(this.stateDir(unit), 'probe.json'), 'utf8'));
-    const client = new Client({
-      host,
-      port,
-      user: username,
-      password,
-      database: 'pgbouncer',
-      connectionTimeoutMillis: 2_000,
-    });
+    const { username, password } = await this.probeOf(unit);
+    const login = { user: username, password: password.reveal(), database: 'pgbouncer' };
+    const client = new Client({ host, port, ...login, connectionTimeoutMillis: 2_000 });
     client.on('error', () => {}); // It may be cut: that is what some tests are about.
     await client.connect();
     return { [Symbol.asyncDispose]: () => client.end() };
+  }
+
+  async probeOf(unit: string): Promise<{ readonly username: string; readonly password: Secret }> {
+    const { username, password } = JSON.parse(await readFile(join(this.stateDir(unit), 'probe.json'), 'utf8'));
+    return { username, password: new Secret(password) };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

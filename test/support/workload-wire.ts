@@ -1,6 +1,6 @@
 import { Secret } from '../../src/actors/model/secret.ts';
-import type { Inspection, Step, StepOutcome } from '../../src/actors/model/workload.ts';
-import type { ConsoleRow, Workload } from '../../src/actors/ports/workload.ts';
+import type { Step } from '../../src/actors/model/workload.ts';
+import type { Workload } from '../../src/actors/ports/workload.ts';
 import type { ProcessWorkloadOptions } from '../../src/infra/process/workload.ts';
 
 /** What a process workload is opened with, as far as it crosses to another process. */
@@ -25,7 +25,6 @@ export type Word =
   | { readonly type: 'unavailable'; readonly id: number; readonly reason: string }
   | { readonly type: 'defect'; readonly id: number; readonly reason: string }
   | { readonly type: 'exited'; readonly instance: number };
-export type Value = Inspection | StepOutcome | readonly ConsoleRow[] | null;
 
 export const pack = (value: unknown): string =>
   JSON.stringify(value, function (this: Record<string, unknown>, key, shown: unknown) {

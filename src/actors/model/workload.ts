@@ -36,7 +36,7 @@ export interface Rendered {
 
 export interface InstanceFact {
   readonly id: number;
-  /** `running`: ours by pid, start time and console. `hung`: ours, but the console does not answer in time. */
+  /** `running`: ours by pid, start time and console. `hung`: ours, but it does not answer in time, or no longer listens. */
   readonly state: 'running' | 'hung' | 'absent';
   readonly pid: number | null;
   readonly version: PgBouncerVersion | null;
