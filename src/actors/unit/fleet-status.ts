@@ -107,7 +107,7 @@ const peerStatus = (record: UnitRecord, state: UnitState, leader: string | null,
     leader: leader === unit,
     pid: bag?.pid ?? null,
     version: bag?.version ?? null,
-    ...wordOf(presence, silentMs, bag),
+    ...wordOf(presence, silentMs, bag, view.now - state.snapshotAt),
     generation: { applied: bag?.applied ?? null, refused: bag?.refused ?? null },
     instances: bag?.instances ?? [],
     waits: (bag?.waits ?? []).map(({ id, message, on, sinceWallMs }) => ({ id, message, since: iso(sinceWallMs), on })),
@@ -115,16 +115,24 @@ const peerStatus = (record: UnitRecord, state: UnitState, leader: string | null,
   };
 };
 
+const staleMs = 5_000;
 const wordOf = (
   presence: UnitRecord['presence'],
   silentMs: number,
   bag: UnitBag | null,
+  readAgoMs: number,
 ): { readonly status: StatusWord; readonly message: string } => {
   if (presence === 'down') return { status: 'down', message: 'stopped on purpose' };
   if (presence === 'silent')
     return {
       status: 'unknown',
       message: `no heartbeat for ${Math.round(silentMs / 1000)} s: its coordinator is away, its PgBouncers may well serve`,
+    };
+  // What was read long ago is no news of anybody.
+  if (readAgoMs > staleMs)
+    return {
+      status: 'unknown',
+      message: `last heard of ${Math.round(readAgoMs / 1000)} s ago: the backplane does not answer`,
     };
   return { status: bag?.status ?? 'unknown', message: bag?.message ?? 'just joined' };
 };

@@ -200,6 +200,12 @@ describe('fleet status', () => {
     expect(read(snapshotOf({ units })).units.map(({ status }) => status)).toEqual(['maintenance', 'unknown', 'down']);
   });
 
+  it('says unknown of a peer when nothing was read for a while', () => {
+    const units = [unitRecordOf(0), unitRecordOf(1)];
+    expect(read(snapshotOf({ units }), 9_000).units.map(({ status }) => status)).toEqual(['maintenance', 'active']);
+    expect(read(snapshotOf({ units }), 4_000).units.map(({ status }) => status)).toEqual(['maintenance', 'unknown']);
+  });
+
   it('shows relations alive and dying', () => {
     const relations = [recordOf({ databag: {} }), recordOf({ id: relation(9), name: 'gone' })];
     const shown = read(snapshotOf({ intent: intentOf(), relations })).relations;
