@@ -5,8 +5,8 @@ export interface PostgresProxy extends AsyncDisposable {
   readonly port: number;
   /** Statements seen so far, over all connections. */
   readonly seen: readonly string[];
-  /** Cuts at the n-th statement from now: before PostgreSQL hears of it, or when its answer is there. */
-  cut(n: number, when: 'unheard' | 'unanswered'): void;
+  /** Cuts the connection of the n-th statement from now when PostgreSQL has done it, and keeps the answer. */
+  cut(n: number): void;
   /** The next statement that contains `part` and all after it on that connection stay here until they are released. */
   hold(part: string): Held;
 }
@@ -18,17 +18,18 @@ export interface Held {
 
 interface Rules {
   readonly seen: string[];
-  cut: { at: number; readonly when: 'unheard' | 'unanswered' } | null;
+  cutAt: number | null;
   hold: { readonly part: string; readonly arrived: () => void; readonly released: Promise<void> } | null;
 }
 
 export const openProxy = async (to: { readonly host: string; readonly port: number }): Promise<PostgresProxy> => {
-  const rules: Rules = { seen: [], cut: null, hold: null };
+  const rules: Rules = { seen: [], cutAt: null, hold: null };
   const sockets = new Set<Socket>();
   const server = createServer((client) => {
     const upstream = connect(to.port, to.host);
     for (const socket of [client, upstream]) {
       sockets.add(socket);
+      socket.setNoDelay(true); // It writes message by message, and nobody waits for the next one.
       socket.on('error', () => {}); // The other side is told by the close that follows.
       socket.once('close', () => {
         sockets.delete(socket);
@@ -42,8 +43,8 @@ export const openProxy = async (to: { readonly host: string; readonly port: numb
   return {
     port: portOf(server),
     seen: rules.seen,
-    cut: (n, when) => {
-      rules.cut = { at: rules.seen.length + n, when };
+    cut: (n) => {
+      rules.cutAt = rules.seen.length + n;
     },
     hold: (part) => {
       const arrival = Promise.withResolvers<void>();
@@ -69,12 +70,8 @@ const relay = (client: Socket, upstream: Socket, rules: Rules): void => {
         const statement = statementIn(message);
         if (statement !== null) {
           rules.seen.push(statement);
-          const { cut, hold } = rules;
-          if (cut !== null && rules.seen.length === cut.at) {
-            rules.cut = null;
-            if (cut.when === 'unheard') return void client.destroy();
-            cutWhenAnswered = true;
-          }
+          cutWhenAnswered ||= rules.seen.length === rules.cutAt;
+          const { hold } = rules;
           if (hold !== null && statement.includes(hold.part)) {
             rules.hold = null;
             hold.arrived();

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { Client } from 'pg';
 import type { BackendAccess, BackendServer, PostgresOutcome, PostgresStep } from '../../src/actors/model/backend.ts';
 import type { Application, WallMs } from '../../src/actors/model/ids.ts';
@@ -24,8 +25,11 @@ export interface Scenario extends AsyncDisposable {
   take(step: PostgresStep, way?: Partial<Way>): Promise<PostgresOutcome>;
   /** A database and a login in it, ready for use. */
   client(options?: Partial<ClientOptions>): Promise<TestClient>;
-  /** A name that no other test has. */
+  /** In every name it makes up, and in no other. */
+  readonly mark: string;
   name(what: string): string;
+  /** The same application, with other names; it ends with this one. */
+  sibling(): Scenario;
 }
 interface Way {
   readonly leadership: Leadership;
@@ -49,13 +53,21 @@ export type Rights = 'ordinary' | 'superuser';
 
 export const openScenario = async (server: PostgresAddress, rights: Rights = 'ordinary'): Promise<Scenario> => {
   const application = freshApplication();
-  const suffix = application.slice(application.indexOf('-') + 1);
+  const mark = freshMark();
   const { username, password } =
-    rights === 'superuser' ? server.superuser : await createAdministrator(server, `admin_${suffix}`);
+    rights === 'superuser' ? server.superuser : await createAdministrator(server, `admin_${mark}`);
   const postgres = openPostgres({ application, clock: systemClock, log: silent });
-  const primary = { host: server.host, port: server.port };
   const endpoints = [`${server.host}:${server.port}`];
   const access = { name: 'main', endpoints, username, password, maintenanceDatabase: 'postgres' };
+  return scenarioOf({ application, server, postgres, access }, mark);
+};
+
+const scenarioOf = (
+  world: Pick<Scenario, 'application' | 'server' | 'postgres' | 'access'>,
+  mark: string,
+): Scenario => {
+  const { server, postgres, access } = world;
+  const primary = { host: server.host, port: server.port };
   let relations = 0;
   const take: Scenario['take'] = (step, way = {}) =>
     postgres.take(
@@ -65,15 +77,14 @@ export const openScenario = async (server: PostgresAddress, rights: Rights = 'or
       step,
       way.signal ?? new AbortController().signal,
     );
-  const name = (what: string): string => `${what}_${suffix}`;
+  const name = (what: string): string => `${what}_${mark}`;
   return {
-    application,
-    server,
-    postgres,
-    access,
+    ...world,
+    mark,
     primary,
     take,
     name,
+    sibling: () => ({ ...scenarioOf(world, freshMark()), [Symbol.asyncDispose]: async () => {} }),
     client: async (options = {}) => {
       relations += 1;
       const relation = options.relation ?? relations;
@@ -87,6 +98,8 @@ export const openScenario = async (server: PostgresAddress, rights: Rights = 'or
     [Symbol.asyncDispose]: () => postgres[Symbol.asyncDispose](),
   };
 };
+
+const freshMark = (): string => randomBytes(6).toString('hex');
 
 export const leader = (number: number, life = `nonce-${number}`): Leadership =>
   leadershipOf({ epoch: epoch(number), nonce: nonce(life) });

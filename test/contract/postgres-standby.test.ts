@@ -1,0 +1,140 @@
+import { execFile } from 'node:child_process';
+import { appendFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { BackendFacts, BackendServer } from '../../src/actors/model/backend.ts';
+import { PostgresUnavailable } from '../../src/actors/ports/postgres.ts';
+import { findBinary, missingBinaries } from '../../src/infra/local/binaries.ts';
+import { freePort } from '../../src/infra/local/free-port.ts';
+import { writeOwned } from '../../src/infra/local/owned-file.ts';
+import {
+  type PostgresCluster,
+  type PostgresServer,
+  startCluster,
+  startPostgres,
+} from '../../src/infra/local/postgres.ts';
+import { createOwnedDirectory, identityOf } from '../../src/infra/local/service-user.ts';
+import { postgresServers, testAccount, testDirectory } from '../support/servers.ts';
+import { leader, must, openScenario, rowsOf, type Scenario } from './postgres-scenario.ts';
+
+const missing = missingBinaries(['initdb', 'postgres'], '');
+for (const sentence of missing) console.log(`a primary and its standby are not tested: ${sentence}`);
+
+/** One story, told in order: a standby follows, is promoted while the old primary lives, and follows nobody any more. */
+describe.runIf(missing.length === 0)('a primary and its streaming standby', () => {
+  let primary: PostgresServer;
+  let standby: PostgresServer;
+  let scenario: Scenario;
+  beforeAll(async () => {
+    const [initdb, postgres] = [findBinary('initdb', ''), findBinary('postgres', '')];
+    primary = await startPostgres({ initdb, postgres, directory: await testDirectory(), account: testAccount() });
+    standby = await startStandby(primary);
+    scenario = await openScenario(primary);
+    await caughtUp();
+  });
+  afterAll(async () => {
+    await scenario[Symbol.asyncDispose]();
+    await standby.stop();
+    await primary.stop();
+  });
+
+  const endpointOf = ({ host, port }: BackendServer): string => `${host}:${port}`;
+  const serverOf = ({ host, port }: BackendServer): BackendServer => ({ host, port });
+  const look = (...servers: readonly BackendServer[]): Promise<BackendFacts> =>
+    scenario.postgres.inspect({ ...scenario.access, endpoints: servers.map(endpointOf) }, new AbortController().signal);
+  /** Our login has to be there before we can look. */
+  const caughtUp = async (): Promise<void> => {
+    const [{ lsn } = {}] = await rowsOf({ server: primary }, 'SELECT pg_current_wal_lsn()::text AS lsn');
+    await vi.waitFor(
+      async () => {
+        const sql = 'SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn AS there';
+        expect(await rowsOf({ server: standby }, sql, [lsn])).toEqual([{ there: true }]);
+      },
+      { timeout: 20_000 },
+    );
+  };
+
+  it('are told apart in any order', async () => {
+    const facts = { kind: 'ready', primary: serverOf(primary), standbys: [serverOf(standby)], timeline: 1 };
+    expect(await look(primary, standby)).toMatchObject(facts);
+    expect(await look(standby, primary)).toMatchObject(facts);
+  });
+
+  it('are away without the primary', async () => {
+    expect(await look(standby)).toEqual({
+      kind: 'away',
+      reason: `no primary within reach: ${endpointOf(standby)}: in recovery, a standby`,
+    });
+  });
+
+  it('take a step on the standby for one that was not done', async () => {
+    must(await scenario.take({ type: 'raiseFence' }));
+    await caughtUp();
+    const step = { type: 'ensureDatabase', database: scenario.name('orders') } as const;
+    await expect(scenario.take(step, { primary: standby })).rejects.toThrow(PostgresUnavailable);
+    must(await scenario.take(step));
+    await caughtUp();
+  });
+
+  it('are not mixed with the servers of another cluster', async () => {
+    const [other] = postgresServers();
+    if (other === undefined) throw new Error('no PostgreSQL offered although its programs are here');
+    const stranger = await other[1]();
+    const { username, password } = scenario.access;
+    await rowsOf(
+      { server: stranger },
+      `CREATE ROLE "${username}" LOGIN CREATEROLE CREATEDB PASSWORD '${password.reveal()}'`,
+    );
+    const facts = await look(primary, stranger);
+    expect(facts).toMatchObject({ kind: 'blocked', reason: expect.stringContaining('different PostgreSQL clusters') });
+    expect(facts).toMatchObject({ reason: expect.stringContaining(`${endpointOf(stranger)} is `) });
+  });
+
+  it('are two primaries once the standby is promoted: nobody is chosen', async () => {
+    await rowsOf({ server: standby }, 'SELECT pg_promote()');
+    const both = `(${endpointOf(primary)}, ${endpointOf(standby)})`;
+    expect(await look(primary, standby)).toMatchObject({
+      kind: 'blocked',
+      reason: expect.stringContaining(`more than one primary ${both}`),
+    });
+  });
+
+  it('are one primary on the next timeline when the old one has stopped, and its fence goes on', async () => {
+    await primary.stop();
+    expect(await look(primary, standby)).toMatchObject({
+      kind: 'ready',
+      primary: serverOf(standby),
+      standbys: [],
+      timeline: 2,
+    });
+    expect(await scenario.take({ type: 'raiseFence' }, { primary: standby, leadership: leader(0) })).toEqual({
+      kind: 'fenced',
+    });
+    must(await scenario.take({ type: 'ensureDatabase', database: scenario.name('orders') }, { primary: standby }));
+  });
+});
+
+const startStandby = async (primary: PostgresCluster): Promise<PostgresServer> => {
+  const directory = await testDirectory();
+  const { account } = primary.options;
+  const dataDirectory = join(directory, 'data');
+  const port = await freePort([primary.host]);
+  await createOwnedDirectory(directory, account);
+  await copyOf(primary, directory, dataDirectory);
+  await appendFile(
+    join(dataDirectory, 'postgresql.conf'),
+    `port = ${port}\nunix_socket_directories = '${directory}'\n`,
+  );
+  return startCluster({ ...primary, options: { ...primary.options, directory }, port, dataDirectory });
+};
+
+const copyOf = async ({ host, port, superuser, options }: PostgresCluster, directory: string, to: string) => {
+  const passwordFile = join(directory, 'passwords');
+  const { username, password } = superuser;
+  await writeOwned(passwordFile, `*:*:*:*:${password.reveal()}\n`, options.account);
+  const program = join(dirname(options.postgres), 'pg_basebackup');
+  const args = ['-D', to, '-h', host, '-p', String(port), '-U', username, '-R', '-c', 'fast', '--no-sync'];
+  const env = { PATH: '/usr/bin:/bin', LANG: 'C.UTF-8', PGPASSFILE: passwordFile };
+  await promisify(execFile)(program, args, { cwd: directory, env, ...identityOf(options.account) });
+};
