@@ -446,6 +446,21 @@ describe.each(redisServers())('the store on %s', (_, start) => {
       expect((await lead(zero)).epoch).toBe(newer.epoch + 1);
     });
 
+    it('is found out even when as much was written since as was lost', async () => {
+      const zero = await fleet.start(0);
+      const one = await fleet.start(1);
+      await seenBy(one);
+      await seenBy(zero);
+      await zero.changeIntent(intentOf());
+      const goBack = await keep();
+      await zero.changeIntent(intentOf({ version: 2 }));
+      await seenBy(zero);
+      await goBack();
+      await one.writeBag(bagOf());
+      expect((await seenBy(zero)).intent?.version).toBe(2);
+      expect((await seenBy(one)).intent?.version).toBe(2);
+    });
+
     it('does not take a unit back behind its ledger when a leader of that past writes', async () => {
       const zero = await fleet.start(0);
       await seenBy(zero);
@@ -472,6 +487,28 @@ describe.each(redisServers())('the store on %s', (_, start) => {
       await fleet.admin.hset(fleet.key('meta'), 'floor', '0');
       expect((await seenBy(zero)).lease).toEqual({ holder: null, nonce: null, epoch: 3, freeInMs: 0 });
       expect((await lead(zero)).epoch).toBe(4);
+    });
+
+    it('rise above what the asking unit has seen, though the store has forgotten it since', async () => {
+      const zero = await fleet.start(0);
+      await seenBy(zero);
+      for (let term = 0; term < 3; term += 1) await zero.releaseLease(await lead(zero), null, 0 as Millis);
+      await fleet.admin.del(fleet.key('lease'));
+      await fleet.admin.hset(fleet.key('meta'), 'floor', '0');
+      expect((await lead(zero)).epoch).toBe(4);
+    });
+
+    it('below the floor of the store are powerless, though their lease has not ended', async () => {
+      const zero = await fleet.start(0);
+      await seenBy(zero);
+      const leadership = await lead(zero);
+      await zero.writeRelation(leadership, recordOf());
+      await fleet.admin.hset(fleet.key('meta'), 'floor', '5');
+      expect(await zero.writeRelation(leadership, recordOf({ name: 'late' }))).toEqual({ kind: 'fenced' });
+      expect(await zero.removeRelation(leadership, recordOf().id)).toEqual({ kind: 'fenced' });
+      expect(await zero.publish(leadership, 0 as Generation, specOf(), about)).toEqual({ kind: 'fenced' });
+      expect(await zero.renewLease(leadership, ttl)).toEqual({ kind: 'lost' });
+      expect((await lead(zero)).epoch).toBe(6);
     });
 
     it('have one holder: a second one with the same epoch is ignored, reported and outrun', async () => {

@@ -32,10 +32,14 @@ export const readWhole = async (path: string, maxBytes: number): Promise<string 
     if (size > maxBytes) throw new Error(`cannot read ${path}: it has ${size} bytes, more than ${maxBytes}`);
     return await readFile(path, 'utf8');
   } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return null;
+    if (isMissing(cause)) return null;
     throw cause;
   }
 };
+
+/** There is no such file. */
+export const isMissing = (cause: unknown): boolean =>
+  cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
 
 /** Makes a rename last through a power loss. */
 export const syncDirectory = async (path: string): Promise<void> => {

@@ -12,7 +12,7 @@ import { z } from 'zod';
 import type { Epoch, Nonce, UnitName } from '../../actors/model/ids.ts';
 import type { Memory } from '../../actors/model/snapshot.ts';
 import type { Recalled } from '../../actors/ports/backplane.ts';
-import { readWhole, writeAtomic } from './atomic-file.ts';
+import { isMissing, readWhole, writeAtomic } from './atomic-file.ts';
 import type { Codec, Decoded, Sealer } from './codec.ts';
 import { intentCodec, memoryCodec, publishedCodec, relationCodec, verdictCodec } from './domain-codecs.ts';
 import type { Log } from './log.ts';
@@ -53,7 +53,7 @@ export class Ledger {
   /** What the file holds, and the write under way. */
   #written: LedgerContent;
   #writing: Promise<void> | null = null;
-  #identity = '';
+  #identity: string | null = null;
 
   private constructor(path: string, sealer: Sealer, found: Found) {
     this.#path = path;
@@ -105,7 +105,8 @@ export class Ledger {
 
   /** Another process has started on this file since our last write, so it counts and we do not. */
   async isTakenOver(): Promise<boolean> {
-    if ((await identityOf(this.#path)) === this.#identity) return false;
+    const identity = await identityOf(this.#path);
+    if (identity === null || identity === this.#identity) return false;
     const found = parseFile(await readWhole(this.#path, maxBytes));
     return found.kind === 'decoded' && found.value.boot > this.#content.boot;
   }
@@ -119,9 +120,14 @@ export class Ledger {
 }
 
 /** Inode numbers are used again, so the time counts too. */
-const identityOf = async (path: string): Promise<string> => {
-  const { ino, mtimeNs } = await stat(path, { bigint: true });
-  return `${ino} ${mtimeNs}`;
+const identityOf = async (path: string): Promise<string | null> => {
+  try {
+    const { ino, mtimeNs } = await stat(path, { bigint: true });
+    return `${ino} ${mtimeNs}`;
+  } catch (cause) {
+    if (isMissing(cause)) return null;
+    throw cause;
+  }
 };
 
 const fileName = 'ledger';

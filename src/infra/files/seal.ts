@@ -7,7 +7,7 @@ import { createCipheriv, createDecipheriv, createHash, createHmac, hkdfSync, ran
 import { link, readFile, rm } from 'node:fs/promises';
 import type { Application } from '../../actors/model/ids.ts';
 import { Secret } from '../../actors/model/secret.ts';
-import { writeAtomic } from './atomic-file.ts';
+import { isMissing, writeAtomic } from './atomic-file.ts';
 
 /** Format number of everything sealed or kept in a store; also the prefix of its keys. */
 export const format = 'bp1';
@@ -125,4 +125,3 @@ export const ensureSealKey = async (path: string): Promise<SealKey> => {
 const nameOf = ({ application, object, field }: Place): string => `${format}|${application}|${object}|${field}`;
 const text = (raw: Buffer): string => raw.toString('base64url');
 const bytes = (encoded: string): Buffer => Buffer.from(encoded, 'base64url');
-const isMissing = (cause: unknown): boolean => cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';

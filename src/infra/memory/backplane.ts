@@ -74,7 +74,7 @@ export class MemoryHub {
   }
 
   #reach(operation: string): void {
-    if (this.#away > 0) throw new BackplaneUnavailable(`cannot ${operation}: the store is interrupted`);
+    if (this.#away > 0) throw new BackplaneUnavailable(`cannot ${worded(operation)}: the store is interrupted`);
   }
 
   #change(store: MemoryStore): void {
@@ -211,11 +211,13 @@ export class MemoryBackplane implements Backplane {
     try {
       return await keeping;
     } catch (cause) {
-      throw new BackplaneUnavailable(`cannot ${operation} as ${this.unit}: ${reasonOf(cause)}`, { cause });
+      throw new BackplaneUnavailable(`cannot ${worded(operation)} as ${this.unit}: ${reasonOf(cause)}`, { cause });
     }
   }
 }
 
+/** `changeIntent` → `change intent`. */
+const worded = (operation: string): string => operation.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 const reasonOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));
 
 /** Keeps in memory: what a unit of a test has after a restart. */

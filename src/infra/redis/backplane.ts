@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { type Nonce, type UnitName, unitNameOf } from '../../actors/model/ids.ts';
 import { BackplaneUnavailable } from '../../actors/ports/backplane.ts';
+import { isMissing } from '../files/atomic-file.ts';
 import type { Sealer } from '../files/codec.ts';
 import { Ledger, unitDirectory } from '../files/ledger.ts';
 import { type Claimed, claimUnit } from '../files/number-claim.ts';
@@ -106,7 +107,7 @@ const unitsIn = async (
   application: RedisBackplaneOptions['application'],
 ): Promise<readonly UnitName[]> => {
   const names = await readdir(stateDir).catch((cause: unknown) => {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return [];
+    if (isMissing(cause)) return [];
     throw cause;
   });
   return names
