@@ -29,7 +29,7 @@ export const askFor = async (
     case 'moved':
       throw new CliFailure(
         exit.refused,
-        `${outcome.by} changed the intent meanwhile (it is at version ${outcome.version} now): nothing was changed; look at it, then ask again`,
+        `nothing was changed: the intent is at version ${outcome.version} by now${outcome.by === '' ? '' : `, changed by ${outcome.by}`}; look at it, then ask again`,
       );
     case 'unavailable':
       throw new CliFailure(exit.failed, outcome.reason);

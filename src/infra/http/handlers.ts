@@ -116,7 +116,7 @@ const changeAnswer = (change: Change, outcome: ChangeOutcome): z.infer<typeof ch
       throw new Refusal('refused', outcome.reason);
     case 'moved': {
       const { version, by } = outcome;
-      const message = `${by} changed the intent meanwhile (it is at version ${version} now): look at it, then ask again`;
+      const message = `the intent is at version ${version} by now${by === '' ? '' : `, changed by ${by}`}: look at it, then ask again`;
       throw new Refusal('moved', message, { moved: { version, by } });
     }
     case 'unavailable':

@@ -18,7 +18,8 @@ export const removeRelationVerb: Verb = {
     // Asked for before and not over yet: then there is nothing to ask, but something to wait for.
     const version = relation?.life === 'dying' ? 0 : (await askFor(context, { type: 'removeRelation', name })).version;
     if (patience === null) {
-      print(context, given, { version }, `the removal of ${name} is kept (version ${version} of the intent)`);
+      const said = version === 0 ? 'was asked for before' : `is kept (version ${version} of the intent)`;
+      print(context, given, { version }, `the removal of ${name} ${said}`);
       return;
     }
     await waitUntil(context, patience, goneLook(name, relation, version));
