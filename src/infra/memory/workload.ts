@@ -123,13 +123,13 @@ export class MemoryWorkload implements Workload {
   }
 
   #factOf(id: number): InstanceFact {
-    const process = this.#process(id);
-    if (process === null)
+    const running = this.#process(id);
+    if (running === null)
       return { id, state: 'absent', pid: null, version: null, canary: null, paused: false, settings: null };
-    const { pid, frozen, paused } = process;
+    const { pid, frozen, paused } = running;
     const { version } = this.#machine;
     if (frozen) return { id, state: 'hung', pid, version, canary: null, paused: false, settings: null };
-    const config = configRows(process);
+    const config = configRows(running);
     return { id, state: 'running', pid, version, canary: canaryIn(config), paused, settings: settingsShown(config) };
   }
 
