@@ -22,6 +22,8 @@ const runDir = isRoot
     ? join(process.env['XDG_RUNTIME_DIR'], 'troupe')
     : `/tmp/troupe-${process.getuid?.() ?? 0}`;
 
+const colour = process.stdout.isTTY && process.env['NO_COLOR'] === undefined;
+
 const main = async (argv: readonly string[]): Promise<number> => {
   const [verb, ...rest] = argv;
   switch (verb) {
@@ -36,8 +38,10 @@ const main = async (argv: readonly string[]): Promise<number> => {
         runDir,
         path: process.env['PATH'] ?? '',
         unitCommand: [process.execPath, process.argv[1] ?? '', 'unit'],
+        colour,
       });
     }
+    case undefined:
     default: {
       const { cli } = await import('./programs/cli.ts');
       return cli(argv, {
@@ -46,7 +50,7 @@ const main = async (argv: readonly string[]): Promise<number> => {
         stdin: process.stdin,
         environment,
         runDirectories: environment['TROUPE_RUN_DIR'] === undefined ? [runDir] : [environment['TROUPE_RUN_DIR']],
-        colour: process.stdout.isTTY && process.env['NO_COLOR'] === undefined,
+        colour,
       });
     }
   }

@@ -8,7 +8,11 @@ import { type LocalBackend, type LocalFleet, type LocalUnit, usualPort } from '.
 /** What is asked of one unit over its socket. Methods reject while it does not answer. */
 export interface UnitApi {
   status(signal: AbortSignal): Promise<FleetStatus>;
-  change(change: Change, signal: AbortSignal): Promise<ChangeOutcome>;
+  change(
+    change: Change,
+    signal: AbortSignal,
+    about: { readonly author: string; readonly expected: null },
+  ): Promise<ChangeOutcome>;
   credentials(client: string, signal: AbortSignal): Promise<CredentialsAnswer>;
   connections(signal: AbortSignal): Promise<readonly ClientConnection[]>;
 }
@@ -40,10 +44,12 @@ export const bringUp = async (fleet: LocalFleet, options: BringUpOptions): Promi
   const until = <T>(what: string, look: (signal: AbortSignal) => Promise<T | NotYet>): Promise<T> =>
     untilSeen(what, look, fleet, signal);
 
+  if (fleet.listenPort !== usualPort)
+    say(`port ${usualPort} is taken on this machine: the units listen on ${fleet.listenPort} instead`);
   await until(`${first.unit} answers`, (asking) => api.status(asking));
   for await (const change of changesFor(fleet, backend)) {
     const problem = await until(`${first.unit} accepts "${change.type}"`, async (asking) =>
-      problemOf(await api.change(change, asking)),
+      problemOf(await api.change(change, asking, { author: 'demo', expected: null })),
     );
     if (problem !== null) throw new Error(`the unit refuses "${change.type}": ${problem}`);
   }

@@ -3,10 +3,10 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Application } from '../actors/model/ids.ts';
-import type { FleetStatus } from '../actors/model/status.ts';
 import { apiAt } from '../infra/cli/api-client.ts';
 import { exit } from '../infra/cli/exit.ts';
 import { paintWith } from '../infra/cli/screen.ts';
+import { statusTable } from '../infra/cli/status-table.ts';
 import { table } from '../infra/cli/table.ts';
 import { findBinary, MissingBinary, missingBinaries } from '../infra/local/binaries.ts';
 import { LocalFleet, type LocalFleetOptions } from '../infra/local/local-fleet.ts';
@@ -27,14 +27,20 @@ export interface DemoIo {
   readonly path: string;
   /** Runs a unit, for instance `node …/main.ts unit`. */
   readonly unitCommand: readonly [program: string, ...args: string[]];
+  /** Whether stdout is to be coloured. */
+  readonly colour: boolean;
 }
 
 /** A whole fleet on this machine until Ctrl-C, or until every instance is proven (`--once`). Resolves to the exit code. */
 export const demo = async (args: readonly string[], io: DemoIo): Promise<number> => {
   const say = (sentence: string): void => void io.stderr.write(`demo: ${sentence}\n`);
   const options = optionsOf(args);
+  if (options.kind === 'help') {
+    io.stdout.write(`${usage}\n`);
+    return exit.ok;
+  }
   if (options.kind === 'invalid') {
-    say(options.problem);
+    say(`${options.problem} (troupe demo --help)`);
     return exit.usage;
   }
   using interruption = interruptionOf(io);
@@ -77,13 +83,28 @@ const run = async (options: DemoOptions, io: DemoIo, { say, signal }: Surroundin
   signal.throwIfAborted();
   const tookMs = Math.round(performance.now() - startedAt);
   const isProven = units.every(({ instances }) => instances.every(({ ok }) => ok));
-  io.stdout.write(options.json ? `${JSON.stringify({ units, tookMs })}\n` : proofTable(units, tookMs));
+  io.stdout.write(options.json ? `${JSON.stringify({ units, tookMs })}\n` : proofTable(units, tookMs, io));
   return isProven ? exit.ok : exit.failed;
 };
 
+const usage = `troupe demo: a whole fleet on this machine, to try it out; Ctrl-C removes all of it
+
+usage: troupe demo [--units N] [--instances N] [--once] [--json]
+
+  --units N      PgBouncer units, each with an address of its own (3)
+  --instances N  PgBouncer processes of each unit (2)
+  --once         prove every instance as a client, print what it said, and remove everything
+  --json         for programs: nothing but JSON on stdout
+
+It starts a Redis and a PostgreSQL of its own. TROUPE_RUN_DIR, TROUPE_USER, TROUPE_PGBOUNCER and TROUPE_APPLICATION
+mean what they mean to a unit.`;
+
 const optionsOf = (
   args: readonly string[],
-): ({ readonly kind: 'options' } & DemoOptions) | { readonly kind: 'invalid'; readonly problem: string } => {
+):
+  | ({ readonly kind: 'options' } & DemoOptions)
+  | { readonly kind: 'invalid'; readonly problem: string }
+  | { readonly kind: 'help' } => {
   try {
     const { values } = parseArgs({
       args: [...args],
@@ -92,8 +113,10 @@ const optionsOf = (
         instances: { type: 'string', default: '2' },
         once: { type: 'boolean', default: false },
         json: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
       },
     });
+    if (values.help) return { kind: 'help' };
     const { once, json } = values;
     const [units, instances] = [countOf('units', values.units, 50), countOf('instances', values.instances, 16)];
     return { kind: 'options', units, instances, once, json };
@@ -143,7 +166,8 @@ const present = async (fleet: LocalFleet, served: Served, { json }: DemoOptions,
   const hosts = fleet.units.map(({ address }) => `${address}:${fleet.listenPort}`).join(',');
   const psql = `psql 'postgresql://${username}@${hosts}/${database}?passfile=${passwordFile}'`;
   if (json) io.stdout.write(`${JSON.stringify({ psql, status: served.status })}\n`);
-  else io.stdout.write(`${unitTable(served.status)}\n\nAs the client "first": ${psql}\nCtrl-C removes all of it.\n`);
+  else
+    io.stdout.write(`${statusTable(served.status, io)}\n\nAs the client "first": ${psql}\nCtrl-C removes all of it.\n`);
 };
 
 const prove = (
@@ -176,19 +200,7 @@ const interruptionOf = ({ stdout, stderr }: DemoIo): Disposable & { readonly sig
   };
 };
 
-const unitTable = ({ units, leader }: FleetStatus): string => {
-  const rows = units.map(({ unit, address, status, message, generation, instances }) => [
-    unit + (unit === leader?.unit ? '*' : ''),
-    address,
-    status,
-    String(generation.applied ?? ''),
-    instances.map(({ pid }) => pid ?? '').join(' '),
-    message,
-  ]);
-  return table(['UNIT', 'ADDRESS', 'STATUS', 'GENERATION', 'PIDS', 'MESSAGE'], rows, paintWith(false));
-};
-
-const proofTable = (units: readonly UnitProof[], tookMs: number): string => {
+const proofTable = (units: readonly UnitProof[], tookMs: number, { colour }: DemoIo): string => {
   const rows = units.flatMap(({ unit, instances }) =>
     instances.map(({ id, pid, sessionUser, currentUser, database, backendPid, ok, error }) => [
       unit,
@@ -198,11 +210,11 @@ const proofTable = (units: readonly UnitProof[], tookMs: number): string => {
       currentUser ?? '',
       database ?? '',
       String(backendPid ?? ''),
-      ok ? 'ok' : (error ?? ''),
+      ok ? ({ text: 'ok', tone: 'good' } as const) : ({ text: error ?? '', tone: 'bad' } as const),
     ]),
   );
   const headings = ['UNIT', 'INSTANCE', 'PID', 'LOGIN', 'ACTS AS', 'DATABASE', 'BACKEND PID', 'PROOF'];
-  return `${table(headings, rows, paintWith(false))}\n\ntook ${(tookMs / 1_000).toFixed(1)} s\n`;
+  return `${table(headings, rows, paintWith(colour))}\n\ntook ${(tookMs / 1_000).toFixed(1)} s\n`;
 };
 
 const untilAborted = async (signal: AbortSignal): Promise<void> => {

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { chmod, readdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -72,6 +72,27 @@ it('refuses while another one runs, and while somebody else answers where its un
   onTestFinished(() => void stranger.close());
   await expect(fleetIn(elsewhere)).rejects.toThrow('a unit that is not of this demo answers');
   expect(await readdir(elsewhere)).toEqual(['sleepers-1.sock']);
+});
+
+it('trusts neither a directory nor a record that somebody else may have written', async ({ skip }) => {
+  if (process.getuid?.() !== 0) return skip('only root can give files away');
+  const stranger = testAccount().uid === 65_534 ? 1 : 65_534;
+  const foreign = join(await testDirectory(), 'run');
+  await mkdir(foreign);
+  await chown(foreign, stranger, stranger);
+  await expect(fleetIn(foreign)).rejects.toThrow(`${foreign} belongs to somebody else`);
+
+  const runDir = join(await testDirectory(), 'run');
+  const first = await fleetIn(runDir);
+  first.child.kill('SIGKILL');
+  await once(first.child, 'exit');
+  const record = join(runDir, 'demo.json');
+  await chown(record, testAccount().uid, testAccount().gid);
+  await expect(fleetIn(runDir)).rejects.toThrow(`cannot tell from ${record}`);
+  expect(existsSync(first.ready.directory)).toBe(true);
+
+  await chown(record, 0, 0);
+  await terminate((await fleetIn(runDir)).child);
 });
 
 const readySchema = z.object({ endpoint: z.string(), directory: z.string(), units: z.array(z.unknown()) });

@@ -50,6 +50,11 @@ describe('troupe demo --once', () => {
     });
   });
 
+  it('says how it is used', async () => {
+    const demo = startDemo(['--help'], join(await testDirectory(), 'run'));
+    expect([await demo.ended, demo.stdout(), demo.stderr()]).toEqual([0, expect.stringContaining('--instances N'), '']);
+  });
+
   it.each([
     ['--units', '0'],
     ['--units', 'many'],

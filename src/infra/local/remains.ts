@@ -4,7 +4,7 @@
  * or when they run on an ini in the demo's directory, whose name is random.
  */
 import { constants } from 'node:fs';
-import { mkdir, open, readdir, rm, rmdir } from 'node:fs/promises';
+import { mkdir, open, readdir, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { readWhole, writeAtomic } from '../files/atomic-file.ts';
@@ -49,6 +49,7 @@ export class RemainsRecord {
     about: Pick<Remains, 'uid' | 'directory' | 'runPaths' | 'cluster'>,
   ): Promise<RemainsRecord> {
     const made = await mkdir(runDir, { recursive: true, mode: 0o755 });
+    await refuseForeign(runDir, about.uid);
     const owner = markOf(process.pid);
     if (owner === null) throw new Error('cannot see this process in /proc: the demo needs Linux');
     const runDirMade = made === undefined ? null : runDir;
@@ -81,6 +82,15 @@ export const clearEarlier = async (runDir: string): Promise<void> => {
     throw new DemoRefused(`cannot tell from ${file} what an earlier demo left behind: look at it, then remove it`);
   if (isAlive(data.owner)) refuse(runDir, data.owner.pid);
   await clear(file, data);
+};
+
+/** Whoever owns the directory could put other files in the place of ours. */
+const refuseForeign = async (runDir: string, account: number): Promise<void> => {
+  const { uid } = await stat(runDir);
+  if (uid === 0 || uid === account || uid === process.getuid?.()) return;
+  throw new DemoRefused(
+    `${runDir} belongs to somebody else (user id ${uid}): set TROUPE_RUN_DIR to a directory of yours`,
+  );
 };
 
 /** The directory may belong to the account that units run as: what it wrote there is not ours. */
