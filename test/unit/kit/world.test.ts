@@ -113,6 +113,17 @@ describe('effects of a simulated unit', () => {
     expect(new Set(inOrder('free'))).toEqual(new Set([true, false]));
   });
 
+  it('do not wait in a lane for one that was given up', () => {
+    const { world, unit, arrived, ask } = start({ late: 1 });
+    ask('laned and late');
+    world.run(1);
+    unit.faults = calm;
+    ask('laned');
+    world.run(500);
+    expect(arrived).toEqual(['laned@1', 'laned and late@100']);
+    expect(unit.stateOf('unit')).toEqual(['go@0', 'go@1', 'answer laned@1', 'no answer laned and late@100']);
+  });
+
   it('are heard by nobody when their actor has no word for silence', () => {
     const { world, unit } = simulate(cast, {
       seed: 1,
@@ -262,6 +273,24 @@ describe('a world of several units', () => {
     expect(history(3)).toBe(history(3));
     expect(history(3)).not.toBe(history(4));
     for (const name of ['a/0', 'a/1', 'a/2']) expect(history(3)).toContain(`${name} unit hears tick, does count\n`);
+  });
+
+  it('lets the seed choose which unit acts next, unless they act in turns', () => {
+    const orders = (order: Order): ReadonlySet<string> =>
+      new Set(
+        Array.from({ length: 20 }, (_, seed) => {
+          const world = new World({ seed, order });
+          for (const name of ['a/0', 'a/1'])
+            world.start({ name, cast, perform: performs(() => undefined) }).send(toy('unit', { type: 'x' }));
+          world.settle(0);
+          return world.trace
+            .entries()
+            .map(({ actor }) => actor)
+            .join();
+        }),
+      );
+    expect(orders('turns')).toEqual(new Set(['a/0 unit,a/1 unit']));
+    expect(orders('mailboxes')).toEqual(new Set(['a/0 unit,a/1 unit', 'a/1 unit,a/0 unit']));
   });
 
   it('holds a paused unit: its requests go on, its messages and ticks wait, and beats are not made up for', () => {
