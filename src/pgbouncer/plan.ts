@@ -100,7 +100,7 @@ const amissIn = (
 };
 
 /** RELOAD answers success and ignores these. */
-const takesRestart = (key: string): boolean => optionOf(key)?.restart === true || givenAtStart.has(key);
+export const takesRestart = (key: string): boolean => optionOf(key)?.restart === true || givenAtStart.has(key);
 const givenAtStart: ReadonlySet<string> = new Set([
   'listen_addr',
   'unix_socket_dir',

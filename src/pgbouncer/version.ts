@@ -22,6 +22,3 @@ export const versionOf = (release: Release): PgBouncerVersion => {
   const [major = 0, minor = 0, patch = 0] = release.split('.').map(Number);
   return { major, minor, patch };
 };
-
-/** The oldest that is served (Debian 12). */
-export const oldest: Release = '1.18';
