@@ -5,6 +5,7 @@ import { chmod, chown, mkdir, readdir, readFile, writeFile } from 'node:fs/promi
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import { expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
 import { isAlive, markOf, type ProcessMark, processesUsing } from '../../src/infra/local/process-mark.ts';
@@ -99,7 +100,7 @@ const readySchema = z.object({ endpoint: z.string(), directory: z.string(), unit
 
 /** Rejects with its last words when it ends before it is ready. */
 const fleetIn = async (runDir: string) => {
-  const program = join(import.meta.dirname, '../support/local-fleet-process.ts');
+  const program = fileURLToPath(new URL('../support/local-fleet-process.ts', import.meta.url));
   const child = spawn(process.execPath, [program, runDir], { stdio: ['ignore', 'pipe', 'pipe'] });
   onTestFinished(() => terminate(child));
   let words = '';

@@ -16,7 +16,7 @@ export const freePort = async (addresses: readonly string[], preferred?: number)
   throw new Error(`cannot find a port that is free on ${addresses.join(', ')}: tried ${attempts}`);
 };
 
-export const isFree = async (addresses: readonly string[], port: number): Promise<boolean> => {
+const isFree = async (addresses: readonly string[], port: number): Promise<boolean> => {
   const bound = await Promise.all(addresses.map((address) => canBind(address, port)));
   return bound.every(Boolean);
 };

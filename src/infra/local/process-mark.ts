@@ -18,7 +18,7 @@ export const markOf = (pid: number): ProcessMark | null => {
 export const isAlive = (mark: ProcessMark): boolean => mark.bootId === bootId() && startOf(mark.pid) === mark.startedAt;
 
 /** A process that has gone, or whose id is somebody else's now, gets no signal. */
-export const signalTo = (mark: ProcessMark, signal: NodeJS.Signals): void => {
+const signalTo = (mark: ProcessMark, signal: NodeJS.Signals): void => {
   if (!isAlive(mark)) return;
   try {
     process.kill(mark.pid, signal);
