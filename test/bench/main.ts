@@ -1,0 +1,14 @@
+/** `npm run bench [-- --json]`: the budgets as figures, each beside its floor from the same run. */
+import { openBenchFleet } from './fleet.ts';
+import { leaderKilled, leaderStopped } from './hand-over.ts';
+import { propagation } from './propagation.ts';
+import { reportText, type Row } from './report.ts';
+
+const json = process.argv.includes('--json');
+const rows: Row[] = [];
+{
+  await using bench = await openBenchFleet(3, 2);
+  rows.push(await propagation(bench, 250), await leaderStopped(bench), await leaderKilled(bench));
+}
+process.stdout.write(json ? `${JSON.stringify({ rows })}\n` : `${reportText(rows)}\n`);
+process.exitCode = rows.every(({ holds }) => holds) ? 0 : 1;
