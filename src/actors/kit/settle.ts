@@ -8,9 +8,15 @@ export interface Underway {
   readonly messages: number;
 }
 
-/** An effect in flight; disposed when it has ended, however it ended. */
+/** An effect in flight; disposed when it has ended, however it ended. Its signal is its own: one for all would collect listeners. */
 export interface Flight extends Disposable {
   readonly signal: AbortSignal;
+}
+interface InFlight {
+  readonly actor: string;
+  readonly type: string;
+  readonly since: number;
+  readonly aborting: AbortController;
 }
 
 /** Counts what is under way: messages in mailboxes and effects in flight. Timers and subscriptions are none of it. */
@@ -18,8 +24,8 @@ export class Activity {
   readonly #clock: Clock;
   #messages = 0;
   readonly #mailboxes = new Map<Name, number>();
-  readonly #effects = new Set<{ readonly actor: string; readonly type: string; readonly since: number }>();
-  readonly #aborting = new AbortController();
+  readonly #effects = new Set<InFlight>();
+  #aborted = false;
   readonly #waiting = new Set<() => void>();
 
   constructor(clock: Clock) {
@@ -47,17 +53,19 @@ export class Activity {
   }
 
   started(actor: string, type: string): Flight {
-    const effect = { actor, type, since: this.#clock.now() };
+    const effect = { actor, type, since: this.#clock.now(), aborting: new AbortController() };
     this.#effects.add(effect);
+    if (this.#aborted) effect.aborting.abort();
     const ended = (): void => {
       this.#effects.delete(effect);
       this.#changed();
     };
-    return { signal: this.#aborting.signal, [Symbol.dispose]: ended };
+    return { signal: effect.aborting.signal, [Symbol.dispose]: ended };
   }
 
   abort(): void {
-    this.#aborting.abort();
+    this.#aborted = true;
+    for (const { aborting } of this.#effects) aborting.abort();
   }
 
   async settle(deadlineMs: number): Promise<Settled> {

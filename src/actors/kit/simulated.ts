@@ -39,10 +39,9 @@ type Soon<T> = T | Promise<T>;
 /** The performs of a real cast, whose ports keep everything in memory (or, for `unavailable`, are never there). */
 export const performsOf = <C extends Cast>(cast: C): Performs<C> => {
   const actors: Readonly<Record<string, Actor>> = cast;
-  const { signal } = new AbortController();
   const performs = Object.entries(actors).map(([name, actor]) => [
     name,
-    (effect: Effect) => actor.perform(effect, signal),
+    (effect: Effect) => actor.perform(effect, new AbortController().signal),
   ]);
   return Object.fromEntries(performs) as Performs<C>;
 };

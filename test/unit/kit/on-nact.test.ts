@@ -261,6 +261,39 @@ describe('stopping', () => {
     expect(defects).toEqual([['workload', new TypeError('a bug')]]);
   });
 
+  it('aborts also what the decision of the moment starts afterwards', async () => {
+    const { actor, begun } = slow();
+    const { running } = run(
+      toyCast({
+        workload: {
+          ...actor,
+          perform: async (effect, signal) => {
+            if (effect.type === 'first') void running.stop();
+            return actor.perform(effect, signal);
+          },
+        },
+      }),
+    );
+    running.send(toy('workload', { type: 'x', does: ['first', 'second'] }));
+    await turns();
+    expect(begun.map(({ type, signal }) => [type, signal.aborted])).toEqual([
+      ['first', true],
+      ['second', true],
+    ]);
+    for (const { end } of begun) end.resolve(undefined);
+    await running.stop();
+  });
+
+  it('gives each effect a signal of its own', async () => {
+    const { actor, begun } = slow();
+    const { running } = run(toyCast({ workload: actor }));
+    running.send(toy('workload', { type: 'x', does: ['a', 'b'] }));
+    await turns();
+    expect(begun[0]?.signal).not.toBe(begun[1]?.signal);
+    for (const { end } of begun) end.resolve(undefined);
+    await running.stop();
+  });
+
   it('leaves nothing that keeps the process alive', async () => {
     const program = `
       import { runOnNact } from ${JSON.stringify(new URL('../../../src/actors/kit/on-nact.ts', import.meta.url).href)};
