@@ -19,10 +19,11 @@ import type { InstancePlace } from './places.ts';
 import { type ProcessRecord, readRecord } from './record.ts';
 import {
   describeHolder,
+  type HeldListener,
   type HeldSocket,
   heldBy,
   holds,
-  listenersAt,
+  listenersOf,
   processesWithArgument,
   stillHolds,
   unixListeners,
@@ -41,8 +42,9 @@ export interface Running extends ProcessRecord {
   draining: boolean;
   /** Asked in vain the last time. */
   silent: boolean;
-  /** Its listener and the socket of its console, as it was seen to hold them; null for not yet. */
-  sockets: readonly HeldSocket[] | null;
+  /** As it was seen to hold them. It keeps both until it drains or ends, so they are looked up once. */
+  listeners: readonly HeldListener[];
+  consoleSocket: HeldSocket | null;
 }
 
 export interface InstanceContext {
@@ -128,20 +130,18 @@ export class Instance {
     await this.#record(running);
   }
 
-  /** Whether this very process takes connections at its port. */
-  async listens(running: Running): Promise<boolean> {
-    return (await this.#listener(running)) !== null;
+  /** Where this very process takes connections, at its port. None: it drains, or could not bind and runs on. */
+  async addresses(running: Running): Promise<readonly string[]> {
+    const { pid } = running.mark;
+    const { listeners } = running;
+    if (listeners.length === 0 || !listeners.every((listener) => stillHolds(pid, listener)))
+      running.listeners = await listenersOf(pid, running.port);
+    return running.listeners.map(({ address }) => address);
   }
 
   /** Whether this very process takes connections at its port, and answers at the socket of its console. */
   async isReachable(running: Running): Promise<boolean> {
-    const { pid } = running.mark;
-    if (running.sockets !== null) return running.sockets.every((socket) => stillHolds(pid, socket));
-    const listener = await this.#listener(running);
-    const console = heldBy(pid, inodesOf(await unixListeners(join(running.socketDir, `.s.PGSQL.${running.port}`))));
-    if (listener === null || console === null) return false;
-    running.sockets = [listener, console];
-    return true;
+    return (await this.addresses(running)).length > 0 && (await this.#ownsConsole(running));
   }
 
   /** Somebody who listens in our socket directory. */
@@ -169,8 +169,12 @@ export class Instance {
     return join(this.place.socketDir, '.s.PGSQL.');
   }
 
-  async #listener({ mark, port }: Running): Promise<HeldSocket | null> {
-    return heldBy(mark.pid, inodesOf(await listenersAt(port)));
+  async #ownsConsole(running: Running): Promise<boolean> {
+    const { mark, port, socketDir, consoleSocket } = running;
+    if (consoleSocket !== null && stillHolds(mark.pid, consoleSocket)) return true;
+    const sockets = await unixListeners(join(socketDir, `.s.PGSQL.${port}`));
+    running.consoleSocket = heldBy(mark.pid, new Set(sockets.map(({ inode }) => inode)));
+    return running.consoleSocket !== null;
   }
 
   #adopt(record: ProcessRecord): Running {
@@ -180,8 +184,8 @@ export class Instance {
 
   #know(record: ProcessRecord): Running {
     const console = consoleAt(this.#context.clock, record.socketDir, record.port);
-    const unseen = { version: null, canary: null, settings: null, draining: false, silent: false, sockets: null };
-    this.#running = { ...record, ...unseen, console };
+    const unseen = { version: null, canary: null, settings: null, listeners: [], consoleSocket: null };
+    this.#running = { ...record, ...unseen, draining: false, silent: false, console };
     return this.#running;
   }
 
@@ -198,6 +202,3 @@ export class Instance {
     return written;
   }
 }
-
-const inodesOf = (sockets: readonly { readonly inode: string }[]): ReadonlySet<string> =>
-  new Set(sockets.map(({ inode }) => inode));

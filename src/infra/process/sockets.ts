@@ -58,6 +58,17 @@ export const heldBy = (pid: number, inodes: ReadonlySet<string>): HeldSocket | n
 
 export const holds = (pid: number, inodes: ReadonlySet<string>): boolean => heldBy(pid, inodes) !== null;
 
+export interface HeldListener extends HeldSocket {
+  readonly address: string;
+}
+
+/** Where the process itself listens, at a port. */
+export const listenersOf = async (pid: number, port: number): Promise<readonly HeldListener[]> =>
+  (await listenersAt(port)).flatMap(({ address, inode }) => {
+    const held = heldBy(pid, new Set([inode]));
+    return held === null ? [] : [{ ...held, address }];
+  });
+
 /** Far cheaper than to look it up again: the kernel walks all its tables for that. */
 export const stillHolds = (pid: number, { fd, inode }: HeldSocket): boolean => inodeOf(pid, fd) === inode;
 

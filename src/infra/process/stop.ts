@@ -19,7 +19,7 @@ const drainOne = async (unit: Unit, instance: Instance, signal: AbortSignal): Pr
   const running = instance.running();
   if (running === null || running.draining) return done;
   // A second SIGTERM would cut everybody: what no longer listens has begun to drain already, told by an earlier coordinator.
-  if (!(await instance.listens(running))) return begun(running);
+  if (!(await listens(instance, running))) return begun(running);
   const version = await instance.version(running, { withinMs: unit.patience.answer, signal });
   if (version === null) return failed(`cannot drain instance ${instance.id}: its console does not answer`);
   if (!canDrain(version)) return done;
@@ -27,9 +27,12 @@ const drainOne = async (unit: Unit, instance: Instance, signal: AbortSignal): Pr
   if (resumed.kind !== 'done') return resumed;
   begun(running);
   signalTo(running.mark, 'SIGTERM');
-  const closed = await within(unit, 2_000, async () => !isAlive(running.mark) || !(await instance.listens(running)));
+  const closed = await within(unit, 2_000, async () => !isAlive(running.mark) || !(await listens(instance, running)));
   return closed ? done : failed(`cannot drain instance ${instance.id}: it goes on listening after SIGTERM`);
 };
+
+const listens = async (instance: Instance, running: Running): Promise<boolean> =>
+  (await instance.addresses(running)).length > 0;
 
 const begun = (running: Running): StepOutcome => {
   running.draining = true;

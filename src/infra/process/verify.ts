@@ -3,20 +3,18 @@ import { configMismatches } from '../../pgbouncer/verify.ts';
 import { openConsole } from '../console/console.ts';
 import type { Instance } from './instance.ts';
 import { done, failed, refused, together } from './outcome.ts';
-import { addressesOf, holds, listenersAt } from './sockets.ts';
+import { addressesOf } from './sockets.ts';
 import { drain } from './stop.ts';
 import type { Unit } from './unit.ts';
 
 /** Nothing is believed: each instance is asked what it loaded, the kernel who listens, and PgBouncer to let us in. */
 export const verify = async (unit: Unit, rendered: Rendered, signal: AbortSignal): Promise<StepOutcome> => {
   const addresses = await addressesOf(unit.listenAddress);
-  const listeners = (await listenersAt(rendered.listenPort)).filter(({ address }) => addresses.includes(address));
-  const inodes = new Set(listeners.map(({ inode }) => inode));
   const each = rendered.instances.map(async ({ id, ini }) => {
     const instance = unit.instances.find((candidate) => candidate.id === id);
     return instance === undefined
       ? refused(`this unit has no instance ${id}`)
-      : verifyOne(unit, instance, { ini, canary: rendered.canary, inodes, port: rendered.listenPort }, signal);
+      : verifyOne(unit, instance, { ini, addresses, port: rendered.listenPort }, signal);
   });
   const outcome = together(await Promise.all(each));
   if (outcome.kind !== 'done') return outcome;
@@ -27,16 +25,16 @@ export const verify = async (unit: Unit, rendered: Rendered, signal: AbortSignal
 
 interface Wanted {
   readonly ini: string;
-  readonly canary: string;
+  readonly addresses: readonly string[];
   readonly port: number;
-  readonly inodes: ReadonlySet<string>;
 }
 
 const verifyOne = async (unit: Unit, instance: Instance, wanted: Wanted, signal: AbortSignal): Promise<StepOutcome> => {
   const { id } = instance;
   const running = instance.running();
   if (running === null) return failed(`instance ${id} does not run`);
-  if (!holds(running.mark.pid, wanted.inodes))
+  const listensAt = await instance.addresses(running);
+  if (running.port !== wanted.port || !listensAt.some((address) => wanted.addresses.includes(address)))
     return failed(
       `instance ${id} (process ${running.mark.pid}) does not listen on ${unit.listenAddress}:${wanted.port}`,
     );
