@@ -1,4 +1,4 @@
-import { type Paint, padded, plain, type Tone, widthOf } from './screen.ts';
+import { type Paint, plain, type Tone, widthOf } from './screen.ts';
 
 export type Cell = string | { readonly text: string; readonly tone: Tone | null };
 
@@ -11,19 +11,17 @@ export const table = (headings: readonly string[], rows: readonly (readonly Cell
     if (texts.every((text) => text === '')) return [];
     return [{ heading, column, width: Math.max(...[heading, ...texts].map(widthOf)) }];
   });
-  const line = (paintedOf: (column: number, heading: string, width: number) => string): string =>
+  const line = (cellIn: (column: number, heading: string) => { readonly text: string; readonly tone: Tone | null }) =>
     kept
-      .map(({ column, heading, width }) => paintedOf(column, heading, width))
+      .map(({ column, heading, width }) => {
+        const { text, tone } = cellIn(column, heading);
+        return paint(text, tone) + ' '.repeat(width - widthOf(text));
+      })
       .join('  ')
       .trimEnd();
   return [
-    line((_, heading, width) => paint(padded(heading, width), 'dim')),
-    ...cells.map((row) =>
-      line((column, _, width) => {
-        const { text, tone } = row[column] ?? cellOf('');
-        return paint(text, tone) + ' '.repeat(width - widthOf(text));
-      }),
-    ),
+    line((_, heading) => ({ text: heading, tone: 'dim' })),
+    ...cells.map((row) => line((column) => row[column] ?? cellOf(''))),
   ].join('\n');
 };
 

@@ -102,6 +102,9 @@ const change = async (
   given: Given,
   context: Context,
 ): Promise<void> => {
+  for (const [key, value] of Object.entries(wanted))
+    if (value === null && !view.options.some((option) => option.key === key))
+      throw new CliFailure(exit.usage, unknownKey(key, view.options));
   const kept = await askFor(context, { type: 'setOptions', options: wanted }, view.version);
   const changes = kept.outcome === 'unchanged' ? [] : differences(wanted, view);
   const isJson = given.has('json');

@@ -1,0 +1,148 @@
+import { expect, it } from 'vitest';
+import type { FleetStatus } from '../../../src/actors/model/status.ts';
+import { widthOf } from '../../../src/infra/cli/screen.ts';
+import { statusTable } from '../../../src/infra/cli/status-table.ts';
+import { MemoryFleet } from '../../support/memory-fleet.ts';
+
+const now = Date.parse('2026-11-24T10:05:00.000Z');
+const shown = (status: FleetStatus, colour = false): string => statusTable(status, { colour, now });
+const settled = (): FleetStatus => {
+  const fleet = new MemoryFleet();
+  fleet.settle();
+  return fleet.status(0);
+};
+
+/** Rows of the section that begins with this heading, as cells. */
+const rowsUnder = (text: string, heading: string): readonly (readonly string[])[] => {
+  const section = text.split('\n\n').find((one) => one.startsWith(heading)) ?? '';
+  return section.split('\n').map((line) => line.split(/ {2,}/));
+};
+
+it('a fleet at rest has one row a unit, the leader marked, and no waits', () => {
+  const text = shown(settled());
+  expect(rowsUnder(text, 'UNIT')).toEqual([
+    ['UNIT', 'STATUS', 'ADDRESS', 'GENERATION', 'INSTANCES', 'PGBOUNCER'],
+    ['pgbouncer/0*', 'active', '127.0.0.11:6432', '1', '2/2', '1.26.0'],
+    ['pgbouncer/1', 'active', '127.0.0.12:6432', '1', '2/2', '1.26.0'],
+    ['pgbouncer/2', 'active', '127.0.0.13:6432', '1', '2/2', '1.26.0'],
+  ]);
+  expect(text).toContain('leader       pgbouncer/0, epoch 3\ngeneration   1, verified by every unit\n');
+  expect(text).not.toMatch(/WAITING|RELATION/);
+});
+
+it('what is wrong is in its row, and what is waited for below', () => {
+  const status = settled();
+  const [zero, one, two] = status.units;
+  if (zero === undefined || one === undefined || two === undefined) throw new Error('three units');
+  const text = shown({
+    ...status,
+    leader: null,
+    backplane: {
+      kind: 'redis',
+      state: 'unreachable',
+      message: 'connection refused',
+      since: '2026-11-24T10:03:30.000Z',
+    },
+    intent: { version: 4, author: 'alice@host', at: '2026-11-24T08:00:00.000Z' },
+    generation: { published: 3, good: 2, intentVersion: 3, refused: { intentVersion: 4, reason: 'line 7' } },
+    units: [
+      {
+        ...zero,
+        leader: false,
+        status: 'blocked',
+        message: 'disk full',
+        waits: [{ id: 'disk', message: 'disk full', since: '2026-11-24T10:00:00.000Z', on: 'operator' }],
+      },
+      { ...one, status: 'unknown', message: 'no heartbeat for 70 s', lastSeenMs: 70_000 },
+      {
+        ...two,
+        generation: { applied: 2, refused: { generation: 3, reason: 'line 7' } },
+        instances: two.instances.map((instance) =>
+          instance.id === 2 ? { ...instance, state: 'failing', version: '1.24.1' } : instance,
+        ),
+      },
+    ],
+    relations: [
+      {
+        id: 9,
+        name: 'old',
+        endpoint: 'database',
+        database: 'olddb',
+        life: 'dying',
+        state: 'waiting',
+        message: 'PostgreSQL is away',
+      },
+      {
+        id: 2,
+        name: 'orders',
+        endpoint: 'database',
+        database: 'orders',
+        life: 'alive',
+        state: 'active',
+        message: 'database orders',
+      },
+      {
+        id: 1,
+        name: 'main',
+        endpoint: 'backend-database',
+        database: null,
+        life: 'alive',
+        state: 'blocked',
+        message: 'wrong password',
+      },
+    ],
+  });
+  expect(text).toContain(
+    'leader       nobody\ngeneration   3 published, 2 verified by every unit\nrefused      version 4 of the intent: line 7\n',
+  );
+  expect(text).toContain(
+    'intent       version 4, by alice@host 2h ago\nbackplane    redis, unreachable for 90s: connection refused',
+  );
+  expect(rowsUnder(text, 'UNIT').slice(1)).toEqual([
+    ['pgbouncer/0', 'blocked', '127.0.0.11:6432', '1', '2/2', '1.26.0'],
+    ['pgbouncer/1', 'unknown', '127.0.0.12:6432', '1', '2/2', '1.26.0', '70s ago', 'no heartbeat for 70 s'],
+    ['pgbouncer/2', 'active', '127.0.0.13:6432', '2 (refuses 3)', '1/2 (2 failing)', '1.24.1, 1.26.0'],
+  ]);
+  expect(rowsUnder(text, 'RELATION').slice(1)).toEqual([
+    ['main', 'backend-database', 'blocked', 'wrong password'],
+    ['old', 'database', 'olddb', 'dying', 'PostgreSQL is away'],
+    ['orders', 'database', 'orders', 'active'],
+  ]);
+  expect(rowsUnder(text, 'WAITING')).toEqual([
+    ['WAITING', 'FOR', 'ON', 'WHAT'],
+    ['pgbouncer/0', '5m', 'operator', 'disk full'],
+  ]);
+});
+
+it('before anything was heard says so', () => {
+  const text = shown({ ...new MemoryFleet({ units: 1 }).status(0), leader: null, units: [] });
+  expect(text).toContain('leader       nobody\ngeneration   none yet\nintent       none yet\n');
+});
+
+it('columns stay under their headings, colour and wide text or not', () => {
+  const status = settled();
+  const units = status.units.map((unit) => ({ ...unit, address: '数据库.example:6432', message: 'é — ok 🙂' }));
+  const plainText = shown({ ...status, units });
+  const coloured = shown({ ...status, units }, true);
+  expect(coloured.replaceAll(/\u001b\[\d+m/g, '')).toBe(plainText);
+  expect(coloured).toContain('\u001b[32mactive\u001b[0m');
+  const lines =
+    plainText
+      .split('\n\n')
+      .find((section) => section.startsWith('UNIT'))
+      ?.split('\n') ?? [];
+  const starts = lines.map((line) => widthOf(line.slice(0, line.search(/GENERATION|(?<=6432 +)1/))));
+  expect(starts).toEqual(Array.from(lines, () => starts[0]));
+});
+
+it('what others wrote cannot move the cursor, break lines or turn text around', () => {
+  const status = settled();
+  const evil = '\u001b[2J\u001b]0;title\u0007\r\nUNIT\u202eevil\u0085';
+  const text = shown({
+    ...status,
+    units: status.units.map((unit) => ({ ...unit, message: evil, address: evil })),
+    backplane: { ...status.backplane, kind: evil },
+  });
+  expect(text.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\u202e]/u);
+  expect(text.split('\n')).toHaveLength(shown(status).split('\n').length);
+});

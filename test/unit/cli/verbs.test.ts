@@ -1,0 +1,414 @@
+import { writeFile } from 'node:fs/promises';
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { Secret } from '../../../src/actors/model/secret.ts';
+import type { FleetStatus } from '../../../src/actors/model/status.ts';
+import { MemoryFleet } from '../../support/memory-fleet.ts';
+import { temporaryDirectory } from '../api/harness.ts';
+import { fleetWithCli, runIn, said } from './harness.ts';
+
+const backend = {
+  type: 'addBackend',
+  name: 'main',
+  endpoints: ['db1:5432'],
+  username: 'admin',
+  password: new Secret('marker-password'),
+  maintenanceDatabase: 'postgres',
+} as const;
+const client = { type: 'addClient', name: 'orders', database: 'orders', backend: null, extraUserRoles: [] } as const;
+
+/** With a backend and a client that is served. */
+const withClient = async ({ held = false }: { readonly held?: boolean } = {}) => {
+  const surroundings = await fleetWithCli({ held: true });
+  const { fleet } = surroundings;
+  await fleet.changeBehind(backend, 'test');
+  await fleet.changeBehind(client, 'test');
+  fleet.settle();
+  fleet.isHeld = held;
+  return surroundings;
+};
+
+describe('status', () => {
+  it('shows what a person looks for, and as JSON everything that was answered', async () => {
+    const { fleet, run } = await withClient();
+    const { code, stdout, stderr } = await run('status');
+    expect([code, stderr]).toEqual([0, '']);
+    for (const text of ['pgbouncer/0*', 'pgbouncer/2', 'epoch 3', '127.0.0.12:6432', 'orders', 'main', '1.26.0', '2/2'])
+      expect(stdout).toContain(text);
+    expect(JSON.parse((await run('status', '--json')).stdout)).toEqual(fleet.status(0));
+  });
+});
+
+describe('config', () => {
+  it('without arguments lists every option, and what was set with its default', async () => {
+    const { fleet, run } = await fleetWithCli();
+    await fleet.changeBehind({ type: 'setOptions', options: { pool_mode: 'transaction' } }, 'test');
+    const { stdout } = await run('config');
+    expect(stdout).toMatch(/^OPTION +VALUE +DEFAULT +ABOUT/);
+    expect(stdout).toMatch(/^pool_mode +transaction +session +\w/m);
+    expect(stdout).toMatch(/^listen_port +6432 +\w/m);
+    expect(JSON.parse((await run('config', '--json')).stdout)).toMatchObject({ version: 1 });
+  });
+
+  it('with a key prints its value and nothing else', async () => {
+    const { run } = await fleetWithCli();
+    expect(await run('config', 'listen_port')).toEqual({ code: 0, stdout: '6432\n', stderr: '' });
+    expect(JSON.parse((await run('config', 'listen_port', '--json')).stdout)).toMatchObject({
+      value: 6432,
+      set: false,
+    });
+    expect((await run('config', 'listen_port', 'pool_mode')).stdout).toMatch(/^listen_port [^]*^pool_mode /m);
+  });
+
+  it('shows the difference and returns when every unit has verified it', async () => {
+    const { fleet, start } = await fleetWithCli({ held: true });
+    const started = start('config', 'pool_mode=transaction', 'max_db_connections=60');
+    await said(started, 'waiting for pgbouncer/0 to publish it\n');
+    fleet.publish();
+    fleet.verify(0, 2);
+    fleet.say(1, 'waits for its disk');
+    await said(started, 'waiting for pgbouncer/1 (waits for its disk)\n');
+    fleet.verify(1);
+    const { code, stdout } = await started.ended;
+    expect(code).toBe(0);
+    expect(stdout).toBe(
+      'pool_mode: session (default) → transaction\nmax_db_connections: 100 (default) → 60\ngeneration 1 is verified by every unit\n',
+    );
+    const [asked] = fleet.asked;
+    expect(asked?.change).toEqual({
+      type: 'setOptions',
+      options: { pool_mode: 'transaction', max_db_connections: 60 },
+    });
+    expect(asked).toMatchObject({
+      expected: 0,
+      author: expect.stringMatching(new RegExp(`^${userInfo().username}@.+`)),
+    });
+  });
+
+  it('does not return while the last unit lags', async () => {
+    const { fleet, start } = await fleetWithCli({ held: true });
+    const started = start('config', 'pool_mode=transaction');
+    let isOver = false;
+    void started.ended.finally(() => (isOver = true));
+    await said(started, 'to publish it');
+    fleet.publish();
+    fleet.verify(0, 1);
+    await said(started, 'waiting for pgbouncer/2\n');
+    expect(isOver).toBe(false);
+    fleet.verify(2);
+    expect((await started.ended).code).toBe(0);
+  });
+
+  it('resets, and says so', async () => {
+    const { fleet, run } = await fleetWithCli();
+    await fleet.changeBehind({ type: 'setOptions', options: { pool_mode: 'transaction', query_timeout: 5 } }, 'test');
+    const { code, stdout } = await run('config', '--reset', 'pool_mode,query_timeout');
+    expect([code, stdout.split('\n').slice(0, 2)]).toEqual([
+      0,
+      ['pool_mode: transaction → session (default)', 'query_timeout: 5 → 0 (default)'],
+    ]);
+    expect(fleet.intent?.options).toEqual({});
+  });
+
+  it('that changes nothing says so, and is content when that is verified', async () => {
+    const { fleet, run } = await fleetWithCli();
+    await run('config', 'pool_mode=transaction');
+    const { code, stdout } = await run('config', 'pool_mode=transaction');
+    expect([code, stdout]).toEqual([
+      0,
+      'nothing to change: it is so already\ngeneration 1 is verified by every unit\n',
+    ]);
+    expect(fleet.intent?.version).toBe(1);
+  });
+
+  it('with --no-wait returns when the change is kept', async () => {
+    const { fleet, run } = await fleetWithCli({ held: true });
+    const { code, stdout } = await run('config', 'pool_mode=transaction', '--no-wait', '--json');
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toEqual({
+      outcome: 'accepted',
+      version: 1,
+      changes: [{ key: 'pool_mode', before: 'session (default)', after: 'transaction' }],
+      verified: null,
+    });
+    expect(fleet.intent?.version).toBe(1);
+  });
+
+  it('ends with 4 and the reason when the fleet refuses it', async () => {
+    const { fleet, start } = await fleetWithCli({ held: true });
+    const started = start('config', 'pool_mode=transaction');
+    await said(started, 'to publish it');
+    fleet.publish();
+    fleet.refuse('pgbouncer/1: invalid value in line 7');
+    const { code, stderr } = await started.ended;
+    expect(code).toBe(4);
+    expect(stderr).toContain(
+      'troupe: the fleet refused it: pgbouncer/1: invalid value in line 7; it stays on generation none\n',
+    );
+  });
+
+  it('ends with 5 and those that lag when time is over', async () => {
+    const { fleet, start } = await fleetWithCli({ held: true });
+    const started = start('config', 'pool_mode=transaction', '--timeout', '0.6');
+    await said(started, 'to publish it');
+    fleet.publish();
+    fleet.verify(0);
+    fleet.say(2, 'waits for its disk');
+    const { code, stderr } = await started.ended;
+    expect(code).toBe(5);
+    expect(stderr).toMatch(
+      /troupe: kept, but not done within 0\.6 s: still waiting for pgbouncer\/1, pgbouncer\/2 \(waits for its disk\); /,
+    );
+  });
+
+  it('ends with 5 and the missing leader when nobody leads', async () => {
+    const surroundings = await fleetWithCli({ held: true });
+    surroundings.fleet.leader = null;
+    const { code, stderr } = await surroundings.run('config', 'pool_mode=transaction', '--timeout', '0.3');
+    expect([code, stderr]).toEqual([5, expect.stringContaining('still waiting for a leader: nobody leads')]);
+  });
+
+  it('ends with 4 when somebody was faster, and changes nothing', async () => {
+    const before = new MemoryFleet().seenFrom(0).options();
+    const { fleet, run } = await fleetWithCli({ as: (seen) => ({ ...seen, options: () => before }) });
+    await fleet.changeBehind({ type: 'setOptions', options: { query_timeout: 9 } }, 'mallory');
+    const { code, stdout, stderr } = await run('config', 'pool_mode=transaction');
+    expect([code, stdout]).toEqual([4, '']);
+    expect(stderr).toContain('the intent is at version 1 by now, changed by mallory');
+    expect(fleet.intent?.options).toEqual({ query_timeout: 9 });
+  });
+
+  it('ends with 1 when nobody knows whether it was kept, and 4 when the options are not known yet', async () => {
+    const { fleet, run } = await fleetWithCli();
+    fleet.failNextChange('the backplane did not answer');
+    expect(await run('config', 'pool_mode=transaction')).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: 'troupe: the backplane did not answer\n',
+    });
+    fleet.isRead = false;
+    expect(await run('config')).toMatchObject({
+      code: 4,
+      stdout: '',
+      stderr: expect.stringContaining('not been read yet'),
+    });
+  });
+});
+
+describe('integrate backend', () => {
+  const flags = ['--endpoints', 'db1:5432,[::1]:5433', '--username', 'admin'];
+  let file = '';
+  beforeEach(async () => {
+    file = join(await temporaryDirectory(), 'password');
+    await writeFile(file, 'marker-password\n', { mode: 0o600 });
+  });
+
+  it('returns when the backend is reached, and shows its password nowhere', async () => {
+    const { fleet, run, apis } = await fleetWithCli();
+    const { code, stdout, stderr } = await run('integrate', 'backend', 'main', ...flags, '--password-file', file);
+    expect([code, stdout]).toEqual([0, 'backend main is reached\n']);
+    expect(fleet.intent?.backends['main']).toMatchObject({
+      endpoints: ['db1:5432', '[::1]:5433'],
+      username: 'admin',
+      maintenanceDatabase: 'postgres',
+    });
+    expect(fleet.intent?.backends['main']?.password.reveal()).toBe('marker-password');
+    expect(stdout + stderr + JSON.stringify(apis.map(({ lines }) => lines))).not.toContain('marker-password');
+  });
+
+  it('takes the password from standard input', async () => {
+    const { fleet, runDir } = await fleetWithCli();
+    const words = [
+      'integrate',
+      'backend',
+      'main',
+      ...flags,
+      '--password-file',
+      '-',
+      '--maintenance-database',
+      'admin',
+      '--json',
+    ];
+    const { code, stdout } = await runIn({ runDir, stdin: 'from stdin\r\n' }, ...words);
+    expect([code, JSON.parse(stdout)]).toEqual([
+      0,
+      { outcome: 'accepted', version: 1, relation: fleet.status(0).relations[0] },
+    ]);
+    expect(fleet.intent?.backends['main']?.password.reveal()).toBe('from stdin');
+    expect(fleet.intent?.backends['main']?.maintenanceDatabase).toBe('admin');
+  });
+
+  it('ends with 4 when a new one is blocked, in the words of PostgreSQL', async () => {
+    const blocked = { state: 'blocked', message: 'password authentication failed' } as const;
+    const withBlocked = (status: FleetStatus): FleetStatus => ({
+      ...status,
+      relations: status.relations.map((relation) => ({ ...relation, ...blocked })),
+    });
+    const { run } = await fleetWithCli({
+      held: true,
+      as: (seen) => ({ ...seen, status: () => withBlocked(seen.status()) }),
+    });
+    const { code, stderr } = await run('integrate', 'backend', 'main', ...flags, '--password-file', file);
+    expect([code, stderr]).toEqual([
+      4,
+      'troupe: backend main is kept, but it is blocked: password authentication failed\n',
+    ]);
+  });
+});
+
+describe('integrate client', () => {
+  it('returns when the credentials are there, without the password', async () => {
+    const { fleet, start } = await fleetWithCli({ held: true });
+    await fleet.changeBehind(backend, 'test');
+    const started = start('integrate', 'client', 'orders', '--database', 'orders', '--roles', 'createrole,createdb');
+    await said(started, 'waiting for the credentials of client orders (its login is being made)');
+    fleet.publish();
+    fleet.verify(0, 1, 2);
+    fleet.serve();
+    const { code, stdout, stderr } = await started.ended;
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^client orders has database orders, as pgbouncer_orders_2, at 127\.0\.0\.11:6432, /);
+    expect(stdout + stderr).not.toContain('s3cret');
+    expect(fleet.intent?.clients['orders']?.extraUserRoles).toEqual(['createdb', 'createrole']);
+  });
+
+  it('is content when it was so before', async () => {
+    const { run } = await withClient();
+    const { code, stdout } = await run('integrate', 'client', 'orders', '--database', 'orders', '--json');
+    expect([code, JSON.parse(stdout)]).toMatchObject([0, { outcome: 'unchanged', username: 'pgbouncer_orders_2' }]);
+    expect(stdout).not.toContain('s3cret');
+  });
+
+  it('ends with 5 and what is waited for when time is over', async () => {
+    const { fleet, run } = await fleetWithCli({ held: true });
+    await fleet.changeBehind(backend, 'test');
+    const { code, stderr } = await run('integrate', 'client', 'orders', '--database', 'orders', '--timeout', '0.3');
+    expect([code, stderr]).toEqual([
+      5,
+      expect.stringContaining('credentials of client orders (its login is being made)'),
+    ]);
+    expect(fleet.intent?.clients['orders']).toBeDefined();
+  });
+
+  it('ends with 4 when there is no backend to put it on, or when the name means something else', async () => {
+    const { run } = await fleetWithCli();
+    expect(await run('integrate', 'client', 'orders', '--database', 'orders')).toMatchObject({
+      code: 4,
+      stderr: expect.stringContaining('there is no backend yet'),
+    });
+    const second = await withClient();
+    const { code, stderr } = await second.run('integrate', 'client', 'orders', '--database', 'other');
+    expect([code, stderr]).toEqual([4, expect.stringContaining('remove it first')]);
+  });
+});
+
+describe('remove-relation', () => {
+  it('returns when the relation is gone, and says that the database stays', async () => {
+    const { fleet, start } = await withClient({ held: true });
+    const started = start('remove-relation', 'orders');
+    await said(started, 'waiting for the removal of orders (its login is being removed)');
+    expect(fleet.status(0).relations.find(({ name }) => name === 'orders')?.life).toBe('dying');
+    fleet.bury();
+    const { code, stdout } = await started.ended;
+    expect([code, stdout]).toEqual([
+      0,
+      'orders is removed: its login is gone, database orders stays in PostgreSQL with everything in it\n',
+    ]);
+  });
+
+  it('asked again waits on, and ends with 5 as long as PostgreSQL does not confirm', async () => {
+    const { fleet, run, start } = await withClient({ held: true });
+    expect((await run('remove-relation', 'orders', '--no-wait')).code).toBe(0);
+    const late = await run('remove-relation', 'orders', '--timeout', '0.3');
+    expect([late.code, late.stderr]).toEqual([
+      5,
+      expect.stringContaining('the removal of orders (its login is being removed)'),
+    ]);
+    const started = start('remove-relation', 'orders', '--json');
+    await said(started, 'waiting for');
+    fleet.bury();
+    expect(JSON.parse((await started.ended).stdout)).toMatchObject({ removed: 'orders', databaseKept: 'orders' });
+    expect(fleet.asked.filter(({ change }) => change.type === 'removeRelation')).toHaveLength(1);
+  });
+
+  it('of a backend that is in use is refused', async () => {
+    const { run } = await withClient();
+    const { code, stderr } = await run('remove-relation', 'main');
+    expect([code, stderr]).toEqual([4, expect.stringContaining('backend "main" still serves "orders"')]);
+  });
+
+  it('of a backend touches nothing in PostgreSQL', async () => {
+    const { fleet, run } = await fleetWithCli();
+    await fleet.changeBehind(backend, 'test');
+    const { code, stdout } = await run('remove-relation', 'main');
+    expect([code, stdout]).toEqual([0, 'main is removed; nothing was changed in PostgreSQL\n']);
+  });
+});
+
+describe('dsn', () => {
+  it('is a URI with all endpoints, or with those of one unit', async () => {
+    const { run } = await withClient();
+    const uri = (hosts: string) => `postgresql://pgbouncer_orders_2:s3cret@${hosts}/orders\n`;
+    expect(await run('dsn', 'orders')).toEqual({
+      code: 0,
+      stdout: uri('127.0.0.11:6432,127.0.0.12:6432,127.0.0.13:6432'),
+      stderr: '',
+    });
+    for (const host of ['127.0.0.12', '127.0.0.12:6432', 'pgbouncer/1'])
+      expect((await run('dsn', 'orders', '--host', host)).stdout).toBe(uri('127.0.0.12:6432'));
+  });
+
+  it('is a set of variables, or JSON', async () => {
+    const { run } = await withClient();
+    expect((await run('dsn', 'orders', '--format', 'env', '--host', 'pgbouncer/0')).stdout).toBe(
+      'PGHOST=127.0.0.11\nPGPORT=6432\nPGDATABASE=orders\nPGUSER=pgbouncer_orders_2\nPGPASSWORD=s3cret\n',
+    );
+    const { stdout } = await run('dsn', 'orders', '--json');
+    expect(JSON.parse(stdout)).toMatchObject({
+      client: 'orders',
+      password: 's3cret',
+      uri: expect.stringContaining('@127'),
+    });
+    expect((await run('dsn', 'orders', '--format', 'json')).stdout).toBe(stdout);
+  });
+
+  it('ends with 4 while there are no credentials yet', async () => {
+    const { fleet, run } = await fleetWithCli({ held: true });
+    await fleet.changeBehind(backend, 'test');
+    await fleet.changeBehind(client, 'test');
+    const { code, stdout, stderr } = await run('dsn', 'orders');
+    expect([code, stdout, stderr]).toEqual([4, '', 'troupe: client "orders" has no credentials yet\n']);
+  });
+});
+
+describe('show-unit', () => {
+  it('shows one unit in depth, by name or number', async () => {
+    const { fleet, run } = await withClient();
+    fleet.say(1, 'waits for its disk');
+    const { code, stdout } = await run('show-unit', 'pgbouncer/1');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^status +waiting: waits for its disk$/m);
+    expect(stdout).toMatch(/^2 +202 +serving +1\.26\.0$/m);
+    expect(stdout).toMatch(/^test +\w+ +test +waits for its disk$/m);
+    expect((await run('show-unit', '1')).stdout.split('\n')[0]).toBe(stdout.split('\n')[0]);
+    expect(JSON.parse((await run('show-unit', '1', '--json')).stdout)).toEqual({
+      answeredBy: 'pgbouncer/0',
+      unit: fleet.status(0).units[1],
+    });
+  });
+
+  it('with --trace asks that unit itself', async () => {
+    const { run } = await fleetWithCli({ units: [0, 1] });
+    const { code, stdout } = await run('show-unit', '1', '--trace', '--json');
+    expect([code, JSON.parse(stdout)]).toMatchObject([0, { answeredBy: 'pgbouncer/1', trace: [{ actor: 'config' }] }]);
+    expect((await run('show-unit', '1', '--trace')).stdout).toMatch(
+      /^1 +2026-11-24T.* +config +observed +workload:generationTold +publish$/m,
+    );
+    const away = await run('show-unit', '2', '--trace');
+    expect([away.code, away.stderr]).toEqual([
+      3,
+      expect.stringContaining('the decisions of pgbouncer/2 are known to it alone'),
+    ]);
+  });
+});
