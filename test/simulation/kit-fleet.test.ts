@@ -5,7 +5,7 @@ import type { Change } from '../../src/actors/model/change.ts';
 import { Secret } from '../../src/actors/model/secret.ts';
 import { Fleet } from './kit-fleet.ts';
 
-const seeds = 6;
+const seeds = 4;
 const backend: Change = {
   type: 'addBackend',
   name: 'main',
@@ -62,7 +62,8 @@ it('a fleet of three serves a client, survives its leader, and the same seed is 
   expect(await history()).toBe(await history());
 });
 
-it.each(Array.from({ length: seeds }, (_, index) => index + 1))(
+/** 114 and 233 once kept a leader waiting for ever after the answer to a record's write was lost. */
+it.each([...Array.from({ length: seeds }, (_, index) => index + 1), 114, 233])(
   'under faults there is never a second leader; when they end, all serve what was asked for (seed %i)',
   async (seed) => {
     const fleet = new Fleet(seed, rough);

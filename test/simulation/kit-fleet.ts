@@ -24,7 +24,9 @@ export class Fleet {
   readonly postgres = new MemoryPostgres();
   /** What operators were answered, newest last. */
   readonly answers: ChangeOutcome[] = [];
-  readonly #machine = new MemoryMachine();
+  readonly machine = new MemoryMachine();
+  /** Of units that run, by number. */
+  readonly workloads = new Map<number, MemoryWorkload>();
   readonly #keepers = new Map<number, MemoryKeeper>();
   readonly #units = new Map<number, Unit>();
   #processes = 0;
@@ -47,6 +49,8 @@ export class Fleet {
     const self = unitName(number);
     const instances = 2;
     const listenAddress = `127.0.0.1${number}`;
+    const workload = new MemoryWorkload(this.machine, { name: self, listenAddress, instances });
+    this.workloads.set(number, workload);
     const ports = {
       backplane: openMemoryBackplane({
         hub: this.hub,
@@ -55,7 +59,7 @@ export class Fleet {
         nonce: nonce(`n${this.#processes}`),
         keeper,
       }),
-      workload: new MemoryWorkload(this.#machine, { name: self, listenAddress, instances }),
+      workload,
       postgres: this.postgres,
       credentials: { mint: async (username: string) => ({ username, password: secret, verifier: secret }) },
       callers: { answer: (_: string, outcome: ChangeOutcome) => this.answers.push(outcome) },
@@ -113,15 +117,19 @@ const away = <P extends object>(Unavailable: new (message: string) => Error): P 
 /** One PostgreSQL with a fence, as far as its logins go. */
 class MemoryPostgres implements Postgres {
   readonly logins = new Map<string, TaggedLogin>();
+  /** Why nobody gets through to it; null while it answers. */
+  away: string | null = null;
   #fence = 0;
 
   async inspect(): Promise<BackendFacts> {
+    if (this.away !== null) return { kind: 'away', reason: this.away };
     const primary = { host: 'db', port: 5432 };
     const facts = { version: 170_000, systemId: '7', timeline: 1, maxConnections: 100 };
     return { kind: 'ready', primary, standbys: [], ...facts };
   }
 
   async take(_: unknown, __: unknown, { epoch }: Leadership, step: PostgresStep): Promise<PostgresOutcome> {
+    if (this.away !== null) throw new PostgresUnavailable(this.away);
     if (epoch < this.#fence) return { kind: 'fenced' };
     if (step.type === 'raiseFence') this.#fence = epoch;
     if (step.type === 'ensureLogin')

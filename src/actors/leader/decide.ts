@@ -34,8 +34,10 @@ export interface LeaderState {
   /** What was told last; undefined before anything was known. */
   readonly told: Leadership | null | undefined;
   readonly lease: LeaseView | null;
+  /** When the lease as last seen ends, unless it is renewed. */
+  readonly leaseUntil: number;
   readonly successor: UnitName | null;
-  readonly asking: { readonly askedAt: number } | null;
+  readonly asking: { readonly what: LeaderEffect['type']; readonly askedAt: number } | null;
   readonly askAgainAt: number;
   readonly stopping: boolean;
   readonly waits: readonly Wait[];
@@ -49,6 +51,7 @@ export const initial: LeaderState = {
   leadership: null,
   told: undefined,
   lease: null,
+  leaseUntil: 0,
   successor: null,
   asking: null,
   askAgainAt: 0,
@@ -74,7 +77,7 @@ const absorb = (settings: LeaderSettings, state: LeaderState, message: LeaderMes
     case 'hooked':
       return message.hook.type === 'stop' || message.hook.type === 'handOver' ? { ...state, stopping: true } : state;
     case 'acquireAnswered': {
-      if (state.asking?.askedAt !== message.askedAt) return state;
+      if (!isAnswered(state, 'acquire', message.askedAt)) return state;
       const heard = { ...state, asking: null };
       if (message.result.kind === 'held') {
         return { ...heard, askAgainAt: now + message.result.freeInMs + settings.jitterMs, told: state.told ?? null };
@@ -89,7 +92,7 @@ const absorb = (settings: LeaderSettings, state: LeaderState, message: LeaderMes
       };
     }
     case 'renewAnswered': {
-      if (state.asking?.askedAt !== message.askedAt) return state;
+      if (!isAnswered(state, 'renew', message.askedAt)) return state;
       const heard = { ...state, asking: null };
       if (message.result.kind === 'lost' || state.leadership === null)
         return { ...heard, leadership: null, askAgainAt: now };
@@ -103,10 +106,14 @@ const absorb = (settings: LeaderSettings, state: LeaderState, message: LeaderMes
   }
 };
 
+const isAnswered = ({ asking }: LeaderState, what: LeaderEffect['type'], askedAt: number): boolean =>
+  asking !== null && asking.what === what && asking.askedAt === askedAt;
+
 /** A free lease is asked for at once; a held one when it would end. Another holder than us while we lead: we were deposed. */
 const leaseSeen = (settings: LeaderSettings, state: LeaderState, snapshot: Snapshot, now: number): LeaderState => {
   const { lease } = snapshot;
-  const seen = { ...state, lease, successor: successorIn(snapshot, settings.self) };
+  const leaseUntil = lease.holder === null ? now : now + lease.freeInMs;
+  const seen = { ...state, lease, leaseUntil, successor: successorIn(snapshot, settings.self) };
   if (state.leadership !== null) {
     const deposed = lease.epoch > state.leadership.epoch;
     return deposed ? { ...seen, leadership: null, askAgainAt: now + lease.freeInMs + settings.jitterMs } : seen;
@@ -127,14 +134,14 @@ const reconcile = (settings: LeaderSettings, state: LeaderState, now: number): D
   const { leadership, asking, stopping } = state;
   if (stopping) {
     if (leadership === null) return { state };
-    const released = { ...state, leadership: null, asking: { askedAt: now } };
+    const released = { ...state, leadership: null, asking: { what: 'release' as const, askedAt: now } };
     return { state: released, effects: [{ type: 'release', leadership, successor: state.successor }] };
   }
   if (asking !== null || now < state.askAgainAt || state.lease === null) return { state };
   const ttl = settings.ttlMs as Millis;
   const effect: LeaderEffect =
     leadership === null ? { type: 'acquire', ttl, askedAt: now } : { type: 'renew', leadership, ttl, askedAt: now };
-  return { state: { ...state, asking: { askedAt: now } }, effects: [effect] };
+  return { state: { ...state, asking: { what: effect.type, askedAt: now } }, effects: [effect] };
 };
 
 /** Tells what changed: leadership to those who act under it, what is lacking to `unit`. */
@@ -149,7 +156,7 @@ const speak = (before: LeaderState, decided: Decided, now: number): Decided => {
     const fact = { type: 'leadershipTold', leadership } as const;
     tell.push(['unit', fact], ['config', fact], ['peers', fact], ['backend', fact], ['client', fact]);
   }
-  const waits = waitsOf(before.waits, lacksOf(state), now);
+  const waits = waitsOf(before.waits, lacksOf(state, now), now);
   if (waits !== before.waits) {
     state = { ...state, waits };
     tell.push(['unit', { type: 'waitsTold', from: 'leader', waits }]);
@@ -157,9 +164,8 @@ const speak = (before: LeaderState, decided: Decided, now: number): Decided => {
   return { ...decided, state, tell };
 };
 
-const lacksOf = ({ leadership, lease }: LeaderState): readonly Lack[] => {
-  const led = leadership !== null || (lease !== null && lease.holder !== null && lease.freeInMs > 0);
-  return led || lease === null
+const lacksOf = ({ leadership, lease, leaseUntil, stopping }: LeaderState, now: number): readonly Lack[] =>
+  lease === null || leadership !== null || now < leaseUntil || stopping
     ? []
     : [
         {
@@ -169,4 +175,3 @@ const lacksOf = ({ leadership, lease }: LeaderState): readonly Lack[] => {
           on: 'units',
         },
       ];
-};

@@ -26,7 +26,7 @@ export interface Layout {
 
 /** All files of a unit for one generation: the same inputs give the same bytes. */
 export interface Rendered {
-  /** Value of the last key of each ini; a running instance that shows it has loaded all of its file. */
+  /** In the last line of each ini; a running instance that shows it has loaded all of its file. */
   readonly canary: string;
   readonly listenPort: number;
   readonly authFile: Secret;

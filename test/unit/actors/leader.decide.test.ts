@@ -150,7 +150,14 @@ describe('leader', () => {
           now = Math.max(now, at);
           const before = state;
           const decided = decide(before, message, now);
-          const answers = 'askedAt' in message && before.asking?.askedAt === message.askedAt;
+          const answered = {
+            acquireAnswered: 'acquire',
+            renewAnswered: 'renew',
+            leaseUnavailable: before.asking?.what,
+          } as const;
+          const what = message.type in answered ? answered[message.type as keyof typeof answered] : undefined;
+          const answers =
+            'askedAt' in message && before.asking?.askedAt === message.askedAt && before.asking.what === what;
           if (answers) open -= 1;
           open += decided.effects?.length ?? 0;
           expect(open).toBeLessThanOrEqual(1);

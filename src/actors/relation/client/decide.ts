@@ -167,7 +167,7 @@ const absorb = (settings: ClientSettings, state: ClientState, message: ClientMes
       const work = new Map(state.work);
       records.delete(message.id);
       work.delete(message.id);
-      return { ...state, records, work };
+      return sweepSoon({ ...state, records, work }, now);
     }
     case 'postgresAnswered':
       return postgresAnswered(state, message, now);
@@ -186,6 +186,15 @@ const setBackend = (state: ClientState, name: string, change: Partial<BackendWor
   ...state,
   backends: new Map(state.backends).set(name, { ...(state.backends.get(name) ?? noBackendWork), ...change }),
 });
+
+/** A step that was given up may still arrive in PostgreSQL after its undoing: what it leaves is looked for soon. */
+const sweepSoon = (state: ClientState, now: number): ClientState => ({
+  ...state,
+  backends: new Map(
+    [...state.backends].map(([name, work]) => [name, { ...work, sweepAt: Math.min(work.sweepAt, now + soonMs) }]),
+  ),
+});
+const soonMs = 10_000;
 
 const longestBackOffMs = 15_000;
 const troubleAfter = (before: Trouble | null, kind: Trouble['kind'], reason: string, now: number): Trouble => {
@@ -297,21 +306,28 @@ const forRelation = (
   const known = before.work.get(id) ?? noWork;
   const work: Work = { ...known, lateSince: late ? (known.lateSince ?? now) : null };
   const state = same(work, known) ? before : setWork(before, id, work);
-  const { trouble } = work;
-  if (trouble !== null)
-    lacks.push(
-      lackOf(relation, 'trouble', trouble.kind, `client "${relation.name}": ${trouble.reason}`, on(trouble, backend)),
-    );
-  if (work.busy || (trouble !== null && now < trouble.retryAt)) return state;
   const backendWork = state.backends.get(backend) ?? noBackendWork;
-  const facts = state.facts.get(backend);
-  const around = {
-    facts,
-    fenced: backendWork.fencedUnder === leadership.epoch,
-    published: state.published,
-    units: state.units,
-  };
-  const step = nextStep(relation, work, { ...around, laggardMs: settings.laggardMs }, now);
+  const step = nextStep(
+    relation,
+    work,
+    {
+      facts: state.facts.get(backend),
+      fenced: backendWork.fencedUnder === leadership.epoch,
+      published: state.published,
+      units: state.units,
+      laggardMs: settings.laggardMs,
+    },
+    now,
+  );
+  const { trouble } = work;
+  // A step that went wrong, or whose answer was lost, and that the facts no longer ask for: the trouble is over.
+  if (trouble !== null && (step.type === 'nothing' || step.type === 'wait'))
+    return take(settings, setWork(state, id, { trouble: null }), relation, step, leadership, now, effects, lacks);
+  if (trouble !== null) {
+    const message = `client "${relation.name}": ${trouble.reason}`;
+    lacks.push(lackOf(relation, 'trouble', trouble.kind, message, on(trouble, backend)));
+  }
+  if (work.busy || (trouble !== null && now < trouble.retryAt)) return state;
   return take(settings, state, relation, step, leadership, now, effects, lacks);
 };
 
