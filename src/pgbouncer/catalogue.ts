@@ -82,9 +82,9 @@ const helpOf = ({ help, restart, since }: OptionEntry): string =>
 const valueOf = ({ kind }: OptionEntry, text: string): OptionValue => {
   switch (kind.type) {
     case 'integer':
-      return /^-?(?:0|[1-9]\d{0,14})$/.test(text) ? Number(text) : text;
+      return /^-?(?:0|[1-9]\d{0,14})$/.test(text) ? Number(text) + 0 : text; // Not -0.
     case 'seconds':
-      return /^-?(?:0|[1-9]\d{0,8})(?:\.\d{1,3})?$/.test(text) ? Number(text) : text;
+      return /^-?(?:0|[1-9]\d{0,8})(?:\.\d{1,3})?$/.test(text) ? Number(text) + 0 : text;
     case 'flag':
       return /^(?:true|on|yes|1)$/i.test(text) ? true : /^(?:false|off|no|0)$/i.test(text) ? false : text;
     case 'choice':

@@ -41,6 +41,9 @@ export const encodeIni = (sections: Sections, version: PgBouncerVersion): string
   return unshielded(stringify(Object.fromEntries(shielded), { whitespace: true, platform: 'linux' }));
 };
 
+/** One setting, to follow others of its section. Throws Unwritable. */
+export const settingLine = (key: string, value: string): string => `${settingKey(key)} = ${lineOf(key, value)}\n`;
+
 /** As PgBouncer reads it: the last of duplicates wins. Throws Unreadable. */
 export const decodeIni = (text: string): Decoded => {
   const lines = text.split('\n').map((line) => line.replace(/^[ \t]+|[ \t\r\v\f]+$/g, ''));
@@ -127,7 +130,7 @@ const printable = (what: string, text: string): string => {
 
 /** A letter that `ini` never acts upon in front, and nothing else behind it that it would. */
 const shield = (text: string): string => `~${encodeURIComponent(text).replaceAll("'", '%27')}`;
-const unshield = (text: string): string => decodeURIComponent(text.slice(1));
+const unshield = (text: string): string => (text.includes('%') ? decodeURIComponent(text.slice(1)) : text.slice(1));
 const unshielded = (text: string): string =>
   text.replace(/^(~\S+) = (~\S*)$/gm, (_, key: string, value: string) => `${unshield(key)} = ${unshield(value)}`);
 

@@ -15,6 +15,7 @@ const dropped: ReadonlySet<string> = new Set([
   'logfile',
   'syslog',
   'peer_id',
+  'syslog_ident',
 ]);
 const nowhere = ['listen_addr =', 'unix_socket_dir =', 'pidfile =', 'logfile ='];
 

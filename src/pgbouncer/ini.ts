@@ -14,8 +14,11 @@ export const settingsIn = (ini: string): ReadonlyMap<string, string> => sectionI
 export const databasesIn = (ini: string): ReadonlyMap<string, ReadonlyMap<string, string>> =>
   readable(() => new Map([...sectionIn(ini, 'databases')].map(([name, text]) => [name, parseConnectionString(text)])));
 
-const sectionIn = (ini: string, section: SectionName): ReadonlyMap<string, string> =>
-  readable((): Decoded => decodeIni(ini)).get(section) ?? new Map();
+/** Decodes that section only: a file may hold hundreds of databases, and is looked at every second. */
+const sectionIn = (ini: string, section: SectionName): ReadonlyMap<string, string> => {
+  const own = ini.split(/^(?=\[)/m).filter((part) => part.startsWith(`[${section}]`));
+  return readable((): Decoded => decodeIni(own.join(''))).get(section) ?? new Map();
+};
 
 const readable = <K, V>(read: () => ReadonlyMap<K, V>): ReadonlyMap<K, V> => {
   try {

@@ -8,6 +8,7 @@
 import type { Inspection, InstanceFact, Rendered, Step } from '../actors/model/workload.ts';
 import { optionOf } from './catalogue.ts';
 import { databasesIn, settingsIn } from './ini.ts';
+import { canaryOfLast } from './show.ts';
 import { settingsAmiss } from './verify.ts';
 import { compareVersions } from './version.ts';
 
@@ -115,12 +116,19 @@ const isOfAnotherVersion = ({ version }: InstanceFact, { binary }: Inspection): 
  * A pause keeps clients from writing to the old server after the first of them has written to the new one. In session mode it would
  * wait for every client to leave: there, the reload alone has to do. `before` counts only if it is what the process has loaded.
  */
-const moves = (before: string, after: string, { canary }: InstanceFact): boolean => {
+const moves = (before: string, after: string, fact: InstanceFact): boolean => {
   const was = settingsIn(before);
-  if (was.get('syslog_ident') !== canary || was.get('pool_mode') === 'session') return false;
+  if (!showsLastOf(was, fact) || was.get('pool_mode') === 'session') return false;
   const databases = databasesIn(after);
   return [...databasesIn(before)].some(([name, old]) => {
     const now = databases.get(name);
     return now !== undefined && ['host', 'port', 'dbname'].some((key) => now.get(key) !== old.get(key));
   });
+};
+
+const showsLastOf = (file: ReadonlyMap<string, string>, { settings, canary }: InstanceFact): boolean => {
+  const last = file.get('syslog_ident') ?? '';
+  return settings === undefined || settings === null
+    ? canaryOfLast(last) === canary
+    : settings['syslog_ident'] === last;
 };

@@ -1,15 +1,16 @@
 /**
  * From a fleet spec to the files of one unit. A RELOAD resets every setting that its file does not name, reads from top to bottom
  * and stops at the first line it does not understand. So every setting is named each time, what keeps us in control comes first,
- * sections that can be wrong stand above [pgbouncer], and the canary is the very last line: who shows it has loaded all the others.
+ * sections that can be wrong stand above [pgbouncer], and the very last line is the canary with a digest of the files: who shows it has loaded exactly them.
  */
+import { createHash } from 'node:crypto';
 import { parts, shareOf } from '../actors/model/budget.ts';
 import type { DatabaseSpec, FleetSpec, Published } from '../actors/model/fleet-spec.ts';
 import type { UnitName } from '../actors/model/ids.ts';
 import { Secret } from '../actors/model/secret.ts';
 import type { InstanceLayout, Layout, PgBouncerVersion, Rendered } from '../actors/model/workload.ts';
 import { renderedOption } from './catalogue.ts';
-import { authLine, connectionString, type Entries, encodeIni } from './dialect.ts';
+import { authLine, connectionString, type Entries, encodeIni, settingLine } from './dialect.ts';
 import { options } from './options.ts';
 import { isAtLeast } from './version.ts';
 import { canBeFrozenThroughStartup } from './weaknesses.ts';
@@ -29,26 +30,37 @@ export const render = (
   canary: string,
 ): Rendered => {
   const listenPort = Number(spec.options['listen_port']);
-  const shares = sharesIn(spec, unit, layout.instances.length);
-  return {
-    canary,
-    listenPort,
-    authFile: authFileOf(spec, layout),
-    instances: layout.instances.map((instance, index) => ({
-      id: instance.id,
-      ini: encodeIni(
-        [
-          [
-            'databases',
-            byName(spec.databases).map((database) => databaseEntry(database, shares(database)[index] ?? 0)),
-          ],
-          ['peers', hasPeers(version) ? peersOf(layout, listenPort) : []],
-          ['pgbouncer', settingsOf(spec, layout, instance, version, canary)],
-        ],
-        version,
-      ),
-    })),
-  };
+  const authFile = authFileOf(spec, layout);
+  const databases = databasesOf(spec, unit, layout.instances.length);
+  const peers = isAtLeast(version, '1.19') ? peersOf(layout, listenPort) : [];
+  const instances = layout.instances.map((instance, index) => {
+    const settings = settingsOf(spec, layout, instance, version);
+    const ini = encodeIni(
+      [
+        ['databases', databases[index] ?? []],
+        ['peers', peers],
+        ['pgbouncer', settings],
+      ],
+      version,
+    );
+    return { id: instance.id, ini: `${ini}${settingLine('syslog_ident', `${canary}/${digestOf(ini, authFile)}`)}` };
+  });
+  return { canary, listenPort, authFile, instances };
+};
+
+/** Files of one generation differ too: another program, another number of instances, another probe. */
+const digestOf = (ini: string, authFile: Secret): string =>
+  createHash('sha256').update(ini).update(authFile.reveal()).digest('hex').slice(0, 12);
+
+/** The databases of each instance. */
+const databasesOf = (spec: FleetSpec, unit: UnitName, instances: number): readonly Entries[] => {
+  const all = byName(spec.databases).map((database) => ({
+    database,
+    shares: sharesOf(database, spec, unit, instances),
+  }));
+  return Array.from({ length: instances }, (_, index) =>
+    all.map(({ database, shares }) => databaseEntry(database, shares[index] ?? 0)),
+  );
 };
 
 /**
@@ -56,20 +68,17 @@ export const render = (
  * which may be more or fewer than the spec knows of. One that would be left with nothing has one connection until the next spec
  * counts it: to PgBouncer nothing is no limit.
  */
-const sharesIn =
-  ({ slots }: FleetSpec, unit: UnitName, instances: number) =>
-  ({ maxConnections }: DatabaseSpec): readonly number[] => {
-    if (maxConnections === 0) return [];
-    const ours = shareOf(maxConnections, slots, unit);
-    const shares =
-      ours.length === instances
-        ? ours
-        : parts(
-            ours.reduce((sum, share) => sum + share, 0),
-            instances,
-          );
-    return shares.map((share) => Math.max(share, 1));
-  };
+const sharesOf = (
+  { maxConnections }: DatabaseSpec,
+  { slots }: FleetSpec,
+  unit: UnitName,
+  instances: number,
+): readonly number[] => {
+  if (maxConnections === 0) return [];
+  const ours = shareOf(maxConnections, slots, unit);
+  const total = ours.reduce((sum, share) => sum + share, 0);
+  return (ours.length === instances ? ours : parts(total, instances)).map((share) => Math.max(share, 1));
+};
 
 /** One login may use all of the share, so the pool is as large as the limit. */
 const databaseEntry = ({ name, database, host, port }: DatabaseSpec, share: number): readonly [string, string] => {
@@ -85,8 +94,6 @@ const databaseEntry = ({ name, database, host, port }: DatabaseSpec, share: numb
   return [name, connectionString(share === 0 ? server : [...server, ...limits])];
 };
 
-const hasPeers = (version: PgBouncerVersion): boolean => isAtLeast(version, '1.19');
-
 /** A request to cancel a query reaches any of the instances, and is handed on to the one that has it. */
 const peersOf = ({ instances }: Layout, port: number): Entries =>
   instances.map(({ id, socketDir }) => {
@@ -94,13 +101,7 @@ const peersOf = ({ instances }: Layout, port: number): Entries =>
     return [String(id), connectionString(pairs)];
   });
 
-const settingsOf = (
-  spec: FleetSpec,
-  layout: Layout,
-  instance: InstanceLayout,
-  version: PgBouncerVersion,
-  canary: string,
-): Entries => [
+const settingsOf = (spec: FleetSpec, layout: Layout, instance: InstanceLayout, version: PgBouncerVersion): Entries => [
   // Nobody has rights over TCP: the console of the socket needs no entry for its own user id, and takes every command (1.18, 1.24, 1.26).
   ['admin_users', ''],
   ['stats_users', layout.probe.username],
@@ -113,13 +114,12 @@ const settingsOf = (
   ['unix_socket_dir', instance.socketDir],
   ['unix_socket_mode', '0700'],
   ['so_reuseport', '1'],
-  ...(hasPeers(version) ? [['peer_id', String(instance.id)] as const] : []),
+  ...(isAtLeast(version, '1.19') ? [['peer_id', String(instance.id)] as const] : []),
   // Else the kernel keeps connections back for a listener, and drops them when that one closes.
   ['tcp_defer_accept', '0'],
   ['min_pool_size', '0'],
   ['reserve_pool_size', '0'],
   ...optionEntries(spec, version),
-  ['syslog_ident', canary],
 ];
 
 const optionEntries = ({ options: given }: FleetSpec, version: PgBouncerVersion): Entries =>

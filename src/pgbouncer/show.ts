@@ -12,8 +12,12 @@ export const settingIn = (rows: Rows, key: string): string | null =>
 export const settingsShown = (config: Rows): Readonly<Record<string, string>> =>
   Object.fromEntries(config.map(({ key, value }) => [key ?? '', value ?? '']));
 
-/** The canary in SHOW CONFIG. */
-export const canaryIn = (config: Rows): string | null => settingIn(config, 'syslog_ident');
+/** The canary in SHOW CONFIG: what the last line of a file says before the digest of that file. */
+export const canaryIn = (config: Rows): string | null => {
+  const last = settingIn(config, 'syslog_ident');
+  return last === null ? null : canaryOfLast(last);
+};
+export const canaryOfLast = (value: string): string => value.replace(/\/[0-9a-f]+$/, '');
 
 /** The global pause in SHOW STATE (from 1.19), which does not know of databases that are paused one by one. */
 export const isPaused = (state: Rows): boolean => settingIn(state, 'paused') === 'yes';

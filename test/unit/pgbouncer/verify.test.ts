@@ -1,0 +1,115 @@
+import { describe, expect, it } from 'vitest';
+import { canaryIn, isPaused, type Rows, settingIn, settingsShown, versionIn } from '../../../src/pgbouncer/show.ts';
+import { configMismatches, settingsAmiss } from '../../../src/pgbouncer/verify.ts';
+
+const ini = `[databases]
+orders = host='10.0.0.5' port=5432 dbname='orders' pool_size=9 max_db_connections=9
+free = host='10.0.0.5' port=5432 dbname='it''s'
+
+[pgbouncer]
+admin_users =
+unix_socket_mode = 0700
+default_pool_size = 20
+pool_mode = transaction
+query_timeout = 1234567.125
+query_wait_timeout = 1.5
+syslog_ident = troupe-7-abc
+`;
+const config: Rows = [
+  { key: 'admin_users', value: null },
+  { key: 'unix_socket_mode', value: '448' },
+  { key: 'default_pool_size', value: '20' },
+  { key: 'pool_mode', value: 'Transaction' },
+  { key: 'query_timeout', value: '1.23457e+06' },
+  { key: 'query_wait_timeout', value: '1.5' },
+  { key: 'syslog_ident', value: 'troupe-7-abc' },
+  { key: 'verbose', value: '0' },
+];
+const row = (name: string, changes: Rows[number] = {}): Rows[number] => ({
+  name,
+  host: '10.0.0.5',
+  port: '5432',
+  database: name,
+  force_user: null,
+  pool_size: '9',
+  max_connections: '9',
+  ...changes,
+});
+const databases: Rows = [
+  row('orders'),
+  row('free', { database: "it's", pool_size: '20', max_connections: '0' }),
+  row('pgbouncer', { host: null, pool_size: '2' }),
+];
+const changed = (key: string, value: string | null): Rows =>
+  config.map((one) => (one['key'] === key ? { ...one, value } : one));
+
+describe('what an instance has loaded', () => {
+  it('is what its file says, in the forms that consoles have for it', () => {
+    expect(configMismatches(ini, config, databases)).toEqual([]);
+    expect(configMismatches(ini, changed('unix_socket_mode', '0700'), databases)).toEqual([]);
+    expect(configMismatches(ini, changed('admin_users', ''), databases)).toEqual([]);
+  });
+
+  it.each([
+    ['admin_users', 'root', 'admin_users is root and not empty'],
+    ['unix_socket_mode', '511', 'unix_socket_mode is 511 and not 0700'],
+    ['unix_socket_mode', '700', 'unix_socket_mode is 700 and not 0700'],
+    ['default_pool_size', '20.0', 'default_pool_size is 20.0 and not 20'],
+    ['default_pool_size', null, 'default_pool_size is empty and not 20'],
+    ['pool_mode', 'session', 'pool_mode is session and not transaction'],
+    ['query_timeout', '1.23458e+06', 'query_timeout is 1.23458e+06 and not 1234567.125'],
+    ['query_wait_timeout', '', 'query_wait_timeout is empty and not 1.5'],
+    ['syslog_ident', 'TROUPE-7-ABC', 'syslog_ident is TROUPE-7-ABC and not troupe-7-abc'],
+  ])('is not with %s %j', (key, value, sentence) => {
+    expect(configMismatches(ini, changed(key, value), databases)).toEqual([sentence]);
+    expect(settingsAmiss(new Map([[key, 'x']]), {})).toEqual([key]);
+  });
+
+  it('is not where it knows no such setting', () => {
+    expect(configMismatches(ini, config.slice(1), databases)).toEqual(['it knows no admin_users']);
+  });
+
+  it.each([
+    ['host', 'else'],
+    ['port', '5433'],
+    ['database', 'other'],
+    ['pool_size', '10'],
+    ['max_connections', '0'],
+    ['force_user', 'root'],
+  ])('is not where %s of a database is another', (column, value) => {
+    const rows = databases.map((one) => (one['name'] === 'orders' ? { ...one, [column]: value } : one));
+    expect(configMismatches(ini, config, rows)).toEqual([
+      expect.stringMatching(`^${column} of database orders is ${value} and not `),
+    ]);
+  });
+
+  it('is not with a database too few or too many', () => {
+    expect(configMismatches(ini, config, databases.slice(1))).toEqual(['it does not serve database orders']);
+    expect(configMismatches(ini, config, [...databases, row('old')])).toEqual([
+      'it serves database old, which is not in its file',
+    ]);
+  });
+
+  it('is not known for a file that cannot be read', () => {
+    expect(configMismatches('[pgbouncer]\n???\n', config, databases)).toEqual(['its file cannot be read']);
+  });
+});
+
+describe('rows of a console', () => {
+  it('are read by name', () => {
+    expect(canaryIn(config)).toBe('troupe-7-abc');
+    expect(canaryIn([])).toBeNull();
+    expect(canaryIn([{ key: 'syslog_ident', value: 'troupe-7-abc/0123456789ab' }])).toBe('troupe-7-abc');
+    expect(settingIn(config, 'admin_users')).toBeNull();
+    expect(settingsShown(config)).toMatchObject({ admin_users: '', pool_mode: 'Transaction' });
+    expect(
+      isPaused([
+        { key: 'active', value: 'no' },
+        { key: 'paused', value: 'yes' },
+      ]),
+    ).toBe(true);
+    expect(isPaused([{ key: 'paused', value: 'no' }])).toBe(false);
+    expect(versionIn([{ version: 'PgBouncer 1.24.1' }])).toEqual({ major: 1, minor: 24, patch: 1 });
+    expect(versionIn([])).toBeNull();
+  });
+});
