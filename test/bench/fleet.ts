@@ -1,7 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Application } from '../../src/actors/model/ids.ts';
-import type { FleetStatus } from '../../src/actors/model/status.ts';
 import { type ApiClient, apiAt } from '../../src/infra/cli/api-client.ts';
 import { findBinary } from '../../src/infra/local/binaries.ts';
 import { LocalFleet } from '../../src/infra/local/local-fleet.ts';
@@ -55,44 +54,3 @@ export const openBenchFleet = async (units: number, instances: number): Promise<
     },
   };
 };
-
-/** The status of one unit as it streams, and waiting for what it will say. */
-export class Watch implements Disposable {
-  readonly #over = new AbortController();
-  readonly #waiting = new Set<() => void>();
-  #latest: FleetStatus | null = null;
-
-  constructor(client: ApiClient) {
-    void this.#follow(client);
-  }
-
-  get latest(): FleetStatus | null {
-    return this.#latest;
-  }
-
-  /** Resolves with the first status for which this holds. */
-  until(holds: (status: FleetStatus) => boolean, withinMs = 60_000): Promise<FleetStatus> {
-    const { promise, resolve, reject } = Promise.withResolvers<FleetStatus>();
-    const late = setTimeout(() => reject(new Error(`it did not come to pass within ${withinMs} ms`)), withinMs);
-    const look = (): void => {
-      if (this.#latest === null || !holds(this.#latest)) return;
-      clearTimeout(late);
-      this.#waiting.delete(look);
-      resolve(this.#latest);
-    };
-    this.#waiting.add(look);
-    look();
-    return promise;
-  }
-
-  [Symbol.dispose](): void {
-    this.#over.abort();
-  }
-
-  async #follow(client: ApiClient): Promise<void> {
-    for await (const status of client.statuses(this.#over.signal, () => {})) {
-      this.#latest = status;
-      for (const look of this.#waiting) look();
-    }
-  }
-}

@@ -1,5 +1,6 @@
 import type { FleetStatus } from '../../src/actors/model/status.ts';
-import { type BenchFleet, Watch } from './fleet.ts';
+import { Watch } from '../support/fleet-watch.ts';
+import type { BenchFleet } from './fleet.ts';
 import { median, type Row, rounded } from './report.ts';
 
 /** Of the units' default settings: ttl 5 s, renewed each 1.5 s. */

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { createSystemClock } from '../../src/infra/clock/system-clock.ts';
 import { consoleAt } from '../../src/infra/console/console.ts';
 import { writeAtomic } from '../../src/infra/files/atomic-file.ts';
+import { Watch } from '../support/fleet-watch.ts';
 import type { BenchFleet } from './fleet.ts';
-import { Watch } from './fleet.ts';
 import { percentile, type Row, rounded } from './report.ts';
 
 const rounds = 40;

@@ -7,7 +7,7 @@ import { unitNameOf } from '../../actors/model/ids.ts';
 import { freePort, loopbackOf } from './free-port.ts';
 import { Keeper, type Kept } from './keeper.ts';
 import { randomPassword, writeOwned } from './owned-file.ts';
-import { createAdministrator, createCluster, type Login, startCluster } from './postgres.ts';
+import { createAdministrator, createCluster, type Login, type PostgresServer, startCluster } from './postgres.ts';
 import { type RedisServer, startRedis } from './redis.ts';
 import { clearEarlier, DemoRefused, RemainsRecord } from './remains.ts';
 import { type Account, createOwnedDirectory } from './service-user.ts';
@@ -28,6 +28,10 @@ export interface LocalFleetOptions {
   readonly againMs: number;
   /** Takes a sentence for people. */
   readonly say: (sentence: string) => void;
+  /** `usual`, the default: 6432 when it is free. Fleets that come up at the same moment would take each other's. */
+  readonly port?: 'usual' | 'any';
+  /** Further TROUPE_* values for every unit. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 export interface LocalUnit {
@@ -57,6 +61,8 @@ export class LocalFleet implements AsyncDisposable {
   readonly #record: RemainsRecord;
   readonly #units: Keeper<Kept>[] = [];
   readonly #stores: Keeper<Kept>[] = [];
+  #redis: Keeper<RedisServer> | null = null;
+  #postgres: Keeper<PostgresServer> | null = null;
   readonly #starting: Promise<unknown>[] = [];
   #isClosing = false;
 
@@ -89,11 +95,22 @@ export class LocalFleet implements AsyncDisposable {
     try {
       await createOwnedDirectory(directory, account);
       const addresses = units.map(({ address }) => address);
-      return new LocalFleet(options, record, { directory, units, listenPort: await freePort(addresses, usualPort) });
+      const listenPort = await freePort(addresses, options.port === 'any' ? undefined : usualPort);
+      return new LocalFleet(options, record, { directory, units, listenPort });
     } catch (cause) {
       await record.clear();
       throw cause;
     }
+  }
+
+  /** What runs, or ran last. */
+  get redis(): RedisServer {
+    return startedBy(this.#redis, 'Redis');
+  }
+
+  /** What runs, or ran last. */
+  get postgres(): PostgresServer {
+    return startedBy(this.#postgres, 'PostgreSQL');
   }
 
   /** Units come up while PostgreSQL is made, which takes longest. */
@@ -136,7 +153,7 @@ export class LocalFleet implements AsyncDisposable {
       maxConnections: 100 + units * instances * 25,
       onSpawned: this.#onServer,
     });
-    await this.#keep('PostgreSQL', this.#stores, () => startCluster(cluster));
+    this.#postgres = await this.#keep('PostgreSQL', this.#stores, () => startCluster(cluster));
     return { endpoint: `${cluster.host}:${cluster.port}`, administrator: await createAdministrator(cluster) };
   }
 
@@ -151,12 +168,12 @@ export class LocalFleet implements AsyncDisposable {
       account,
       onSpawned: this.#onServer,
     };
-    const keeper = await this.#keep('Redis', this.#stores, () => startRedis(options));
-    return keeper.current;
+    this.#redis = await this.#keep('Redis', this.#stores, () => startRedis(options));
+    return this.#redis.current;
   }
 
   async #startUnits(redis: RedisServer): Promise<void> {
-    const { application, command, runDir, instances, account, programs } = this.#options;
+    const { application, command, runDir, instances, account, programs, environment = {} } = this.#options;
     const secretKeyFile = join(this.directory, 'secret-key');
     await writeOwned(secretKeyFile, `${randomBytes(32).toString('base64')}\n`, account);
     const common: UnitsOptions = {
@@ -169,6 +186,7 @@ export class LocalFleet implements AsyncDisposable {
       instances,
       pgbouncer: programs.pgbouncer,
       account,
+      environment,
       onSpawned: this.#onUnit,
     };
     for (const unit of this.units) {
@@ -187,6 +205,11 @@ export class LocalFleet implements AsyncDisposable {
   readonly #onServer: OnSpawned = (mark) => this.#record.add('servers', mark);
   readonly #onUnit: OnSpawned = (mark) => this.#record.add('units', mark);
 }
+
+const startedBy = <T extends Kept>(keeper: Keeper<T> | null, name: string): T => {
+  if (keeper === null) throw new Error(`${name} was not started yet`);
+  return keeper.current;
+};
 
 const unitsOf = ({ application, units, runDir }: LocalFleetOptions, directory: string): readonly LocalUnit[] =>
   Array.from({ length: units }, (_, number) => ({

@@ -16,6 +16,8 @@ export interface UnitsOptions {
   readonly instances: number;
   readonly pgbouncer: string;
   readonly account: Account;
+  /** Further TROUPE_* values. */
+  readonly environment: Readonly<Record<string, string>>;
   readonly onSpawned: OnSpawned;
 }
 
@@ -54,6 +56,7 @@ export const startUnit = async (options: UnitsOptions, unit: UnitPlace): Promise
       TROUPE_USER: options.account.name,
       TROUPE_DRAIN_DELAY: '0',
       TROUPE_DRAIN_DEADLINE: '1',
+      ...options.environment,
     },
   });
   return { process, stop: () => process.stop([['SIGTERM', 10_000]]) };

@@ -1,0 +1,116 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { type FleetUnderTest, program } from './fleet-under-test.ts';
+import { queryThrough } from './fleet-query.ts';
+import { testDirectory } from './servers.ts';
+
+/** Clients that stay connected, and one that connects anew for each transaction. */
+export type LoadKind = 'persistent' | 'reconnecting';
+
+const shape = {
+  persistent: ['-c', '2', '-j', '2', '-R', '40'],
+  reconnecting: ['-C', '-c', '1', '-j', '1', '-R', '8'],
+} as const satisfies Readonly<Record<LoadKind, readonly string[]>>;
+
+export interface LoadReport {
+  readonly what: string;
+  readonly exitCode: number | NodeJS.Signals | null;
+  readonly failed: number | null;
+  /** Everything it said that is neither progress nor the report at the end. */
+  readonly complaints: readonly string[];
+  readonly transactions: number;
+}
+
+export interface Load extends AsyncDisposable {
+  /** Lets it finish what it is at; resolves with its reports. */
+  end(): Promise<readonly LoadReport[]>;
+}
+
+/** pgbench on the address of each of these units, writing; resolves once every one of them has made progress. */
+export const startLoad = async (
+  fleet: FleetUnderTest,
+  units: readonly number[],
+  kinds: readonly LoadKind[] = ['persistent', 'reconnecting'],
+): Promise<Load> => {
+  const directory = await testDirectory();
+  const [script, passwordFile] = [join(directory, 'load.sql'), join(directory, 'pgpass')];
+  const { username, password, database } = fleet.first;
+  await writeFile(script, 'insert into load (who) values (:client_id);\n');
+  await writeFile(passwordFile, `*:*:*:${username}:${password}\n`, { mode: 0o600 });
+  await queryThrough(fleet, 0, fleet.first, 'create table if not exists load (who int)');
+  const loads = units.flatMap((unit) =>
+    kinds.map((kind) => {
+      const { address } = fleet.unit(unit);
+      const login = ['-h', address, '-p', String(fleet.local.listenPort), '-U', username, database];
+      const args = ['-n', '-f', script, '-T', '600', '-P', '1', ...shape[kind], ...login];
+      return new Bench(`${kind} through unit ${unit}`, args, passwordFile);
+    }),
+  );
+  const stop = async (): Promise<void> => {
+    await Promise.all(loads.map((load) => load.kill()));
+  };
+  try {
+    await Promise.all(loads.map((load) => load.hasBegun));
+  } catch (cause) {
+    await stop();
+    throw cause;
+  }
+  return { end: () => Promise.all(loads.map((load) => load.end())), [Symbol.asyncDispose]: stop };
+};
+
+/** What a report of clients that noticed nothing looks like, however much they did. */
+export const unharmed = (reports: readonly LoadReport[]): readonly LoadReport[] =>
+  reports.map(({ what, transactions }) => ({ what, exitCode: 0, failed: 0, complaints: [], transactions }));
+
+class Bench {
+  readonly hasBegun: Promise<void>;
+  readonly #what: string;
+  readonly #child;
+  readonly #ended: Promise<number | NodeJS.Signals | null>;
+  readonly #complaints: string[] = [];
+  #report = '';
+
+  constructor(what: string, args: readonly string[], passwordFile: string) {
+    this.#what = what;
+    this.#child = spawn(program('pgbench'), args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { PGPASSFILE: passwordFile, PGCONNECT_TIMEOUT: '30', LANG: 'C.UTF-8' },
+    });
+    this.#ended = once(this.#child, 'close').then(([code, signal]) => code ?? signal);
+    this.#child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      this.#report += text;
+    });
+    const begun = Promise.withResolvers<void>();
+    this.hasBegun = begun.promise;
+    createInterface(this.#child.stderr).on('line', (line) => {
+      const [, tps] = /^progress: .* s, ([\d.]+) tps/.exec(line) ?? [];
+      if (tps === undefined) this.#complaints.push(line);
+      else if (Number(tps) > 0) begun.resolve();
+    });
+    void this.#ended.then(() => begun.reject(new Error(`${what} ended: ${this.#complaints.join('; ')}`)));
+  }
+
+  async end(): Promise<LoadReport> {
+    this.#child.kill('SIGALRM'); // As if its time (-T) were over.
+    const exitCode = await this.#ended;
+    const numberIn = (pattern: RegExp): number | null => {
+      const text = pattern.exec(this.#report)?.[1];
+      return text === undefined ? null : Number(text);
+    };
+    return {
+      what: this.#what,
+      exitCode,
+      failed: numberIn(/number of failed transactions: (\d+)/),
+      complaints: this.#complaints,
+      transactions: numberIn(/number of transactions actually processed: (\d+)/) ?? 0,
+    };
+  }
+
+  async kill(): Promise<void> {
+    this.#child.kill('SIGKILL');
+    await this.#ended;
+  }
+}

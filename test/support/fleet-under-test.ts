@@ -1,0 +1,244 @@
+/**
+ * A whole fleet of ordinary units on real servers, for the tests of one file:
+ *
+ *   const fleet = useFleet({ againMs: 6_000 });
+ *   it('…', async () => { await fleet().everyoneActive(); … });
+ */
+import { execFile } from 'node:child_process';
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, afterEach, beforeAll } from 'vitest';
+import type { Change } from '../../src/actors/model/change.ts';
+import type { Application } from '../../src/actors/model/ids.ts';
+import type { Credentials, FleetStatus, UnitStatus } from '../../src/actors/model/status.ts';
+import { type ApiClient, apiAt } from '../../src/infra/cli/api-client.ts';
+import { findBinary, type Program } from '../../src/infra/local/binaries.ts';
+import { LocalFleet, type LocalUnit } from '../../src/infra/local/local-fleet.ts';
+import { type Account, identityOf } from '../../src/infra/local/service-user.ts';
+import { bringUp } from '../../src/programs/bring-up.ts';
+import { Watch } from './fleet-watch.ts';
+import { testAccount, testDirectory } from './servers.ts';
+
+export interface FleetOptions {
+  /** Between the end of a process and its next start. Longer than the lease (5 s): nobody who was killed leads at once again. */
+  readonly againMs: number;
+  /** Further TROUPE_* values of the units. */
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+export const unitCount = 3;
+export const instanceCount = 2;
+
+/** Opened before the first test, removed after the last; a test that fails shows the last words of every unit. */
+export const useFleet = (options: FleetOptions): (() => FleetUnderTest) => {
+  let fleet: FleetUnderTest | undefined;
+  beforeAll(async () => {
+    fleet = await FleetUnderTest.open(options);
+  }, 120_000);
+  afterEach(async ({ task }) => {
+    if (task.result?.state === 'fail') console.error(await fleet?.lastWords());
+  });
+  afterAll(async () => {
+    await fleet?.[Symbol.asyncDispose]();
+  }, 60_000);
+  return () => {
+    if (fleet === undefined) throw new Error('the fleet is there only while tests run');
+    return fleet;
+  };
+};
+
+export class FleetUnderTest implements AsyncDisposable {
+  readonly local: LocalFleet;
+  readonly account: Account;
+  readonly runDir: string;
+  /** Of the client that is there from the beginning. */
+  readonly first: Credentials;
+  readonly #watches: readonly Watch[];
+  readonly #statuses: FleetStatus[];
+
+  private constructor(about: Pick<FleetUnderTest, 'local' | 'account' | 'runDir' | 'first'>) {
+    this.local = about.local;
+    this.account = about.account;
+    this.runDir = about.runDir;
+    this.first = about.first;
+    this.#statuses = [];
+    this.#watches = this.units.map(
+      ({ socket }) => new Watch(apiAt(socket), (status) => void this.#statuses.push(status)),
+    );
+  }
+
+  static async open({ againMs, environment = {} }: FleetOptions): Promise<FleetUnderTest> {
+    const path = process.env['PATH'] ?? '';
+    const account = testAccount();
+    const runDir = join(await testDirectory(), 'run');
+    await mkdir(runDir, { mode: 0o755 });
+    const said: string[] = [];
+    const say = (sentence: string): void => void said.push(sentence);
+    const local = await LocalFleet.open({
+      application: 'pgbouncer' as Application,
+      units: unitCount,
+      instances: instanceCount,
+      account,
+      runDir,
+      command: [process.execPath, join(import.meta.dirname, '../../src/main.ts'), 'unit'],
+      programs: {
+        redis: findBinary('redis', path),
+        initdb: findBinary('initdb', path),
+        postgres: findBinary('postgres', path),
+        pgbouncer: findBinary('pgbouncer', path),
+      },
+      againMs,
+      say,
+      port: 'any',
+      environment,
+    });
+    try {
+      const options = { apiOf: ({ socket }: LocalUnit) => apiAt(socket), instances: instanceCount, say };
+      const { credentials } = await bringUp(local, { ...options, signal: AbortSignal.timeout(110_000) });
+      const fleet = new FleetUnderTest({ local, account, runDir, first: credentials });
+      await fleet.everyoneActive();
+      return fleet;
+    } catch (cause) {
+      const words = await lastWordsOf(local);
+      await local[Symbol.asyncDispose]();
+      throw new Error(`no fleet: ${String(cause)}\n${said.join('\n')}\n${words}`, { cause });
+    }
+  }
+
+  get units(): readonly LocalUnit[] {
+    return this.local.units;
+  }
+
+  /** Every status that any unit told since the fleet was opened. */
+  get statuses(): readonly FleetStatus[] {
+    return this.#statuses;
+  }
+
+  api(unit: number): ApiClient {
+    return apiAt(this.unit(unit).socket);
+  }
+
+  watch(unit: number): Watch {
+    return found(this.#watches[unit], `unit ${unit}`);
+  }
+
+  unit(number: number): LocalUnit {
+    return found(this.units[number], `unit ${number}`);
+  }
+
+  /** Asked for at one unit, and kept. */
+  async change(change: Change, unit = 0): Promise<number> {
+    const outcome = await this.api(unit).change(change, AbortSignal.timeout(15_000));
+    if (outcome.kind !== 'accepted') throw new Error(`"${change.type}" was not accepted: ${JSON.stringify(outcome)}`);
+    return outcome.version;
+  }
+
+  /** Published for a client, once they are. */
+  async credentials(client: string, unit = 0): Promise<Credentials> {
+    for (;;) {
+      const answer = await this.api(unit).credentials(client, AbortSignal.timeout(15_000));
+      if (answer.kind === 'told') return answer.value;
+      const version = this.watch(unit).latest;
+      await this.watch(unit).until((status) => status !== version);
+    }
+  }
+
+  /** All units, in the view of each of them, serve what is published, under one leader; and what else is asked for. */
+  async everyoneActive(also: (status: FleetStatus) => boolean = () => true, withinMs = 60_000): Promise<FleetStatus> {
+    const deadline = performance.now() + withinMs;
+    const holds = (status: FleetStatus): boolean => isSettled(status) && also(status);
+    for (;;) {
+      for (const watch of this.#watches) await watch.until(holds, Math.max(deadline - performance.now(), 1));
+      const seen = this.#watches.map(({ latest }) => latest).filter((latest) => latest !== null);
+      const [status] = seen;
+      if (status !== undefined && seen.every(holds)) return status;
+    }
+  }
+
+  async leader(): Promise<UnitStatus & { readonly pid: number; readonly epoch: number }> {
+    const { leader, units } = await this.everyoneActive();
+    const unit = units.find((one) => one.unit === leader?.unit);
+    return { ...found(unit, 'the leader'), pid: found(unit?.pid, 'its process'), epoch: found(leader?.epoch, 'epoch') };
+  }
+
+  /** Of all PgBouncers, by unit. */
+  instancePids(status: FleetStatus): readonly (readonly number[])[] {
+    return status.units.map(({ instances }) => instances.map(({ pid }) => found(pid, 'an instance')));
+  }
+
+  /** What an instance's own console says: rows of columns. */
+  async show(unit: number, instance: number, what: string): Promise<readonly (readonly string[])[]> {
+    const socketDir = join(this.runDir, `pgbouncer-${unit}`, String(instance));
+    const login = ['-h', socketDir, '-p', String(this.local.listenPort), '-U', 'pgbouncer', '-d', 'pgbouncer'];
+    const { stdout } = await promisify(execFile)(
+      program('psql'),
+      ['-XAtq', '-F', '\t', ...login, '-c', `SHOW ${what}`],
+      // The console lets in without a password who has the user id of the process.
+      { cwd: '/', env: { LANG: 'C.UTF-8' }, timeout: 20_000, ...identityOf(this.account) },
+    );
+    return stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.split('\t'));
+  }
+
+  /** The command line as a person uses it; what it prints, or an error with what it complains of. */
+  async cli(...args: readonly string[]): Promise<string> {
+    const { stdout } = await promisify(execFile)(join(import.meta.dirname, '../../bin/troupe'), args, {
+      env: { PATH: process.env['PATH'], TROUPE_RUN_DIR: this.runDir },
+      timeout: 90_000,
+    });
+    return stdout.trim();
+  }
+
+  /** Where a unit keeps its files. */
+  stateDir(unit: number): string {
+    return join(this.local.directory, `unit-${unit}`, `pgbouncer-${unit}`);
+  }
+
+  instanceFile(unit: number, instance: number, name: 'pgbouncer.ini' | 'pgbouncer.log'): Promise<string> {
+    return readFile(join(this.stateDir(unit), 'instances', String(instance), name), 'utf8');
+  }
+
+  lastWords(): Promise<string> {
+    return lastWordsOf(this.local);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const watch of this.#watches) watch[Symbol.dispose]();
+    await this.local[Symbol.asyncDispose]();
+  }
+}
+
+/** Unit and number of every PgBouncer. */
+export const allInstances: readonly (readonly [unit: number, instance: number])[] = Array.from(
+  { length: unitCount * instanceCount },
+  (_, index) => [Math.floor(index / instanceCount), (index % instanceCount) + 1],
+);
+
+export const program = (name: Program): string => findBinary(name, process.env['PATH'] ?? '');
+
+const isSettled = ({ leader, generation, units, backplane }: FleetStatus): boolean =>
+  leader !== null &&
+  backplane.state === 'connected' &&
+  generation.published !== null &&
+  generation.good === generation.published &&
+  units.length === unitCount &&
+  units.every(
+    (unit) =>
+      unit.status === 'active' &&
+      unit.generation.applied === generation.published &&
+      unit.instances.length === instanceCount &&
+      unit.instances.every(({ state, pid }) => state === 'serving' && pid !== null),
+  );
+
+const lastWordsOf = async ({ units }: LocalFleet): Promise<string> => {
+  const logs = await Promise.all(units.map(({ log }) => readFile(log, 'utf8').catch(() => '')));
+  return logs.map((log, number) => `unit ${number}:\n${log.split('\n').slice(-15).join('\n')}`).join('\n');
+};
+
+const found = <T>(value: T | null | undefined, what: string): T => {
+  if (value === null || value === undefined) throw new Error(`there is no ${what}`);
+  return value;
+};
