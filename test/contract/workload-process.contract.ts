@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WorkloadUnavailable } from '../../src/actors/ports/workload.ts';
 import { createCredentials } from '../../src/infra/credentials/credentials.ts';
 import { asSuperuser } from '../../src/infra/local/postgres.ts';
+import { planChange } from '../../src/pgbouncer/plan.ts';
 import { isAtLeast } from '../../src/pgbouncer/version.ts';
 import {
   freshDatabase,
@@ -237,7 +238,8 @@ const ownMatters = (version: string, run: string): void => {
     const workload = await open(one);
     expect((await inspect(workload)).instances).toMatchObject([{ pid: kept }]);
     expect(machine.isAlive(surplus)).toBe(true);
-    await serve(workload, { port, canary: 'gen-1' });
+    const rendered = await renderFor(workload, { port, canary: 'gen-1' });
+    await takeAll(workload, planChange(await inspect(workload), rendered));
     await expect.poll(() => machine.isAlive(surplus)).toBe(false);
     expect(machine.isAlive(kept)).toBe(true);
   });
