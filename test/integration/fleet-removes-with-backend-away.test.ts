@@ -1,0 +1,48 @@
+import { rename } from 'node:fs/promises';
+import { expect, it } from 'vitest';
+import { queryPostgres } from '../support/fleet-query.ts';
+import { useFleet } from '../support/fleet-under-test.ts';
+
+const fleet = useFleet({ againMs: 6_000 });
+
+it('a client removed while PostgreSQL is stopped goes when it is back, though the leader was lost meanwhile', async () => {
+  await fleet().change({ type: 'addClient', name: 'second', database: 'second', backend: 'main', extraUserRoles: [] });
+  const { username } = await fleet().credentials('second');
+  await fleet().everyoneActive();
+  expect(await rolesNamed(username)).toEqual([{ rolname: username }]);
+
+  const { postgres } = fleet().local;
+  const away = `${postgres.dataDirectory}-away`; // Nobody can start it again without its data.
+  await rename(postgres.dataDirectory, away);
+  postgres.process.signal('SIGQUIT');
+  await postgres.process.ended;
+  await fleet().change({ type: 'removeRelation', name: 'second' });
+
+  const watch = fleet().watch(0);
+  const status = await watch.until(({ relations, leader }) => {
+    const second = relations.find(({ name }) => name === 'second');
+    return leader !== null && second?.life === 'dying' && second.state !== 'active' && second.message !== '';
+  });
+  const dying = status.relations.find(({ name }) => name === 'second');
+  expect(dying?.message).toMatch(/backend|PostgreSQL|main/);
+
+  const leader = status.units.find(({ unit }) => unit === status.leader?.unit);
+  const survivor = status.units.find(({ unit }) => unit !== leader?.unit)?.number ?? 0;
+  process.kill(leader?.pid ?? 0, 'SIGKILL');
+  const led = await fleet()
+    .watch(survivor)
+    .until(({ leader: now }) => (now?.epoch ?? 0) > (status.leader?.epoch ?? 0));
+  expect(led.relations.find(({ name }) => name === 'second')).toMatchObject({ life: 'dying' });
+
+  await rename(away, postgres.dataDirectory);
+  const after = await fleet().everyoneActive(({ relations }) => relations.every(({ name }) => name !== 'second'));
+  expect(after.relations.map(({ name, life }) => [name, life]).toSorted()).toEqual([
+    ['first', 'alive'],
+    ['main', 'alive'],
+  ]);
+  expect(await rolesNamed(username)).toEqual([]);
+  expect(await queryPostgres(fleet(), "select datname from pg_database where datname = 'second'")).toHaveLength(1);
+}, 150_000);
+
+const rolesNamed = (username: string) =>
+  queryPostgres(fleet(), `select rolname from pg_roles where rolname = '${username}'`);
