@@ -14,6 +14,7 @@ import type { Log } from '../../src/infra/files/log.ts';
 import { SealKey } from '../../src/infra/files/seal.ts';
 import { MemoryHub, MemoryKeeper, openMemoryBackplane } from '../../src/infra/memory/backplane.ts';
 import { openEmbeddedBackplane } from '../../src/infra/memory/backplane-embedded.ts';
+import { emptyStore } from '../../src/infra/memory/backplane-store.ts';
 import { openRedisBackplane } from '../../src/infra/redis/backplane.ts';
 import type { RedisBackplaneOptions } from '../../src/infra/redis/options.ts';
 import { freshApplication, type RunningRedis, testDirectory } from '../support/servers.ts';
@@ -31,7 +32,9 @@ export interface Fleet {
   end(): Promise<void>;
 }
 
-export const ttl = 5_000 as Millis;
+/** Long against what a test takes on a busy machine; time passes by `pass`. */
+export const ttl = 50_000 as Millis;
+export const deadAfterMs = 40_000;
 
 /** What a unit sees; it must be allowed to. */
 export const seenBy = async (backplane: Backplane): Promise<Snapshot> => {
@@ -82,7 +85,7 @@ export const createStandingClock = (): Clock & { advance(ms: number): void } => 
 export const memoryFleet = async (): Promise<Fleet> => {
   const application = freshApplication();
   const clock = createStandingClock();
-  const hub = new MemoryHub(clock);
+  const hub = new MemoryHub(clock, emptyStore(deadAfterMs));
   const disks = new Map<number, MemoryKeeper>();
   return {
     application,
@@ -150,6 +153,7 @@ export const redisFleet = async (server: RunningRedis, as: 'user' | 'owner' = 'u
       stateDir,
       clock: createSystemClock(),
       log,
+      deadAfterMs,
       ...options,
     });
     opened.push(backplane);

@@ -86,7 +86,7 @@ class Stage {
   }
 
   async does(deed: Deed): Promise<unknown> {
-    if (deed.type === 'pass') return this.#fleet.pass(2_100); // Never near to the end of a lease or a silence.
+    if (deed.type === 'pass') return this.#fleet.pass(21_000); // Never near to the end of a lease or a silence.
     if (deed.type === 'restart') {
       this.#processes.set(deed.by, await this.#fleet.start(deed.by));
       return null;
@@ -116,7 +116,7 @@ class Stage {
         return process.releaseLease(
           this.#term(deed.term),
           deed.to === null ? null : this.#unit(deed.to),
-          3_000 as Millis,
+          30_000 as Millis,
         );
       case 'intent':
         return process.changeIntent(intentOf({ version: deed.version, reason: `variant ${deed.variant}` }));

@@ -1,9 +1,10 @@
 /** What the adapter relies on in its client and in the servers: an upgrade that changes one of these is noticed here. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { Generation } from '../../src/actors/model/ids.ts';
+import type { Generation, Millis } from '../../src/actors/model/ids.ts';
 import { same } from '../../src/actors/model/same.ts';
 import { BackplaneUnavailable } from '../../src/actors/ports/backplane.ts';
 import { Connection } from '../../src/infra/redis/connection.ts';
+import { claimNumber, readObjects } from '../../src/infra/redis/scripts.ts';
 import { bagOf, intentOf, recordOf, specOf } from '../support/builders.ts';
 import { redisServers, type RunningRedis, useServer } from '../support/servers.ts';
 import { createLog, lead, redisFleet, type RedisFleet, seenBy, ttl, type UnitBackplane } from './backplane-fleets.ts';
@@ -88,7 +89,7 @@ describe.each(redisServers())('the connection to %s', (_, start) => {
     proxy.swallow();
     const { ms, failure } = await timed(increment);
     expect(failure).toBeInstanceOf(BackplaneUnavailable);
-    expect(ms).toBeLessThan(1_500);
+    expect(ms).toBeLessThan(2_000);
     const opened = proxy.connections;
     const reconnected = await timed(() => until(async () => proxy.connections > opened));
     expect(ms + reconnected.ms).toBeLessThan(3_500);
@@ -122,6 +123,23 @@ describe.each(redisServers())('the connection to %s', (_, start) => {
     await until(async () => connection.turn > turn && hints > before);
     await fleet.admin.publish(fleet.key('all'), '2 tag intent');
     await until(async () => hints > before + 1);
+  });
+
+  it('gives the same number to a process that asks again because it heard no answer', async () => {
+    await seenBy(await fleet.start(0));
+    const keys = ['meta', 'idx', 'members', 'hb'].map(fleet.key);
+    const ask = () => claimNumber(connection, keys, [fleet.application, 'ab', 2, 4_000, 1, 'tag', fleet.key('all')]);
+    const first = await ask();
+    expect(first).toEqual({ kind: 'CLAIMED', unit: `${fleet.application}/1` });
+    expect(await ask()).toEqual(first);
+  });
+
+  it('does not mix what it reads from two lives of the store', async () => {
+    await seenBy(await fleet.start(0));
+    const keys = [fleet.key('meta'), fleet.key('idx'), fleet.key('intent')];
+    const life = (await fleet.admin.hget(fleet.key('meta'), 'inc')) ?? '';
+    expect(await readObjects(connection, keys, [life, 0, ''])).toMatchObject({ kind: 'READ', objects: ['absent'] });
+    expect(await readObjects(connection, keys, ['another', 0, ''])).toEqual({ kind: 'MOVED' });
   });
 
   it('survives the loss of the server-side scripts', async () => {
@@ -243,7 +261,7 @@ describe.each(redisServers())('a lost answer from %s', (_, start) => {
         () => zero.removeRelation(leadership, recordOf().id),
       ),
     ).toEqual({ kind: 'committed' });
-    await fleet.pass(4_001);
+    await fleet.pass(40_010);
     await seenBy(zero);
     expect(
       await once(
@@ -300,7 +318,7 @@ describe.each(redisServers())('without %s', (_, start) => {
     for (const ask of everything()) {
       const { ms, failure } = await timed(ask);
       expect(failure).toBeInstanceOf(BackplaneUnavailable);
-      expect(ms).toBeLessThanOrEqual(1_500);
+      expect(ms).toBeLessThanOrEqual(2_000);
     }
   };
   const comesBack = async (): Promise<void> => {
@@ -310,7 +328,7 @@ describe.each(redisServers())('without %s', (_, start) => {
     await seenBy(zero);
   };
 
-  it('frozen: every method is unavailable within 1.5 s, and all is well again when it thaws', async () => {
+  it('frozen: every method is unavailable soon (1 s, and what a busy machine adds), and all is well again when it thaws', async () => {
     await own.freeze();
     await expectUnavailable();
     const back = comesBack();
@@ -318,7 +336,20 @@ describe.each(redisServers())('without %s', (_, start) => {
     await back;
   });
 
-  it('killed: every method is unavailable within 1.5 s, what the directory knows is told, and all is well when it is back', async () => {
+  it('out of memory: who leads goes on leading, and what would need memory says why it is not done', async () => {
+    const leadership = await lead(zero);
+    await fleet.admin.config('SET', 'maxmemory', '1');
+    expect(await zero.renewLease(leadership, ttl)).toEqual({ kind: 'renewed' });
+    expect((await seenBy(zero)).lease.holder).toBe(zero.unit);
+    await expect(zero.changeIntent(intentOf())).rejects.toThrow(/cannot change intent: .*OOM/);
+    await expect(zero.publish(leadership, 0 as Generation, specOf(), about)).rejects.toThrow(/OOM/);
+    await zero.releaseLease(leadership, null, 0 as Millis);
+    expect((await lead(zero)).epoch).toBe(leadership.epoch + 1);
+    await fleet.admin.config('SET', 'maxmemory', '0');
+    expect((await seenBy(zero)).intent).toBeNull();
+  });
+
+  it('killed: every method is unavailable soon (1 s, and what a busy machine adds), what the directory knows is told, and all is well when it is back', async () => {
     expect(await zero.changeIntent(intentOf())).toEqual({ kind: 'committed' });
     await own.kill();
     await expectUnavailable();

@@ -186,6 +186,18 @@ describe.each(redisServers())('the store on %s', (_, start) => {
     for (const snapshot of shown) expect(same(comparable(snapshot), comparable(expected))).toBe(true);
   });
 
+  it('keeps the bodies of the last 50 generations, and of the good one', async () => {
+    const zero = await fleet.start(0);
+    await seenBy(zero);
+    const leadership = await lead(zero);
+    await zero.judge(leadership, { ...verdict, good: { generation: 2 as Generation, intentVersion: 1, options: {} } });
+    for (let after = 0; after < 54; after += 1) {
+      await zero.publish(leadership, after as Generation, specOf({ options: { listen_port: after } }), about);
+    }
+    const kept = (await fleet.admin.keys(fleet.key('gen:*'))).map((key) => Number(key.split(':').at(-1)));
+    expect(kept.toSorted((a, b) => a - b)).toEqual([2, ...Array.from({ length: 50 }, (_x, i) => i + 5)]);
+  });
+
   describe('an idle unit', () => {
     it('sends one command per reading, and one more when something changed', async () => {
       const zero = await fleet.start(0);
@@ -294,7 +306,7 @@ describe.each(redisServers())('the store on %s', (_, start) => {
       await before[Symbol.asyncDispose]();
       const again = claim(fleet.stateDir);
       await delay(300);
-      await fleet.pass(4_001);
+      await fleet.pass(40_010);
       expect((await again).unit).toBe(before.unit);
       expect((await seenBy(await again)).units).toHaveLength(1);
     });
@@ -498,6 +510,32 @@ describe.each(redisServers())('the store on %s', (_, start) => {
       expect((await lead(zero)).epoch).toBe(4);
     });
 
+    it('rise above the one of a lease that was taken away by hand, also for a unit that never saw it', async () => {
+      const zero = await fleet.start(0);
+      const one = await fleet.start(1);
+      await seenBy(one);
+      await seenBy(zero);
+      const leadership = await lead(zero);
+      await fleet.admin.del(fleet.key('lease'));
+      expect((await lead(one)).epoch).toBe(leadership.epoch + 1);
+    });
+
+    it('of the past end with the beat of any unit that knows better', async () => {
+      const zero = await fleet.start(0);
+      const one = await fleet.start(1);
+      await seenBy(zero);
+      await seenBy(one);
+      const old = await lead(zero);
+      const past = await fleet.admin.hgetall(fleet.key('lease'));
+      await zero.releaseLease(old, null, 0 as Millis);
+      await lead(one);
+      await fleet.admin.hset(fleet.key('lease'), past);
+      await fleet.admin.hset(fleet.key('meta'), 'floor', '1');
+      expect(await zero.renewLease(old, ttl)).toEqual({ kind: 'renewed' });
+      await seenBy(one);
+      expect(await zero.renewLease(old, ttl)).toEqual({ kind: 'lost' });
+    });
+
     it('below the floor of the store are powerless, though their lease has not ended', async () => {
       const zero = await fleet.start(0);
       await seenBy(zero);
@@ -575,6 +613,41 @@ describe.each(redisServers())('the store on %s', (_, start) => {
       expect(await zero.writeRelation(leadership, mended)).toEqual({ kind: 'committed' });
       const one = await fleet.start(1);
       expect(same((await seenBy(one)).relations[0], mended)).toBe(true);
+    });
+
+    it('that change an object under its version are noticed by whoever writes it next', async () => {
+      const zero = await fleet.start(0);
+      await seenBy(zero);
+      const leadership = await lead(zero);
+      await populate(zero, leadership);
+      for (const name of ['rel:2', 'verdict']) await fleet.admin.hset(fleet.key(name), 'c', 'ab'.repeat(32));
+      expect(await zero.writeRelation(leadership, recordOf({ name: 'x' }))).toEqual({ kind: 'conflict' });
+      expect(await zero.removeRelation(leadership, recordOf().id)).toEqual({ kind: 'conflict' });
+      expect(await zero.judge(leadership, { ...verdict, covers: 2 })).toEqual({ kind: 'conflict' });
+      await seenBy(zero); // Cannot be read: what the unit knows stays, and may be written again over it.
+      expect(await zero.writeRelation(leadership, recordOf({ name: 'x' }))).toEqual({ kind: 'committed' });
+      expect(await zero.judge(leadership, { ...verdict, covers: 2 })).toEqual({ kind: 'committed' });
+    });
+
+    it('that let a newer leader appear to have written are believed: the older one is fenced', async () => {
+      const zero = await fleet.start(0);
+      await seenBy(zero);
+      const leadership = await lead(zero);
+      await populate(zero, leadership);
+      for (const name of ['rel:2', 'verdict']) await fleet.admin.hset(fleet.key(name), 'e', '9');
+      expect(await zero.writeRelation(leadership, recordOf({ name: 'x' }))).toEqual({ kind: 'fenced' });
+      expect(await zero.removeRelation(leadership, recordOf().id)).toEqual({ kind: 'fenced' });
+      expect(await zero.judge(leadership, { ...verdict, covers: 2 })).toEqual({ kind: 'fenced' });
+    });
+
+    it('that turn the number of generations back do not get one written twice', async () => {
+      const zero = await fleet.start(0);
+      await seenBy(zero);
+      const leadership = await lead(zero);
+      await populate(zero, leadership);
+      await fleet.admin.hset(fleet.key('gen'), 'v', '0');
+      const other = specOf({ options: { listen_port: 1 } });
+      expect(await zero.publish(leadership, 0 as Generation, other, about)).toEqual({ kind: 'conflict' });
     });
 
     it('make the store unavailable at worst, never end a unit', async () => {

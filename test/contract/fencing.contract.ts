@@ -47,7 +47,7 @@ export const fencingContract = (createFleet: () => Promise<Fleet>): void => {
   it('refuses a leader whose lease has expired, before and after another one took it', async () => {
     const old = await lead(zero);
     await populate(zero, old);
-    await fleet.pass(5_001);
+    await fleet.pass(50_010);
     await expectPowerless(zero, old);
     const next = await lead(one);
     expect(next.epoch).toBe(old.epoch + 1);
@@ -67,7 +67,7 @@ export const fencingContract = (createFleet: () => Promise<Fleet>): void => {
   it('refuses a leader that was frozen through the lease of another one', async () => {
     const frozen = await lead(zero);
     await populate(zero, frozen);
-    await fleet.pass(5_001);
+    await fleet.pass(50_010);
     const between = await lead(one);
     await one.releaseLease(between, null, 0 as Millis);
     // Nobody leads now; what the frozen one believes is two terms old.
@@ -103,7 +103,7 @@ export const fencingContract = (createFleet: () => Promise<Fleet>): void => {
     const published = await zero.publish(old, 0 as Generation, specOf(), about);
     await zero.judge(old, good);
     await zero.writeRelation(old, recordOf());
-    await fleet.pass(5_001);
+    await fleet.pass(50_010);
     await lead(one);
     expect(await zero.publish(old, 0 as Generation, specOf(), about)).toEqual(published);
     expect(await zero.judge(old, good)).toEqual({ kind: 'committed' });
@@ -117,7 +117,7 @@ export const fencingContract = (createFleet: () => Promise<Fleet>): void => {
       const leadership = await lead(holder);
       epochs.push(leadership.epoch);
       if (term % 3 === 0) await holder.releaseLease(leadership, null, 0 as Millis);
-      else await fleet.pass(5_001);
+      else await fleet.pass(50_010);
     }
     expect(epochs).toEqual([1, 2, 3, 4, 5, 6]);
   });

@@ -3,7 +3,7 @@ import type { Log } from '../files/log.ts';
 
 /** Too old a server is refused with a sentence; settings that endanger what is kept are said once. */
 export const checkServer = async (redis: Redis, store: string, log: Log, isFirst: boolean): Promise<string | null> => {
-  const facts = await redis.info('everything').catch(() => null);
+  const facts = await redis.info().catch(() => null);
   if (facts === null) return null; // Without the right to INFO we go without these checks.
   const { tooOld, warnings } = judgeServer(facts);
   if (isFirst) for (const warning of warnings) log.warn({ store }, warning);

@@ -5,12 +5,11 @@
 -- reply {'JOINED'} | {'DUPLICATE', ms since it was heard} | {'UNSEEDED'}
 if redis.call('HGET', KEYS[1], 'sealed') ~= '1' then return { 'UNSEEDED' } end
 local text, heard = redis.call('HGET', KEYS[4], ARGV[1]), redis.call('ZSCORE', KEYS[5], ARGV[1])
-local nonce, boot, state = member(text)
-local ours = nonce == ARGV[2]
-if not ours and is_held(text, heard, ARGV[5]) and num(boot) >= num(ARGV[3]) then
+local nonce, boot = member(text)
+if nonce ~= ARGV[2] and is_held(text, heard, ARGV[5]) and num(boot) >= num(ARGV[3]) then
   return { 'DUPLICATE', now_ms() - num(heard) }
 end
-local joined = ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. (ours and state or 'live') .. ' ' .. ARGV[4]
+local joined = ARGV[2] .. ' ' .. ARGV[3] .. ' live ' .. ARGV[4]
 if joined == text then return { 'JOINED' } end
 redis.call('HSET', KEYS[4], ARGV[1], joined)
 redis.call('ZADD', KEYS[5], int(now_ms()), ARGV[1])
