@@ -1,10 +1,12 @@
 import { decideWith as decideBackend, initial as initialBackend } from '../actors/relation/backend/decide.ts';
 import { performWith as performBackend } from '../actors/relation/backend/perform.ts';
-import { decideWith as decideClient, initial as initialClient } from '../actors/relation/client/decide.ts';
+import { decideWith as decideClient } from '../actors/relation/client/decide.ts';
+import { initial as initialClient } from '../actors/relation/client/state.ts';
 import { type Ports as ClientPorts, performWith as performClient } from '../actors/relation/client/perform.ts';
 import { decideWith as decidePeers, initial as initialPeers } from '../actors/relation/peers/decide.ts';
 import { performWith as performPeers } from '../actors/relation/peers/perform.ts';
-import { decideWith as decideConfig, initial as initialConfig } from '../actors/config/decide.ts';
+import { decideWith as decideConfig } from '../actors/config/decide.ts';
+import { initial as initialConfig } from '../actors/config/state.ts';
 import { performWith as performConfig } from '../actors/config/perform.ts';
 import { decideWith as decideLeader, initial as initialLeader } from '../actors/leader/decide.ts';
 import { performWith as performLeader } from '../actors/leader/perform.ts';

@@ -1,7 +1,7 @@
 import { type Backplane, BackplaneUnavailable } from '../ports/backplane.ts';
 import type { Callers } from '../ports/callers.ts';
 import type { ConfigMessage } from '../protocol.ts';
-import type { ConfigEffect } from './decide.ts';
+import type { ConfigEffect } from './state.ts';
 
 export const performWith =
   (backplane: Backplane, callers: Callers) =>

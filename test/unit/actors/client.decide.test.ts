@@ -2,12 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { BackendFacts } from '../../../src/actors/model/backend.ts';
 import type { RelationRecord } from '../../../src/actors/model/snapshot.ts';
 import type { ClientMessage } from '../../../src/actors/protocol.ts';
-import {
-  type ClientEffect,
-  type ClientState,
-  decideWith,
-  initial,
-} from '../../../src/actors/relation/client/decide.ts';
+import { decideWith } from '../../../src/actors/relation/client/decide.ts';
+import { type ClientEffect, type ClientState, initial } from '../../../src/actors/relation/client/state.ts';
 import {
   accountOf,
   application,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type ConfigEffect, type ConfigState, decideWith, initial } from '../../../src/actors/config/decide.ts';
+import { decideWith } from '../../../src/actors/config/decide.ts';
+import { type ConfigEffect, type ConfigState, initial } from '../../../src/actors/config/state.ts';
 import type { BackendFacts } from '../../../src/actors/model/backend.ts';
 import type { Change } from '../../../src/actors/model/change.ts';
 import type { FleetSpec, Published, Verdict } from '../../../src/actors/model/fleet-spec.ts';

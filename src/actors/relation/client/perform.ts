@@ -2,7 +2,7 @@ import { type Backplane, BackplaneUnavailable } from '../../ports/backplane.ts';
 import type { Credentials } from '../../ports/credentials.ts';
 import { type Postgres, PostgresUnavailable } from '../../ports/postgres.ts';
 import type { ClientMessage } from '../../protocol.ts';
-import type { ClientEffect } from './decide.ts';
+import type { ClientEffect } from './state.ts';
 
 export interface Ports {
   readonly backplane: Backplane;

@@ -1,0 +1,99 @@
+/** A leader's work: compose from the facts, publish what is new, judge by the acknowledgements. */
+import type { FleetSpec, Verdict } from '../model/fleet-spec.ts';
+import type { Generation } from '../model/ids.ts';
+import type { Intent, Options } from '../model/intent.ts';
+import { same } from '../model/same.ts';
+import type { UnitRecord } from '../model/snapshot.ts';
+import { type Composed, compose } from './compose.ts';
+import type { ConfigEffect, ConfigSettings, ConfigState } from './state.ts';
+
+export const lead = (
+  settings: ConfigSettings,
+  before: ConfigState,
+  now: number,
+  effects: ConfigEffect[],
+): ConfigState => {
+  const composed = composedFrom(before);
+  const state = same(composed, before.composed) ? before : { ...before, composed };
+  const { leadership, published: current } = state;
+  if (leadership === null || !current.known || !state.intent.known || now < state.retryAt) return state;
+  const intentVersion = state.intent.value?.version ?? 0;
+  if (!state.publishing && composed?.kind === 'composed' && !same(composed.spec, current.value?.spec)) {
+    const after = (current.value?.generation ?? 0) as Generation;
+    const reason = reasonFor(state, composed.spec, settings);
+    effects.push({ type: 'publish', leadership, after, spec: composed.spec, intentVersion, reason });
+    return { ...state, publishing: true };
+  }
+  if (state.publishing || state.judging || !state.units.known) return state;
+  const verdict = judged(state, composed, state.units.value);
+  if (same(verdict, state.verdict)) return state;
+  effects.push({ type: 'judge', leadership, verdict });
+  return { ...state, judging: true };
+};
+
+/** Null while an input is unknown: whatever publishes, removes or shrinks needs all of them. */
+const composedFrom = (state: ConfigState): Composed | null => {
+  const { intent, published: current, units, facts, clients, leadership } = state;
+  if (leadership === null) return null;
+  if (!intent.known || !current.known || !units.known || !facts.known || !clients.known) return null;
+  if (Object.keys(intent.value?.backends ?? {}).some((name) => !facts.value.has(name))) return null;
+  return compose({
+    options: optionsOf(intent.value, state.verdict),
+    clients: clients.value,
+    facts: facts.value,
+    units: units.value,
+    current: current.value?.spec ?? null,
+  });
+};
+
+const optionsOf = (intent: Intent | null, { good, refused }: Verdict): Options =>
+  refused !== null && intent !== null && refused.intentVersion === intent.version
+    ? (good?.options ?? {})
+    : (intent?.options ?? {});
+
+const reasonFor = ({ published: current, intent }: ConfigState, spec: FleetSpec, { self }: ConfigSettings): string => {
+  const before = current.known ? (current.value?.spec ?? null) : null;
+  if (before === null) return `first fleet spec, composed by ${self}`;
+  const asked = intent.known && intent.value !== null && intent.value.reason !== '' ? ` (${intent.value.reason})` : '';
+  const parts = [
+    same(before.options, spec.options) ? [] : [`options changed${asked}`],
+    same(before.databases, spec.databases) ? [] : ['databases changed'],
+    same(before.users, spec.users) ? [] : ['clients changed'],
+    same(before.slots, spec.slots) ? [] : ['roster changed'],
+  ];
+  return parts.flat().join(', ');
+};
+
+/** What the acknowledgements say about the published generation. */
+const judged = (state: ConfigState, composed: Composed | null, units: readonly UnitRecord[]): Verdict => {
+  const { verdict, published: current, intent } = state;
+  if (!current.known || current.value === null || !intent.known) return verdict;
+  const { generation, intentVersion, spec } = current.value;
+  const live = units.filter(({ presence }) => presence === 'live');
+  const served = live.length > 0 && live.every(({ bag }) => bag?.applied === generation);
+  const stands = composed?.kind === 'composed' && same(composed.spec, spec);
+  const version = intent.value?.version ?? 0;
+  const covers = stands ? Math.max(verdict.covers, intentVersion, version) : Math.max(verdict.covers, intentVersion);
+  const refusal = live.find(({ bag }) => bag?.refused?.generation === generation);
+  const isNew = intentVersion > (verdict.good?.intentVersion ?? -1) && verdict.refused?.intentVersion !== intentVersion;
+  return {
+    covers,
+    good:
+      served && stands && verdict.good?.generation !== generation
+        ? {
+            generation,
+            intentVersion,
+            options:
+              verdict.refused?.intentVersion === version
+                ? (verdict.good?.options ?? {})
+                : (intent.value?.options ?? {}),
+          }
+        : verdict.good,
+    refused:
+      refusal?.bag?.refused && isNew
+        ? { intentVersion, reason: `${refusal.unit}: ${refusal.bag.refused.reason}` }
+        : verdict.refused !== null && verdict.refused.intentVersion < version
+          ? null
+          : verdict.refused,
+  };
+};

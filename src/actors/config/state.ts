@@ -1,0 +1,87 @@
+import type { BackendFacts } from '../model/backend.ts';
+import type { Change, ChangeOutcome } from '../model/change.ts';
+import type { FleetSpec, Published, Verdict } from '../model/fleet-spec.ts';
+import type { Generation, UnitName, WallMs } from '../model/ids.ts';
+import type { Intent } from '../model/intent.ts';
+import { type Known, unknown } from '../model/known.ts';
+import type { Leadership } from '../model/leadership.ts';
+import type { RelationRecord, UnitRecord } from '../model/snapshot.ts';
+import type { Wait } from '../model/waits.ts';
+import type { ServedClient, WriteOutcome } from '../protocol.ts';
+import type { Composed } from './compose.ts';
+
+export interface ConfigSettings {
+  readonly self: UnitName;
+  /** Whoever asked for a change is answered within this time. */
+  readonly answerMs: number;
+}
+
+export type ConfigEffect =
+  | { readonly type: 'changeIntent'; readonly intent: Intent }
+  | {
+      readonly type: 'publish';
+      readonly leadership: Leadership;
+      readonly after: Generation;
+      readonly spec: FleetSpec;
+      readonly intentVersion: number;
+      readonly reason: string;
+    }
+  | { readonly type: 'judge'; readonly leadership: Leadership; readonly verdict: Verdict }
+  | { readonly type: 'answer'; readonly request: string; readonly outcome: ChangeOutcome };
+
+/** A change somebody waits for, as data: it is tried from the facts of the moment until it is answered. */
+export interface Asked {
+  readonly request: string;
+  readonly change: Change;
+  readonly expected: number | null;
+  readonly author: string;
+  readonly reason: string;
+  readonly wall: WallMs;
+  readonly deadline: number;
+}
+
+export interface ConfigState {
+  readonly intent: Known<Intent | null>;
+  readonly published: Known<Published | null>;
+  readonly verdict: Verdict;
+  readonly records: readonly RelationRecord[];
+  readonly units: Known<readonly UnitRecord[]>;
+  readonly facts: Known<ReadonlyMap<string, BackendFacts>>;
+  readonly clients: Known<readonly ServedClient[]>;
+  readonly leadership: Leadership | null;
+  readonly asked: readonly Asked[];
+  /** The first of `asked` is being written as this intent. */
+  readonly writing: Intent | null;
+  /** The store's intent may be newer than what we know. */
+  readonly intentStale: boolean;
+  readonly publishing: boolean;
+  readonly judging: boolean;
+  readonly retryAt: number;
+  readonly composed: Composed | null;
+  readonly told: { readonly published: Published | null; readonly verdict: Verdict } | null;
+  readonly waits: readonly Wait[];
+}
+export const initial: ConfigState = {
+  intent: unknown,
+  published: unknown,
+  verdict: { covers: 0, good: null, refused: null },
+  records: [],
+  units: unknown,
+  facts: unknown,
+  clients: unknown,
+  leadership: null,
+  asked: [],
+  writing: null,
+  intentStale: false,
+  publishing: false,
+  judging: false,
+  retryAt: 0,
+  composed: null,
+  told: null,
+  waits: [],
+};
+
+/** After a write without a good end: when the facts are looked at again. */
+export const retryMs = 500;
+
+export const isKept = (outcome: WriteOutcome): boolean => outcome === 'committed' || outcome === 'staged';

@@ -1,0 +1,122 @@
+import type { BackendAccess, BackendFacts, BackendServer, PostgresStep, TaggedLogin } from '../../model/backend.ts';
+import type { Published } from '../../model/fleet-spec.ts';
+import type { Application, Epoch, RelationId } from '../../model/ids.ts';
+import type { Intent } from '../../model/intent.ts';
+import { type Known, unknown } from '../../model/known.ts';
+import type { Leadership } from '../../model/leadership.ts';
+import type { RelationRecord, UnitRecord } from '../../model/snapshot.ts';
+import type { Wait } from '../../model/waits.ts';
+import type { ServedClient } from '../../protocol.ts';
+import type { Progress } from './next-step.ts';
+
+export interface ClientSettings {
+  readonly application: Application;
+  /** Credentials are published without units that have not acknowledged by then. */
+  readonly laggardMs: number;
+  /** How often the leader looks for tagged logins that have no relation. */
+  readonly sweepMs: number;
+}
+
+export type ClientEffect =
+  | { readonly type: 'mint'; readonly id: RelationId; readonly username: string }
+  | { readonly type: 'writeRecord'; readonly leadership: Leadership; readonly record: RelationRecord }
+  | { readonly type: 'removeRecord'; readonly leadership: Leadership; readonly id: RelationId }
+  | {
+      readonly type: 'postgres';
+      readonly leadership: Leadership;
+      readonly access: BackendAccess;
+      readonly primary: BackendServer;
+      readonly relation: RelationId | null;
+      readonly step: PostgresStep;
+    }
+  | { readonly type: 'listTagged'; readonly access: BackendAccess; readonly primary: BackendServer };
+
+/** What this process did for a backend under its present leadership. */
+export interface BackendWork {
+  readonly fencedUnder: Epoch | null;
+  readonly busy: boolean;
+  readonly sweepAt: number;
+  readonly orphans: readonly TaggedLogin[];
+  readonly trouble: Trouble | null;
+}
+export interface Trouble {
+  readonly kind: 'waiting' | 'blocked';
+  readonly reason: string;
+  readonly attempt: number;
+  readonly retryAt: number;
+}
+export interface Work extends Progress {
+  readonly busy: boolean;
+  readonly trouble: Trouble | null;
+  /** A defect in deciding about this relation; it is left alone until this process ends. */
+  readonly quarantine: string | null;
+}
+
+export interface ClientState {
+  readonly intent: Known<Intent | null>;
+  readonly records: ReadonlyMap<RelationId, RelationRecord>;
+  readonly leadership: Leadership | null;
+  readonly facts: ReadonlyMap<string, BackendFacts>;
+  readonly published: Published | null;
+  readonly units: readonly UnitRecord[];
+  readonly work: ReadonlyMap<RelationId, Work>;
+  readonly backends: ReadonlyMap<string, BackendWork>;
+  readonly told: readonly ServedClient[] | null;
+  readonly waits: readonly Wait[];
+}
+export const initial: ClientState = {
+  intent: unknown,
+  records: new Map(),
+  leadership: null,
+  facts: new Map(),
+  published: null,
+  units: [],
+  work: new Map(),
+  backends: new Map(),
+  told: null,
+  waits: [],
+};
+export const noWork: Work = {
+  account: null,
+  databaseReady: false,
+  loginReady: false,
+  loginDropped: false,
+  lateSince: null,
+  busy: false,
+  trouble: null,
+  quarantine: null,
+};
+export const noBackendWork: BackendWork = { fencedUnder: null, busy: false, sweepAt: 0, orphans: [], trouble: null };
+
+export const setWork = (state: ClientState, id: RelationId, change: Partial<Work>): ClientState => ({
+  ...state,
+  work: new Map(state.work).set(id, { ...(state.work.get(id) ?? noWork), ...change }),
+});
+export const setBackend = (state: ClientState, name: string, change: Partial<BackendWork>): ClientState => ({
+  ...state,
+  backends: new Map(state.backends).set(name, { ...(state.backends.get(name) ?? noBackendWork), ...change }),
+});
+
+const longestBackOffMs = 15_000;
+export const troubleAfter = (before: Trouble | null, kind: Trouble['kind'], reason: string, now: number): Trouble => {
+  const attempt = (before?.attempt ?? 0) + 1;
+  return { kind, reason, attempt, retryAt: now + Math.min(500 * 2 ** (attempt - 1), longestBackOffMs) };
+};
+export const troubled = (
+  state: ClientState,
+  id: RelationId,
+  kind: Trouble['kind'],
+  reason: string,
+  now: number,
+): ClientState =>
+  setWork(state, id, { busy: false, trouble: troubleAfter(state.work.get(id)?.trouble ?? null, kind, reason, now) });
+
+export const withoutBackOff = (state: ClientState, now: number): ClientState => ({
+  ...state,
+  work: new Map(
+    [...state.work].map(([id, work]) => [
+      id,
+      work.trouble === null ? work : { ...work, trouble: { ...work.trouble, retryAt: now } },
+    ]),
+  ),
+});
