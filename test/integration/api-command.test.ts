@@ -65,8 +65,8 @@ it('tells the exit codes and one sentence, never a stack', async () => {
 
 it('is not hurt by a reader that leaves early', async () => {
   const { runDir } = await fleetIn();
-  const { code, stdout, stderr } = await troupe(runDir, '{ (troupe config); echo "code $?" >&2; } | head -n 1').ended;
-  expect([code, stdout.split('\n').length, stderr]).toEqual([0, 2, 'code 0\n']);
+  const { stdout, stderr } = await troupe(runDir, '{ (troupe config); echo "code $?" >&2; } | true').ended;
+  expect([stdout, stderr]).toEqual(['', 'code 0\n']);
 });
 
 it('takes a password from standard input', async () => {

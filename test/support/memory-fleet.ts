@@ -12,6 +12,8 @@ import { accountOf, recordOf } from './builders.ts';
 interface Seat {
   readonly applied: number | null;
   readonly message: string;
+  /** Who can end what it lacks. */
+  readonly on?: string;
 }
 
 /**
@@ -111,8 +113,8 @@ export class MemoryFleet {
     this.changed();
   }
 
-  say(number: number, message: string): void {
-    this.#seats[number] = { applied: this.#seats[number]?.applied ?? null, message };
+  say(number: number, message: string, on = 'test'): void {
+    this.#seats[number] = { applied: this.#seats[number]?.applied ?? null, message, on };
     this.changed();
   }
 
@@ -164,7 +166,7 @@ export class MemoryFleet {
     };
   }
 
-  #unitStatus({ applied, message }: Seat, number: number): UnitStatus {
+  #unitStatus({ applied, message, on = 'test' }: Seat, number: number): UnitStatus {
     return {
       unit: `pgbouncer/${number}`,
       number,
@@ -176,7 +178,7 @@ export class MemoryFleet {
       message,
       generation: { applied, refused: null },
       instances: [1, 2].map((id) => ({ id, pid: 100 * (number + 1) + id, state: 'serving', version: '1.26.0' })),
-      waits: message === '' ? [] : [{ id: 'test', message, since: '2026-11-24T10:00:00.000Z', on: 'test' }],
+      waits: message === '' ? [] : [{ id: 'test', message, since: '2026-11-24T10:00:00.000Z', on }],
       lastSeenMs: 100,
     };
   }

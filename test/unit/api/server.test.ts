@@ -75,7 +75,7 @@ describe('answers', () => {
     const before = (await ask(socket, 'GET', '/metrics')).text;
     expect(before).not.toContain('troupe_generation_good');
     fleet.settle();
-    fleet.say(0, 'lacks "something"\nelse');
+    fleet.say(0, 'lacks something', 'the "\\\n one');
     const { text, headers } = await ask(socket, 'GET', '/metrics');
     expect(headers['content-type']).toBe('text/plain; version=0.0.4; charset=utf-8');
     const lines = text.split('\n');
@@ -89,10 +89,12 @@ describe('answers', () => {
         'troupe_units{status="waiting"} 1',
         'troupe_instances{state="serving"} 2',
         'troupe_waits 1',
-        'troupe_wait_start_timestamp_seconds{id="test",on="test"} 1795514400',
+        'troupe_wait_start_timestamp_seconds{id="test",on="the \\"\\\\\\n one"} 1795514400',
       ]),
     );
-    expect(lines.every((line) => /^$|^# (HELP|TYPE) \w+ |^\w+(\{(\w+="[^"\n]*",?)+\})? [\d.]+$/.test(line))).toBe(true);
+    expect(
+      lines.every((line) => /^$|^# (HELP|TYPE) \w+ |^\w+(\{(\w+="(?:[^"\\]|\\.)*",?)+\})? [\d.]+$/.test(line)),
+    ).toBe(true);
   });
 });
 
@@ -223,6 +225,7 @@ describe('hostile bodies', () => {
     ['deep objects', '{"a":'.repeat(depth / 3) + '1' + '}'.repeat(depth / 3), 400],
     ['a deep option', `{"options":{"pool_mode":${'['.repeat(1_000)}${']'.repeat(1_000)}}}`, 400],
     ['a prototype', '{"options":{"__proto__":{"pool_mode":"session"}}}', 400],
+    ['a prototype beside a good option', '{"options":{"pool_mode":"transaction","__proto__":"x"}}', 400],
     ['a constructor', '{"options":{"constructor":"x"}}', 400],
     ['an infinite number', '{"options":{"max_db_connections":1e999}}', 400],
     ['bytes that are not UTF-8', Buffer.from([0x22, 0xff, 0xfe, 0x22]), 400],
@@ -242,6 +245,13 @@ describe('hostile bodies', () => {
     expect(answer.text.length).toBeLessThan(3_000);
     expect(fleet.intent).toBe(null);
     expect((await ask(socket, 'GET', '/liveness')).status).toBe(200);
+  });
+
+  it('with a password in another encoding are refused, not read as something else', async () => {
+    const { fleet, socket } = await served();
+    const body = Buffer.from(JSON.stringify({ ...backend, password: 'passé' }), 'latin1');
+    const { status, json } = await ask(socket, 'POST', '/v1/relations/backends', body);
+    expect([status, codeOf(json), fleet.intent]).toEqual([400, 'invalid-input', null]);
   });
 
   it('with a length they do not have are cut off', async () => {
@@ -287,6 +297,33 @@ describe('events', () => {
     expect(last.units.map(({ generation }) => generation.applied)).toEqual([1, 1, 1]);
     await stream.return(undefined);
     await expect.poll(() => fleet.watchers).toBe(0);
+  });
+
+  it('are not woken by ages and instants that are counted back from now', async () => {
+    const fleet = new MemoryFleet({ held: true });
+    fleet.say(1, 'lacks something');
+    const seen = fleet.seenFrom(0);
+    let age = 0;
+    const aging = (status: FleetStatus): FleetStatus => ({
+      ...status,
+      backplane: { ...status.backplane, since: new Date(++age).toISOString() },
+      units: status.units.map((unit) => ({
+        ...unit,
+        lastSeenMs: ++age,
+        waits: unit.waits.map((wait) => ({ ...wait, since: new Date(++age).toISOString() })),
+      })),
+    });
+    const { socket } = await serve({
+      ...seen,
+      status: () => aging(seen.status()),
+      onStatus: (changed) => seen.onStatus((status) => changed(aging(status))),
+    });
+    const stream = watch(socket);
+    await stream.next();
+    for (let i = 0; i < 5; i++) fleet.changed();
+    fleet.publish();
+    expect((await stream.next()).value?.generation.published).toBe(1);
+    await stream.return(undefined);
   });
 
   it('go on to the newest status for a reader that is slow', async () => {

@@ -1,13 +1,15 @@
 import { createServer as createHttpServer, type ServerResponse } from 'node:http';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { Secret } from '../../../src/actors/model/secret.ts';
 import type { FleetStatus } from '../../../src/actors/model/status.ts';
+import { aliveText } from '../../../src/api/events.ts';
 import { apiAt, ApiClient } from '../../../src/infra/cli/api-client.ts';
 import { MemoryFleet } from '../../support/memory-fleet.ts';
 import { serve, temporaryDirectory } from '../api/harness.ts';
-import { fleetWithCli, said } from './harness.ts';
+import { fleetWithCli, runIn, said } from './harness.ts';
 
 const { signal } = new AbortController();
 
@@ -121,6 +123,33 @@ describe('watching', () => {
     expect(away).toEqual([expect.stringContaining('it is silent')]);
   });
 
+  it('does not take a stream for dead that only says it is alive', async () => {
+    const fleet = new MemoryFleet();
+    const textOf = (application: string) =>
+      `event: status\ndata: ${JSON.stringify({ ...fleet.status(0), application })}\n\n`;
+    const { socket } = await pretender(async (response) => {
+      response.write(textOf('first'));
+      for (let i = 0; i < 15; i++) {
+        await delay(40);
+        response.write(aliveText);
+      }
+      response.write(textOf('second'));
+    });
+    const { next, away } = watch(new ApiClient(async () => socket, { silenceMs: 400 }));
+    await next(({ application }) => application === 'second');
+    expect(away).toEqual([]);
+  });
+
+  it('ends in time although an answer in between does not come', async () => {
+    const fleet = new MemoryFleet({ held: true });
+    const { socket } = await pretender((response, path) => {
+      if (path === '/v1/relations/clients') response.end('{"outcome":"accepted","version":1}');
+      if (path === '/v1/events') response.write(`event: status\ndata: ${JSON.stringify(fleet.status(0))}\n\n`);
+    });
+    const words = ['integrate', 'client', 'orders', '--database', 'orders', '--timeout', '0.4', '--api', socket];
+    expect(await runIn({ runDir: '/nowhere' }, ...words)).toMatchObject({ code: 5, stdout: '' });
+  });
+
   it('ends at once when what it hears is not understood', async () => {
     const { socket } = await pretender((response) => void response.write('event: status\ndata: {}\n\n'));
     const statuses = apiAt(socket).statuses(signal, () => {});
@@ -150,12 +179,12 @@ const watch = (api: ApiClient) => {
 };
 
 /** Something that listens like a unit and answers as it likes. */
-const pretender = async (answer: (response: ServerResponse) => void) => {
+const pretender = async (answer: (response: ServerResponse, path: string) => unknown) => {
   const socket = join(await temporaryDirectory(), 'pgbouncer-0.sock');
   let requests = 0;
-  const server = createHttpServer((_, response) => {
+  const server = createHttpServer(({ url = '' }, response) => {
     requests++;
-    answer(response);
+    answer(response, url);
   });
   server.listen(socket);
   await once(server, 'listening');

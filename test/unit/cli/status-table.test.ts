@@ -140,7 +140,12 @@ it('what others wrote cannot move the cursor, break lines or turn text around', 
   const evil = '\u001b[2J\u001b]0;title\u0007\r\nUNIT\u202eevil\u0085';
   const text = shown({
     ...status,
-    units: status.units.map((unit) => ({ ...unit, message: evil, address: evil })),
+    units: status.units.map((unit) => ({
+      ...unit,
+      message: evil,
+      address: evil,
+      instances: unit.instances.map((instance) => ({ ...instance, state: evil })),
+    })),
     backplane: { ...status.backplane, kind: evil },
   });
   expect(text.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\u202e]/u);

@@ -332,6 +332,28 @@ describe('remove-relation', () => {
     expect(fleet.asked.filter(({ change }) => change.type === 'removeRelation')).toHaveLength(1);
   });
 
+  it('does not take a unit that has not heard of it for one that is done', async () => {
+    let isStale = true;
+    const { fleet, start } = await fleetWithCli({
+      held: true,
+      as: (seen) => ({
+        ...seen,
+        status: () => (isStale ? { ...seen.status(), intent: null, relations: [] } : seen.status()),
+        onStatus: (changed) => seen.onStatus(() => changed(seen.status())),
+      }),
+    });
+    await fleet.changeBehind(backend, 'test');
+    await fleet.changeBehind(client, 'test');
+    fleet.serve();
+    const started = start('remove-relation', 'orders');
+    await said(started, 'waiting for the unit to read the change');
+    isStale = false;
+    fleet.changed();
+    await said(started, 'waiting for the removal of orders');
+    fleet.bury();
+    expect((await started.ended).code).toBe(0);
+  });
+
   it('of a backend that is in use is refused', async () => {
     const { run } = await withClient();
     const { code, stderr } = await run('remove-relation', 'main');
