@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createCredentials } from '../../src/infra/credentials/credentials.ts';
 import { postgresServers, useServer } from '../support/servers.ts';
+import { openProxy } from './postgres-proxy.ts';
 import {
   asLogin,
   connectAs,
@@ -271,6 +272,35 @@ describe.each(places)('on %s with %s rights', (_, rights, start) => {
       expect(await asLogin(scenario, again.account, database, 'TABLE item')).toEqual([{ id: 1, name: null }]);
     });
 
+    it('cannot come back while its sessions are being ended', async () => {
+      const { account, database, relation } = await scenario.client();
+      await using proxy = await openProxy(scenario.server);
+      const held = proxy.hold('pg_terminate_backend');
+      const dropping = scenario.take(dropStep({ relation, account }), {
+        primary: { host: '127.0.0.1', port: proxy.port },
+      });
+      await held.arrived;
+      await expect(asLogin(scenario, account, database, 'SELECT 1')).rejects.toThrow('not permitted to log in');
+      held.release();
+      must(await dropping);
+    });
+
+    it('goes although it made roles and gave them to others', async () => {
+      const plain = await scenario.client();
+      const extra = await scenario.client({ extraUserRoles: ['createrole'] });
+      const reader = scenario.name('reader');
+      await asLogin(
+        scenario,
+        extra.account,
+        extra.database,
+        `CREATE ROLE "${reader}"`,
+        `GRANT "${reader}" TO "${plain.account.username}"`,
+      );
+      must(await scenario.take(dropStep(extra)));
+      expect(await hasRole(extra.account.username)).toBe(false);
+      expect(await hasRole(reader)).toBe(true);
+    });
+
     it('leaves everything it owned as itself, of whatever kind, to the owner role', async () => {
       const { account, database, relation } = await scenario.client();
       const { username } = account;
@@ -338,17 +368,18 @@ describe.each(places)('on %s with %s rights', (_, rights, start) => {
         account,
         database,
         'CREATE SCHEMA trap',
-        `CREATE FUNCTION trap.starts_with(text, text) RETURNS bool LANGUAGE sql AS 'SELECT 1 / 0 = 1'`,
         `CREATE FUNCTION trap.current_database() RETURNS name LANGUAGE sql AS 'SELECT NULL::name'`,
         `ALTER DATABASE "${database}" SET search_path = trap, pg_catalog`,
         `ALTER DATABASE "${database}" SET default_transaction_read_only = on`,
-        `ALTER DATABASE "${database}" SET default_transaction_isolation = serializable`,
         `ALTER DATABASE "${database}" SET role = "troupe_owner_${database}"`,
-        'CREATE TABLE kept (id int)',
+        'SET ROLE NONE',
+        'CREATE TABLE public.kept (id int)',
       );
       must(await scenario.take({ type: 'ensureDatabase', database }));
       must(await scenario.take(dropStep({ relation, account })));
       expect(await hasRole(account.username)).toBe(false);
+      const owner = 'SELECT pg_get_userbyid(relowner)::text AS owner FROM pg_class WHERE relname = $1';
+      expect(await rowsOf(scenario, owner, ['kept'], database)).toEqual([{ owner: `troupe_owner_${database}` }]);
     });
 
     it('is asked about when somebody has overwritten its comment', async () => {
