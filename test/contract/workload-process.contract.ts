@@ -229,8 +229,7 @@ const ownMatters = (version: string, run: string): void => {
     });
   });
 
-  it('lets instances beyond the configured number go once the others are proven', async ({ skip }) => {
-    skip(!isAtLeast(machine.version, '1.23'), 'before 1.23 PgBouncer cannot drain');
+  it('lets instances beyond the configured number go once the others are proven', async () => {
     const first = await machine.open(pair);
     await serve(first.workload, { port, canary: 'gen-1' });
     const [kept = 0, surplus = 0] = pidsOf(await inspect(first.workload));
@@ -239,9 +238,25 @@ const ownMatters = (version: string, run: string): void => {
     expect((await inspect(workload)).instances).toMatchObject([{ pid: kept }]);
     expect(machine.isAlive(surplus)).toBe(true);
     const rendered = await renderFor(workload, { port, canary: 'gen-1' });
-    await takeAll(workload, planChange(await inspect(workload), rendered));
+    await takeAll(workload, [...planChange(await inspect(workload), rendered), { type: 'verify', rendered }]);
     await expect.poll(() => machine.isAlive(surplus)).toBe(false);
     expect(machine.isAlive(kept)).toBe(true);
+  });
+
+  it('stops with the unit what is beyond the configured number and has clients yet', async () => {
+    const first = await machine.open(pair);
+    await serve(first.workload, { port, canary: 'gen-1' });
+    const [, surplus = 0] = pidsOf(await inspect(first.workload));
+    await using clients = new AsyncDisposableStack();
+    const isThere = async () =>
+      (await first.workload.show(2, 'clients', never))?.some(({ user }) => user === 'troupe_probe');
+    while ((await isThere()) !== true) clients.use(await machine.connect('a', address, port));
+    await first.kill();
+    const workload = await open(one);
+    await takeAll(workload, planChange(await inspect(workload), await renderFor(workload, { port, canary: 'gen-2' })));
+    if (isAtLeast(machine.version, '1.23')) expect(machine.isAlive(surplus)).toBe(true);
+    await takeAll(workload, [{ type: 'stop', instances: [1] }]);
+    expect(machine.isAlive(surplus)).toBe(false);
   });
 
   describe('with a server behind them', () => {

@@ -11,9 +11,19 @@ import { type Unit, wait } from './unit.ts';
 export const drain = async (unit: Unit, instances: readonly Instance[], signal: AbortSignal): Promise<StepOutcome> =>
   together(await Promise.all(instances.map((instance) => drainOne(unit, instance, signal))));
 
-/** Everybody still there is cut, those in a transaction last. */
-export const stop = async (unit: Unit, instances: readonly Instance[]): Promise<StepOutcome> =>
-  together(await Promise.all(instances.map((instance) => stopOne(unit, instance))));
+/** Everybody still there is cut, those in a transaction last. A unit that stops as a whole leaves nothing of an earlier life either. */
+export const stop = async (unit: Unit, instances: readonly Instance[]): Promise<StepOutcome> => {
+  const others = instances.length === unit.instances.length ? await unit.surplus() : [];
+  return together(await Promise.all([...instances, ...others].map((instance) => stopOne(unit, instance))));
+};
+
+/** For good: who cannot be drained is stopped, because it would go on with files that nobody keeps up to date. */
+export const retire = async (unit: Unit, instances: readonly Instance[], signal: AbortSignal): Promise<StepOutcome> => {
+  const drained = await drain(unit, instances, signal);
+  const deaf = instances.filter((instance) => instance.running()?.draining === false);
+  const stopped = await Promise.all(deaf.map((instance) => stopOne(unit, instance)));
+  return drained.kind === 'done' ? together(stopped) : drained;
+};
 
 const drainOne = async (unit: Unit, instance: Instance, signal: AbortSignal): Promise<StepOutcome> => {
   const running = instance.running();

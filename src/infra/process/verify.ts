@@ -4,7 +4,7 @@ import { openConsole } from '../console/console.ts';
 import type { Instance } from './instance.ts';
 import { done, failed, refused, together } from './outcome.ts';
 import { addressesOf } from './sockets.ts';
-import { drain } from './stop.ts';
+import { retire } from './stop.ts';
 import type { Unit } from './unit.ts';
 
 /** Nothing is believed: each instance is asked what it loaded, the kernel who listens, and PgBouncer to let us in. */
@@ -19,7 +19,7 @@ export const verify = async (unit: Unit, rendered: Rendered, signal: AbortSignal
   const outcome = together(await Promise.all(each));
   if (outcome.kind !== 'done') return outcome;
   const entered = await logIn(unit, addresses, rendered.listenPort, signal);
-  if (entered.kind === 'done') await drainSurplus(unit, signal);
+  if (entered.kind === 'done') await retireSurplus(unit, signal);
   return entered;
 };
 
@@ -66,11 +66,11 @@ const logIn = async (
 };
 
 /** Instances of an earlier life with more of them share our address: they may go once those that stay are proven. */
-const drainSurplus = async (unit: Unit, signal: AbortSignal): Promise<void> => {
-  const surplus = await unit.surplus();
+const retireSurplus = async (unit: Unit, signal: AbortSignal): Promise<void> => {
+  const surplus = (await unit.surplus()).filter((instance) => instance.running()?.draining === false);
   if (surplus.length === 0) return;
-  const outcome = await drain(unit, surplus, signal);
+  const outcome = await retire(unit, surplus, signal);
   const instances = surplus.map(({ id }) => id);
-  if (outcome.kind === 'done') unit.log.info({ instances }, 'instances beyond the configured number drain');
-  else unit.log.warn({ instances, reason: outcome.reason }, 'instances beyond the configured number do not drain');
+  if (outcome.kind === 'done') unit.log.info({ instances }, 'instances beyond the configured number retire');
+  else unit.log.warn({ instances, reason: outcome.reason }, 'instances beyond the configured number do not retire');
 };
