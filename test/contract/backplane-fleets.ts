@@ -34,7 +34,7 @@ export interface Fleet {
 
 /** Long against what a test takes on a busy machine; time passes by `pass`. */
 export const ttl = 50_000 as Millis;
-export const deadAfterMs = 40_000;
+const deadAfterMs = 40_000;
 
 /** What a unit sees; it must be allowed to. */
 export const seenBy = async (backplane: Backplane): Promise<Snapshot> => {

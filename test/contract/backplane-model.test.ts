@@ -189,7 +189,7 @@ describe.each(redisServers())('histories on %s', (_, start) => {
           await redis.end();
         }
       }),
-      { numRuns: 40, endOnFailure: false },
+      { numRuns: 25, endOnFailure: false },
     );
   });
 });

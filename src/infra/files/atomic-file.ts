@@ -42,7 +42,7 @@ export const isMissing = (cause: unknown): boolean =>
   cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
 
 /** Makes a rename last through a power loss. */
-export const syncDirectory = async (path: string): Promise<void> => {
+const syncDirectory = async (path: string): Promise<void> => {
   const directory = await open(path, 'r');
   try {
     await directory.sync();

@@ -81,4 +81,4 @@ export const leaseView = ({ lease, floor }: MemoryStore, now: number): LeaseView
 };
 
 /** Who is not in the roster (yet) looks again after about one heartbeat. */
-export const strangerRetryMs = 1_000;
+const strangerRetryMs = 1_000;

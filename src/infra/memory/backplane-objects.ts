@@ -43,7 +43,7 @@ export const publish = (
   return { store: changed, seat, reply: { kind: 'committed', published } };
 };
 
-export const keptGenerations = 50;
+const keptGenerations = 50;
 
 const publishedOf = ({ leadership, after, spec, about, at }: Requests['publish']): Published => ({
   generation: (after + 1) as Generation,

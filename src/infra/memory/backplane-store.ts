@@ -129,7 +129,7 @@ export interface Stepped<R> {
   readonly reply: R;
 }
 
-export const defaultDeadAfterMs = 4_000;
+const defaultDeadAfterMs = 4_000;
 
 export const emptyStore = (deadAfterMs = defaultDeadAfterMs): MemoryStore => ({
   deadAfterMs,

@@ -45,7 +45,7 @@ export const openRedisBackplane = async (options: RedisBackplaneOptions): Promis
 };
 
 /** Heartbeats come every second: four lost ones in a row are no accident. */
-export const defaultDeadAfterMs = 4_000;
+const defaultDeadAfterMs = 4_000;
 const firstAttemptMs = 1_500;
 const pauseMs = 250;
 
