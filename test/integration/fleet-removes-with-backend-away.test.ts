@@ -1,7 +1,7 @@
 import { rename } from 'node:fs/promises';
 import { expect, it } from 'vitest';
 import { queryPostgres } from '../support/fleet-query.ts';
-import { useFleet } from '../support/fleet-under-test.ts';
+import { signalTo, useFleet } from '../support/fleet-under-test.ts';
 
 const fleet = useFleet({ againMs: 6_000 });
 
@@ -28,7 +28,7 @@ it('a client removed while PostgreSQL is stopped goes when it is back, though th
 
   const leader = status.units.find(({ unit }) => unit === status.leader?.unit);
   const survivor = status.units.find(({ unit }) => unit !== leader?.unit)?.number ?? 0;
-  process.kill(leader?.pid ?? 0, 'SIGKILL');
+  signalTo(leader?.pid, 'SIGKILL');
   const led = await fleet()
     .watch(survivor)
     .until(({ leader: now }) => (now?.epoch ?? 0) > (status.leader?.epoch ?? 0));

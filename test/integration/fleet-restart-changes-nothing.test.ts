@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { FleetStatus } from '../../src/actors/model/status.ts';
-import { allInstances, useFleet } from '../support/fleet-under-test.ts';
+import { allInstances, signalTo, useFleet } from '../support/fleet-under-test.ts';
 
 const clients = 20;
 const rounds = 20;
@@ -21,7 +21,7 @@ it(`the leader of a fleet with ${clients} clients restarted ${rounds} times chan
   const said = fleet().statuses.length;
   for (let round = 0; round < rounds; round += 1) {
     const leader = await fleet().leader();
-    process.kill(leader.pid, round % 2 === 0 ? 'SIGKILL' : 'SIGHUP');
+    signalTo(leader.pid, round % 2 === 0 ? 'SIGKILL' : 'SIGHUP');
     await fleet().everyoneActive(
       (status) =>
         hasAll(status) && (status.leader?.epoch ?? 0) > leader.epoch && status.units[leader.number]?.pid !== leader.pid,

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { startLoad, unharmed } from '../support/fleet-load.ts';
-import { useFleet } from '../support/fleet-under-test.ts';
+import { signalTo, useFleet } from '../support/fleet-under-test.ts';
 
 const frozenMs = process.env['TROUPE_TEST_LONG'] === '1' ? 60_000 : 15_000;
 
@@ -11,7 +11,7 @@ it("no client notices that the leader's coordinator is killed, and it comes back
   const leader = await fleet().leader();
   const before = await fleet().everyoneActive();
   await using load = await startLoad(fleet(), [0, 1, 2]);
-  process.kill(leader.pid, 'SIGKILL');
+  signalTo(leader.pid, 'SIGKILL');
 
   const survivor = before.units.find(({ unit }) => unit !== leader.unit)?.number ?? 0;
   const next = await fleet()
@@ -32,7 +32,7 @@ it(`no client that connects anew notices a coordinator frozen for ${frozenMs / 1
   const leader = await fleet().leader();
   const before = await fleet().everyoneActive();
   await using load = await startLoad(fleet(), [0, 1, 2], ['reconnecting']);
-  process.kill(leader.pid, 'SIGSTOP');
+  signalTo(leader.pid, 'SIGSTOP');
   try {
     await delay(frozenMs); // The fault takes as long as it takes.
     const survivor = before.units.find(({ unit }) => unit !== leader.unit)?.number ?? 0;
@@ -41,7 +41,7 @@ it(`no client that connects anew notices a coordinator frozen for ${frozenMs / 1
       .until(({ leader: now }) => now !== null && now.epoch > leader.epoch);
     expect(next.leader?.unit).not.toBe(leader.unit);
   } finally {
-    process.kill(leader.pid, 'SIGCONT');
+    signalTo(leader.pid, 'SIGCONT');
   }
   const after = await fleet().everyoneActive(
     ({ leader: now, units }) => (now?.epoch ?? 0) > leader.epoch && units[leader.number]?.leader === false,

@@ -1,9 +1,12 @@
+import { mkdir, rmdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import type { FleetStatus } from '../../src/actors/model/status.ts';
+import type { RedisServer } from '../../src/infra/local/redis.ts';
 import { startLoad, unharmed } from '../support/fleet-load.ts';
 import { queryThrough } from '../support/fleet-query.ts';
-import { useFleet } from '../support/fleet-under-test.ts';
+import { signalTo, useFleet } from '../support/fleet-under-test.ts';
 
 const frozenMs = process.env['TROUPE_TEST_LONG'] === '1' ? 60_000 : 20_000;
 
@@ -25,48 +28,74 @@ it('serves without its store, mends itself meanwhile, and is together again when
   expect(first).toEqual(unharmed(first));
   expect(first).toHaveLength(6);
 
-  // Unit 0 loses a PgBouncer; then everything.
+  // Unit 0 loses a PgBouncer.
   const elsewhere = await startLoad(fleet(), [1, 2]);
   await using _elsewhere = elsewhere;
-  const [victim = 0, other = 0] = fleet().instancePids(before)[0] ?? [];
-  process.kill(victim, 'SIGKILL');
+  const [victim, other] = fleet().instancePids(before)[0] ?? [];
+  signalTo(victim, 'SIGKILL');
   const killedAt = performance.now();
   await fleet()
     .watch(0)
-    .until((status) => !pidsOf(status).includes(victim) && isServing(status));
+    .until((status) => isServing(status) && pidsOf(status).every((pid) => pid !== victim));
   expect(performance.now() - killedAt).toBeLessThan(2_000);
   expect(pidsOf(await fleet().api(0).status(AbortSignal.timeout(5_000)))).toContain(other);
 
-  const coordinator = before.units[0]?.pid ?? 0;
-  for (const pid of [coordinator, ...pidsOf(fleet().watch(0).latest)]) process.kill(pid, 'SIGKILL');
-  const alone = await fleet()
-    .watch(0)
-    .until((status) => status.units[0]?.pid !== coordinator && isServing(status));
-  expect(alone).toMatchObject({ answeredBy: 'pgbouncer/0', backplane: { state: 'unreachable' } });
-  expect(alone.units[0]?.generation.applied).toBe(before.generation.published);
+  // Then everything, twice: a store that takes connections and answers nothing, and one that is not there.
+  await unitLost(before);
+  const release = await holdDown(redis);
+  redis.process.signal('SIGKILL');
+  await redis.process.ended;
+  const alone = await unitLost(before);
   expect(await queryThrough(fleet(), 0, fleet().first, 'select current_database() as d')).toEqual([
     { d: fleet().first.database },
   ]);
 
-  // Killed and started again: all connected again, by themselves.
-  const others = fleet().statuses.length;
-  redis.process.signal('SIGKILL');
+  // Back: all connected again, by themselves.
+  const said = fleet().statuses.length;
+  await release();
   const after = await fleet().everyoneActive();
   expect(fleet().local.redis.process.pid).not.toBe(redis.process.pid);
   const second = await elsewhere.end();
   expect(second).toEqual(unharmed(second));
   expect(second).toHaveLength(4);
   expect(after.units.map(({ unit }) => unit)).toEqual(before.units.map(({ unit }) => unit));
-  expect(after.units.slice(1).map(({ pid }) => pid)).toEqual(before.units.slice(1).map(({ pid }) => pid));
-  expect(after.units[0]?.pid).toBe(alone.units[0]?.pid);
+  expect(after.units.map(({ pid }) => pid)).toEqual([
+    alone.units[0]?.pid,
+    ...before.units.slice(1).map(({ pid }) => pid),
+  ]);
   expect(fleet().instancePids(after)).toEqual([pidsOf(alone), ...fleet().instancePids(before).slice(1)]);
   const published = fleet()
-    .statuses.slice(others)
-    .map(({ generation }) => generation.published ?? 'unknown');
-  expect(new Set(published.filter((generation) => generation !== 'unknown'))).toEqual(
+    .statuses.slice(said)
+    .map(({ generation }) => generation.published);
+  expect(new Set(published.filter((generation) => generation !== null))).toEqual(
     new Set([before.generation.published]),
   );
 }, 240_000);
+
+/** The coordinator of unit 0 killed together with its PgBouncers, and back while the store is away. */
+const unitLost = async (before: FleetStatus): Promise<FleetStatus> => {
+  const { latest } = fleet().watch(0);
+  const coordinator = latest?.units[0]?.pid;
+  for (const pid of [coordinator, ...pidsOf(latest)]) signalTo(pid, 'SIGKILL');
+  const alone = await fleet()
+    .watch(0)
+    .until(
+      (status) =>
+        isServing(status) &&
+        status.units[0]?.pid !== coordinator &&
+        !pidsOf(latest).some((pid) => pidsOf(status).includes(pid)),
+    );
+  expect(alone).toMatchObject({ answeredBy: 'pgbouncer/0', backplane: { state: 'unreachable' } });
+  expect(alone.units[0]?.generation.applied).toBe(before.generation.published);
+  return alone;
+};
+
+/** Nobody can start it again while its configuration cannot be written. */
+const holdDown = async ({ passwordFile }: RedisServer): Promise<() => Promise<void>> => {
+  const inTheWay = join(dirname(passwordFile), 'redis.conf.new');
+  await mkdir(inTheWay);
+  return () => rmdir(inTheWay);
+};
 
 const isAway = ({ backplane }: FleetStatus): boolean => backplane.state === 'unreachable';
 

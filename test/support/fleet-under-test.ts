@@ -219,6 +219,12 @@ export const allInstances: readonly (readonly [unit: number, instance: number])[
 
 export const program = (name: Program): string => findBinary(name, process.env['PATH'] ?? '');
 
+/** Never to ourselves: that is what process id 0 would mean. */
+export const signalTo = (pid: number | null | undefined, signal: NodeJS.Signals): void => {
+  if (pid === null || pid === undefined || pid <= 1) throw new Error(`no process to send ${signal} to`);
+  process.kill(pid, signal);
+};
+
 const isSettled = ({ leader, generation, units, backplane }: FleetStatus): boolean =>
   leader !== null &&
   backplane.state === 'connected' &&
