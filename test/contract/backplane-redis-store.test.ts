@@ -688,7 +688,12 @@ describe.each(redisServers())('the store on %s', (_, start) => {
     await seenBy(zero);
     await rm(join(fleet.stateDir, `${fleet.application}-0`), { recursive: true });
     await expect(zero.acquireLease(ttl)).rejects.toThrow(/cannot acquire the lease as .*ENOENT/);
+    const one = await fleet.start(1);
+    await seenBy(one);
+    await one.changeIntent(intentOf());
+    await expect(zero.observe()).rejects.toThrow(/cannot observe as .*ENOENT/);
     await mkdir(join(fleet.stateDir, `${fleet.application}-0`));
     expect((await lead(zero)).epoch).toBe(1);
+    expect((await seenBy(zero)).intent?.version).toBe(1);
   });
 });
