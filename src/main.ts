@@ -16,11 +16,11 @@ const environment: Readonly<Record<string, string>> = Object.fromEntries(
   ),
 );
 const isRoot = process.getuid?.() === 0;
-const runDir = isRoot
-  ? '/run/troupe'
-  : process.env['XDG_RUNTIME_DIR'] !== undefined
-    ? join(process.env['XDG_RUNTIME_DIR'], 'troupe')
-    : `/tmp/troupe-${process.getuid?.() ?? 0}`;
+/** Where the user's own sockets go; the specification wants an absolute path and everything else ignored. */
+const userRunDir = process.env['XDG_RUNTIME_DIR']?.startsWith('/')
+  ? join(process.env['XDG_RUNTIME_DIR'], 'troupe')
+  : `/tmp/troupe-${process.getuid?.() ?? 0}`;
+const runDir = isRoot ? '/run/troupe' : userRunDir;
 
 const colour = process.stdout.isTTY && process.env['NO_COLOR'] === undefined;
 
