@@ -2,14 +2,15 @@ import type { FleetStatus, UnitStatus } from '../../actors/model/status.ts';
 
 /** How far the fleet is with an intent. */
 export type Standing =
-  | { readonly kind: 'verified'; readonly generation: number | null }
+  /** `away`: units that do not run now and take it when they are back. */
+  | { readonly kind: 'verified'; readonly generation: number | null; readonly away: readonly string[] }
   | { readonly kind: 'refused'; readonly reason: string }
   /** Names what it depends on: the leader, or the units that lag. */
   | { readonly kind: 'pending'; readonly on: string };
 
 export const standingOf = ({ generation, leader, units }: FleetStatus, version: number): Standing => {
   const { published, good, intentVersion, refused } = generation;
-  if (version === 0) return { kind: 'verified', generation: published };
+  if (version === 0) return { kind: 'verified', generation: published, away: [] };
   if (refused !== null && refused.intentVersion >= version) {
     const which =
       refused.intentVersion === version
@@ -18,7 +19,7 @@ export const standingOf = ({ generation, leader, units }: FleetStatus, version: 
     return { kind: 'refused', reason: `${which}: ${refused.reason}; it stays on generation ${good ?? 'none'}` };
   }
   if (intentVersion === null || intentVersion < version) return { kind: 'pending', on: publisher(leader, units) };
-  if (good === published) return { kind: 'verified', generation: published };
+  if (good === published) return { kind: 'verified', generation: published, away: awayFrom(units, published) };
   const lagging = laggards(units, published);
   return {
     kind: 'pending',
@@ -33,8 +34,15 @@ const publisher = (leader: FleetStatus['leader'], units: readonly UnitStatus[]):
 };
 
 const laggards = (units: readonly UnitStatus[], published: number | null): readonly UnitStatus[] =>
-  units.filter(
-    ({ status, generation }) => status !== 'down' && status !== 'unknown' && generation.applied !== published,
-  );
+  units.filter((unit) => !isAway(unit) && unit.generation.applied !== published);
+
+/** Those that the leader did not wait for. */
+export const awayFrom = (units: readonly UnitStatus[], published: number | null): readonly string[] =>
+  units.filter((unit) => isAway(unit) && unit.generation.applied !== published).map(({ unit }) => unit);
+
+const isAway = ({ status }: UnitStatus): boolean => status === 'down' || status === 'unknown';
+
+export const verifiedBy = (away: readonly string[]): string =>
+  away.length === 0 ? 'verified by every unit' : `verified by every live unit (away: ${away.join(', ')})`;
 
 const wordsOf = ({ unit, message }: UnitStatus): string => (message === '' ? unit : `${unit} (${message})`);

@@ -2,6 +2,7 @@ import type { FleetStatus, RelationStatus, UnitStatus } from '../../actors/model
 import type { StatusWord } from '../../actors/model/waits.ts';
 import { ageText } from './duration.ts';
 import { padded, type Paint, paintWith, plain, type Tone } from './screen.ts';
+import { awayFrom, verifiedBy } from './standing.ts';
 import { type Cell, table } from './table.ts';
 
 /** The fleet on one screen: who leads, what is in force, the units, the relations, and what anybody waits for. */
@@ -25,7 +26,7 @@ export const statusTable = (
 };
 
 const summary = (
-  { application, leader, generation, intent, backplane }: FleetStatus,
+  { application, leader, generation, intent, backplane, units }: FleetStatus,
   paint: Paint,
   now: number,
 ): string => {
@@ -34,7 +35,7 @@ const summary = (
   const lines: readonly (readonly [string, string, Tone | null])[] = [
     ['application', application, 'bold'],
     leader === null ? ['leader', 'nobody', 'bad'] : ['leader', `${leader.unit}, epoch ${leader.epoch}`, null],
-    ['generation', generationText(published, good), published === good ? null : 'warning'],
+    ['generation', generationText(published, good, awayFrom(units, published)), published === good ? null : 'warning'],
     ...(refused === null
       ? []
       : [['refused', `version ${refused.intentVersion} of the intent: ${refused.reason}`, 'bad'] as const]),
@@ -56,10 +57,10 @@ const summary = (
   return lines.map(([name, text, tone]) => `${paint(padded(name, 11), 'dim')}  ${paint(plain(text), tone)}`).join('\n');
 };
 
-const generationText = (published: number | null, good: number | null): string => {
+const generationText = (published: number | null, good: number | null, away: readonly string[]): string => {
   if (published === null) return 'none yet';
-  if (published === good) return `${published}, verified by every unit`;
-  return `${published} published, ${good ?? 'none'} verified by every unit`;
+  if (published === good) return `${published}, ${verifiedBy(away)}`;
+  return `${published} published, ${good ?? 'none'} verified`;
 };
 
 const unitHeadings = ['UNIT', 'STATUS', 'ADDRESS', 'GENERATION', 'INSTANCES', 'PGBOUNCER', 'LAST SEEN', 'MESSAGE'];

@@ -2,7 +2,7 @@ import type { FleetStatus } from '../../actors/model/status.ts';
 import { timeoutMs } from './duration.ts';
 import { CliFailure, exit } from './exit.ts';
 import { progressOn } from './progress.ts';
-import { standingOf } from './standing.ts';
+import { type Standing, standingOf } from './standing.ts';
 import type { Context, Given } from './verb.ts';
 
 /** What one look at the status found. */
@@ -43,11 +43,13 @@ export const waitUntil = async <T>(
   );
 };
 
+type Verified = Extract<Standing, { kind: 'verified' }>;
+
 /** A look that is over when every unit has verified the intent; refused ones end the command. */
 export const verifiedLook =
   (version: number) =>
-  (status: FleetStatus): Look<number | null> => {
+  (status: FleetStatus): Look<Verified> => {
     const standing = standingOf(status, version);
     if (standing.kind === 'refused') throw new CliFailure(exit.refused, standing.reason);
-    return standing.kind === 'pending' ? standing : { kind: 'done', value: standing.generation };
+    return standing.kind === 'pending' ? standing : { kind: 'done', value: standing };
   };

@@ -93,7 +93,7 @@ it('what is wrong is in its row, and what is waited for below', () => {
     ],
   });
   expect(text).toContain(
-    'leader       nobody\ngeneration   3 published, 2 verified by every unit\nrefused      version 4 of the intent: line 7\n',
+    'leader       nobody\ngeneration   3 published, 2 verified\nrefused      version 4 of the intent: line 7\n',
   );
   expect(text).toContain(
     'intent       version 4, by alice@host 2h ago\nbackplane    redis, unreachable for 90s: connection refused',
@@ -112,6 +112,14 @@ it('what is wrong is in its row, and what is waited for below', () => {
     ['WAITING', 'FOR', 'ON', 'WHAT'],
     ['pgbouncer/0', '5m', 'operator', 'disk full'],
   ]);
+});
+
+it('a generation that a silent unit has not verified is not called verified by every unit', () => {
+  const status = settled();
+  const units = status.units.map((unit) =>
+    unit.number === 1 ? { ...unit, status: 'unknown' as const, generation: { applied: null, refused: null } } : unit,
+  );
+  expect(shown({ ...status, units })).toContain('generation   1, verified by every live unit (away: pgbouncer/1)\n');
 });
 
 it('before anything was heard says so', () => {

@@ -131,6 +131,7 @@ describe('config', () => {
       version: 1,
       changes: [{ key: 'pool_mode', before: 'session (default)', after: 'transaction' }],
       verified: null,
+      away: [],
     });
     expect(fleet.intent?.version).toBe(1);
   });

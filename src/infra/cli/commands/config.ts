@@ -4,6 +4,7 @@ import { parseOption } from '../../../pgbouncer/catalogue.ts';
 import { askFor } from '../change.ts';
 import { CliFailure, exit } from '../exit.ts';
 import { nearest } from '../nearest.ts';
+import { verifiedBy } from '../standing.ts';
 import { table } from '../table.ts';
 import { type Context, type Given, print, type Verb, waitFlags } from '../verb.ts';
 import { patienceOf, verifiedLook, waitUntil } from '../waiting.ts';
@@ -114,9 +115,11 @@ const change = async (
         ? 'nothing to change: it is so already\n'
         : changes.map(({ key, before, after }) => `${key}: ${before} → ${after}\n`).join(''),
     );
-  const generation = patience === null ? null : await waitUntil(context, patience, verifiedLook(kept.version));
-  if (isJson) print(context, given, { ...kept, changes, verified: generation }, '');
-  else if (generation !== null) context.stdout.write(`generation ${generation} is verified by every unit\n`);
+  const verified = patience === null ? null : await waitUntil(context, patience, verifiedLook(kept.version));
+  const generation = verified?.generation ?? null;
+  const away = verified?.away ?? [];
+  if (isJson) print(context, given, { ...kept, changes, verified: generation, away }, '');
+  else if (generation !== null) context.stdout.write(`generation ${generation} is ${verifiedBy(away)}\n`);
 };
 
 const differences = (wanted: Wanted, { options }: OptionsView) =>
