@@ -68,8 +68,7 @@ export const unheededOptions = (given: Options, version: PgBouncerVersion): read
       reason: `${key} is not heeded: it needs PgBouncer ${since}, and this is ${formatVersion(version)}`,
     }));
 
-const valueIn = (given: Options, { key, default: standard }: OptionEntry): OptionValue =>
-  Object.hasOwn(given, key) ? (given[key] ?? standard) : standard;
+const valueIn = (given: Options, { key, default: standard }: OptionEntry): OptionValue => given[key] ?? standard;
 
 const helpOf = ({ help, restart, since }: OptionEntry): string =>
   [
@@ -125,7 +124,7 @@ const shown = (value: unknown): string =>
 const whyUnknown = (key: string): string => {
   const why = whyReserved(key);
   if (why !== undefined) return `${key} cannot be set: ${why}`;
-  const near = nearest(key.replaceAll('-', '_').toLowerCase(), byKey.keys());
+  const near = nearest(key.toLowerCase(), byKey.keys());
   const hint = near === null ? 'troupe config lists those there are' : `did you mean ${near}?`;
   return `there is no option ${JSON.stringify(key.slice(0, 80))}: ${hint}`;
 };

@@ -128,8 +128,8 @@ const printable = (what: string, text: string): string => {
   return text;
 };
 
-/** A letter that `ini` never acts upon in front, and nothing else behind it that it would. */
-const shield = (text: string): string => `~${encodeURIComponent(text).replaceAll("'", '%27')}`;
+/** In front a letter that `ini` takes for nothing else, and behind it none that it acts upon. */
+const shield = (text: string): string => `~${encodeURIComponent(text)}`;
 const unshield = (text: string): string => (text.includes('%') ? decodeURIComponent(text.slice(1)) : text.slice(1));
 const unshielded = (text: string): string =>
   text.replace(/^(~\S+) = (~\S*)$/gm, (_, key: string, value: string) => `${unshield(key)} = ${unshield(value)}`);

@@ -58,7 +58,7 @@ const filesOf = (rendered: Rendered): readonly Step[] => [
   { type: 'write', rendered },
 ];
 
-/** A stop lets transactions end. A drain before it would make it cut them off: it is PgBouncer's second signal then (1.24, 1.26). */
+/** SIGINT, with which a stop begins, lets transactions end; after the SIGTERM of a drain it cuts them off (1.18, 1.24, 1.26): no drain. */
 const on = (type: 'stop' | 'start' | 'pause' | 'reload' | 'resume', instances: readonly number[]): readonly Step[] =>
   instances.length === 0 ? [] : [{ type, instances }];
 

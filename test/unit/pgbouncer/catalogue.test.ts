@@ -109,6 +109,7 @@ describe('options', () => {
   it.each([
     ['pool_mod', 'did you mean pool_mode?'],
     ['pool-mode', 'did you mean pool_mode?'],
+    ['POOL_MODE', 'did you mean pool_mode?'],
     ['listenport', 'did you mean listen_port?'],
     ['max_db_connection', 'did you mean max_db_connections?'],
     ['colour', 'troupe config lists those there are'],
@@ -173,9 +174,9 @@ describe('options', () => {
       fc.property(fc.constantFrom(...options), words, ({ key }, text) => {
         const parsed = parseOption(key, text);
         if (parsed.ok) expect(checkOptions({ [key]: parsed.value } satisfies Record<string, OptionValue>)).toEqual([]);
-        else expect(parsed.reason).toMatch(new RegExp(`^${key}=`));
+        else expect(parsed.reason.startsWith(`${key}=`)).toBe(true);
       }),
-      { numRuns: 2_000 },
+      { numRuns: 500 },
     );
   });
 });

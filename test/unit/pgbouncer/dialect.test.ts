@@ -119,7 +119,25 @@ syslog_ident = "quoted"
     expect(listenPortOf(text)).toBeNull();
   });
 
+  it('is read section by section: what is wrong in one does not hide the others', () => {
+    const text = '[databases]\n???\n[pgbouncer]\nlisten_port = 6432\n';
+    expect(listenPortOf(text)).toBe(6432);
+    expect(databasesIn(text)).toEqual(new Map());
+    expect(databasesIn("[databases]\na = host='h' port=1\n[pgbouncer]\n???\n")).toEqual(
+      new Map([
+        [
+          'a',
+          new Map([
+            ['host', 'h'],
+            ['port', '1'],
+          ]),
+        ],
+      ]),
+    );
+  });
+
   it('is read or refused, whatever is on disk', () => {
+    expect(settingsIn('[pgbouncer]\n__proto__ = 1\nconstructor = 2\n').size).toBe(2);
     fc.assert(
       fc.property(
         fc.array(
@@ -129,7 +147,6 @@ syslog_ident = "quoted"
           const text = lines.join('\n');
           expect(settingsIn(text)).toBeInstanceOf(Map);
           expect(databasesIn(text)).toBeInstanceOf(Map);
-          expect(settingsIn('[pgbouncer]\n__proto__ = 1\nconstructor = 2\n').size).toBe(2);
         },
       ),
     );
