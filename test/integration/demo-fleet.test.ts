@@ -8,7 +8,8 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
-import { isAlive, markOf, type ProcessMark, processesUsing } from '../../src/infra/local/process-mark.ts';
+import { processesUsing } from '../../src/infra/local/processes.ts';
+import { isAlive, markOf, type ProcessMark } from '../../src/infra/files/process-mark.ts';
 import { identityOf } from '../../src/infra/local/service-user.ts';
 import { testAccount, testDirectory } from '../support/servers.ts';
 

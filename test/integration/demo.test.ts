@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { apiAt } from '../../src/infra/cli/api-client.ts';
 import type { FleetStatus } from '../../src/actors/model/status.ts';
 import { findBinary } from '../../src/infra/local/binaries.ts';
-import { isAlive } from '../../src/infra/local/process-mark.ts';
+import { isAlive } from '../../src/infra/files/process-mark.ts';
 import { processesOf, startDemo } from '../support/demo-process.ts';
 import { testDirectory } from '../support/servers.ts';
 

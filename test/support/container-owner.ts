@@ -1,4 +1,4 @@
-import { markOf, type ProcessMark } from '../../src/infra/local/process-mark.ts';
+import { markOf, type ProcessMark } from '../../src/infra/files/process-mark.ts';
 
 /** On every container of ours: the process that is to remove it. */
 export const ownerLabel = 'troupe-test-owner';

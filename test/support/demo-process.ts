@@ -2,7 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { markOf, type ProcessMark, processesUsing } from '../../src/infra/local/process-mark.ts';
+import { processesUsing } from '../../src/infra/local/processes.ts';
+import { markOf, type ProcessMark } from '../../src/infra/files/process-mark.ts';
 
 /** `troupe demo` as a person starts it, with sockets in a directory of its own. */
 export interface DemoProcess {

@@ -1,4 +1,4 @@
-import { isAlive } from '../../src/infra/local/process-mark.ts';
+import { isAlive } from '../../src/infra/files/process-mark.ts';
 import type { Offer } from './test-server.ts';
 
 /**

@@ -1,7 +1,7 @@
 import { findBinary, missingBinaries, type Program } from '../../src/infra/local/binaries.ts';
 import { randomPassword } from '../../src/infra/local/owned-file.ts';
 import { type PostgresServer, startCluster, startPostgres } from '../../src/infra/local/postgres.ts';
-import { processesIn } from '../../src/infra/local/process-mark.ts';
+import { processesIn } from '../../src/infra/local/processes.ts';
 import { type RedisServer, startRedis } from '../../src/infra/local/redis.ts';
 import type { Account } from '../../src/infra/local/service-user.ts';
 import type { Offer, Provider, TestServer } from './test-server.ts';

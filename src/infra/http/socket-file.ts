@@ -1,6 +1,7 @@
 import { chmod, lstat, mkdir, unlink } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { dirname } from 'node:path';
+import { codeOf } from '../files/system-error.ts';
 
 /** As the kernel has it, without the zero byte at the end. */
 const longestPath = 107;
@@ -51,7 +52,7 @@ const prepareDirectory = async (socket: string): Promise<void> => {
 const isListenedOn = async (socket: string): Promise<boolean> => {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const connection = createConnection(socket, () => resolve(true));
-  connection.on('error', (cause) => resolve(!['ECONNREFUSED', 'ENOENT'].includes(codeOf(cause))));
+  connection.on('error', (cause) => resolve(codeOf(cause) !== 'ECONNREFUSED' && codeOf(cause) !== 'ENOENT'));
   try {
     return await promise;
   } finally {
@@ -61,8 +62,5 @@ const isListenedOn = async (socket: string): Promise<boolean> => {
 
 export const refused = (socket: string, why: string, cause?: unknown): Error =>
   new Error(`cannot open the API at ${socket}: ${why}`, { cause });
-
-const codeOf = (cause: unknown): string =>
-  cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : '';
 
 const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));

@@ -6,7 +6,8 @@ import { Client } from 'pg';
 import type { Secret } from '../../actors/model/secret.ts';
 import { freePort } from './free-port.ts';
 import { randomPassword, writeOwned } from './owned-file.ts';
-import { endProcesses, markOf, processesIn } from './process-mark.ts';
+import { endProcesses, processesIn } from './processes.ts';
+import { markOf } from '../files/process-mark.ts';
 import {
   type Escalation,
   type OnSpawned,

@@ -9,7 +9,8 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { readWhole, writeAtomic } from '../files/atomic-file.ts';
 import { clearCluster } from './postgres.ts';
-import { endProcesses, isAlive, markOf, type ProcessMark, processesWithArgument, userOf } from './process-mark.ts';
+import { endProcesses, processesWithArgument, userOf } from './processes.ts';
+import { isAlive, markOf, type ProcessMark } from '../files/process-mark.ts';
 
 export interface Remains {
   readonly owner: ProcessMark;

@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { open, readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ProcessMark } from './process-mark.ts';
-import { markOf } from './process-mark.ts';
+import type { ProcessMark } from '../files/process-mark.ts';
+import { markOf } from '../files/process-mark.ts';
 import { type Account, identityOf } from './service-user.ts';
 
 export interface Program {

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import type { Inspection } from '../../actors/model/workload.ts';
 import { parseVersion } from '../../pgbouncer/version.ts';
 import { environment } from './environment.ts';
-import { codeOf } from './mark.ts';
+import { codeOf } from '../files/system-error.ts';
 
 /** The program on disk, which may be replaced while processes of an older one run. */
 export class Binary {

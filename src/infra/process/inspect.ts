@@ -5,7 +5,7 @@ import { isAtLeast } from '../../pgbouncer/version.ts';
 import type { Patience } from '../console/console.ts';
 import type { Instance, Running } from './instance.ts';
 import { rotateLog } from './log-file.ts';
-import { isAlive } from './mark.ts';
+import { isAlive } from '../files/process-mark.ts';
 import { readOwn } from './own-file.ts';
 import { layoutOf, type Unit } from './unit.ts';
 

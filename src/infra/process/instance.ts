@@ -14,7 +14,7 @@ import { writeAtomic } from '../files/atomic-file.ts';
 import type { Log } from '../files/log.ts';
 import { environment } from './environment.ts';
 import { openLog } from './log-file.ts';
-import { isAlive, markOf } from './mark.ts';
+import { isAlive, markOf } from '../files/process-mark.ts';
 import type { InstancePlace } from './places.ts';
 import { type ProcessRecord, readRecord } from './record.ts';
 import {

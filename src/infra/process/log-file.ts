@@ -4,7 +4,7 @@
  */
 import { closeSync, openSync } from 'node:fs';
 import { copyFile, open, stat, truncate } from 'node:fs/promises';
-import { codeOf } from './mark.ts';
+import { codeOf } from '../files/system-error.ts';
 
 export type LogOffset = number;
 

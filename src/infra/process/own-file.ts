@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { codeOf } from './mark.ts';
+import { codeOf } from '../files/system-error.ts';
 
 /** Null also for a file that we may not read: it is not ours, and is replaced like one that is missing. */
 export const readOwn = async (path: string): Promise<string | null> => {

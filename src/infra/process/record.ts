@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { codeOf, type ProcessMark } from './mark.ts';
+import { type ProcessMark } from '../files/process-mark.ts';
+import { codeOf } from '../files/system-error.ts';
 
 /** What outlives the coordinator: which process runs in this place, and how its console is reached. */
 export interface ProcessRecord {

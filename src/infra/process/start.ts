@@ -2,7 +2,7 @@ import type { StepOutcome } from '../../actors/model/workload.ts';
 import { listenPortOf } from '../../pgbouncer/ini.ts';
 import type { Instance, Running } from './instance.ts';
 import { logEnd, logSince } from './log-file.ts';
-import { isAlive } from './mark.ts';
+import { isAlive } from '../files/process-mark.ts';
 import { done, failed, together } from './outcome.ts';
 import { readOwn } from './own-file.ts';
 import { addressesOf, describeHolder, holds, type Listener, listenersAt, overlaps, takesFrom } from './sockets.ts';

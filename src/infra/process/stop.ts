@@ -2,7 +2,7 @@
 import type { PgBouncerVersion, StepOutcome } from '../../actors/model/workload.ts';
 import { isAtLeast } from '../../pgbouncer/version.ts';
 import type { Instance, Running } from './instance.ts';
-import { isAlive, signalTo } from './mark.ts';
+import { isAlive, signalTo } from '../files/process-mark.ts';
 import { done, failed, together } from './outcome.ts';
 import { resume } from './pause.ts';
 import { type Unit, wait } from './unit.ts';

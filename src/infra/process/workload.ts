@@ -9,7 +9,7 @@ import type { Log } from '../files/log.ts';
 import { Binary } from './binary.ts';
 import { inspect } from './inspect.ts';
 import { Instance } from './instance.ts';
-import { isSystemError } from './mark.ts';
+import { isSystemError } from '../files/system-error.ts';
 import { failed, refused } from './outcome.ts';
 import { pause, resume } from './pause.ts';
 import { instancePlace, instancesOnDisk, preparePlaces, SocketPathTooLong, unitPlace } from './places.ts';

@@ -1,31 +1,7 @@
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-
-/** A process, told apart from a later one that got the same id: by when it started (clock ticks) and in which boot. */
-export interface ProcessMark {
-  readonly pid: number;
-  readonly startedAt: number;
-  readonly bootId: string;
-}
-
-/** Null for a process that is not there, or has ended and only waits to be reaped. */
-export const markOf = (pid: number): ProcessMark | null => {
-  const startedAt = startOf(pid);
-  return startedAt === null ? null : { pid, startedAt, bootId: bootId() };
-};
-
-export const isAlive = (mark: ProcessMark): boolean => mark.bootId === bootId() && startOf(mark.pid) === mark.startedAt;
-
-/** A process that has gone, or whose id is somebody else's now, gets no signal. */
-const signalTo = (mark: ProcessMark, signal: NodeJS.Signals): void => {
-  if (!isAlive(mark)) return;
-  try {
-    process.kill(mark.pid, signal);
-  } catch (cause) {
-    if (!(cause instanceof Error && 'code' in cause && cause.code === 'ESRCH')) throw cause;
-  }
-};
+import { isAlive, type ProcessMark, signalTo } from '../files/process-mark.ts';
 
 /** Ends processes that are not our children: the signal, and SIGKILL for those that are still there after the grace. */
 export const endProcesses = async (
@@ -76,21 +52,3 @@ const processesWhere = async (is: (pid: number) => Promise<boolean>): Promise<re
 const workingDirectoryOf = (pid: number): Promise<string> => readlink(`/proc/${pid}/cwd`).catch(() => '');
 
 const textOf = (pid: number, file: string): Promise<string> => readFile(`/proc/${pid}/${file}`, 'utf8').catch(() => '');
-
-const bootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-
-const startOf = (pid: number): number | null => {
-  // The second field is the program's name in parentheses and may contain anything, also blanks and parentheses.
-  const stat = statOf(pid);
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const [state, startedAt] = [fields[0], fields[19]];
-  return startedAt === undefined || state === 'Z' || state === 'X' ? null : Number(startedAt);
-};
-
-const statOf = (pid: number): string => {
-  try {
-    return readFileSync(`/proc/${pid}/stat`, 'utf8');
-  } catch {
-    return ''; // It has ended.
-  }
-};

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { codeOf } from './system-error.ts';
 
 /** A process, told apart from a later one that got the same id: by when it started (clock ticks) and in which boot. */
 export interface ProcessMark {
@@ -26,11 +27,6 @@ export const signalTo = (mark: ProcessMark, signal: NodeJS.Signals): boolean => 
     throw cause;
   }
 };
-
-/** The system said no: disk full, no right, no such name. Anything else is a fault of ours. */
-export const isSystemError = (cause: unknown): cause is Error => cause instanceof Error && 'syscall' in cause;
-
-export const codeOf = (cause: unknown): unknown => (cause instanceof Error && 'code' in cause ? cause.code : undefined);
 
 const bootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 
