@@ -15,7 +15,14 @@ export interface Whereabouts {
 /** Path of the socket of a unit to ask. */
 export const findUnit = async ({ api, runDirectories }: Whereabouts, signal: AbortSignal): Promise<string> => {
   if (api !== null) return socketOf(api);
-  const applications = await socketsIn(runDirectories);
+  const directories = await Promise.all(runDirectories.map(lookIn));
+  const applications = byApplication(directories.flatMap(({ places }) => places));
+  const closed = directories.filter(({ isClosed }) => isClosed).map(({ directory }) => directory);
+  if (applications.size === 0 && closed.length > 0)
+    throw new CliFailure(
+      exit.unreachable,
+      `may not look for units in ${closed.join(', ')}: use sudo, or an account of the group that owns it`,
+    );
   if (applications.size === 0)
     throw new CliFailure(
       exit.unreachable,
@@ -45,38 +52,33 @@ const socketOf = (api: string): string => {
   return api.replace(/^unix:/, '');
 };
 
-/** By application, in the order of unit numbers. */
-const socketsIn = async (directories: readonly string[]): Promise<ReadonlyMap<string, readonly string[]>> => {
-  const found = await Promise.all(
-    directories.map(async (directory) => (await namesIn(directory)).flatMap((name) => placeOf(directory, name))),
-  );
-  const sorted = found.flat().toSorted((a, b) => a.number - b.number);
-  return new Map(
-    Map.groupBy(sorted, ({ application }) => application)
-      .entries()
-      .map(([application, places]) => [application, places.map(({ socket }) => socket)]),
-  );
+interface Place {
+  readonly application: string;
+  readonly number: number;
+  readonly socket: string;
+}
+
+/** Sockets of each application in the order of unit numbers. */
+const byApplication = (places: readonly Place[]): ReadonlyMap<string, readonly string[]> => {
+  const sorted = places.toSorted((a, b) => a.number - b.number);
+  const grouped = Map.groupBy(sorted, ({ application }) => application);
+  return new Map(grouped.entries().map(([application, of]) => [application, of.map(({ socket }) => socket)]));
 };
 
-const placeOf = (directory: string, name: string) => {
-  const [, application, number] = /^([a-z][a-z0-9-]*)-(\d{1,9})\.sock$/.exec(name) ?? [];
-  return application === undefined ? [] : [{ application, number: Number(number), socket: join(directory, name) }];
-};
-
-const namesIn = async (directory: string): Promise<readonly string[]> => {
+const lookIn = async (directory: string) => {
   try {
-    return await readdir(directory);
+    const places = (await readdir(directory)).flatMap((name) => placeOf(directory, name));
+    return { directory, places, isClosed: false };
   } catch (cause) {
     const code = cause instanceof Error && 'code' in cause ? cause.code : '';
-    if (code === 'ENOENT') return [];
-    if (code === 'EACCES')
-      throw new CliFailure(
-        exit.unreachable,
-        `may not look for units in ${directory}: use sudo, or an account of the group that owns it`,
-        cause,
-      );
-    throw cause;
+    if (code !== 'ENOENT' && code !== 'EACCES') throw cause;
+    return { directory, places: [], isClosed: code === 'EACCES' };
   }
+};
+
+const placeOf = (directory: string, name: string): readonly Place[] => {
+  const [, application, number] = /^([a-z][a-z0-9-]*)-(\d{1,9})\.sock$/.exec(name) ?? [];
+  return application === undefined ? [] : [{ application, number: Number(number), socket: join(directory, name) }];
 };
 
 /** A unit that hangs is given so long before the next one is tried beside it. */

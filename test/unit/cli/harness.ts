@@ -41,7 +41,7 @@ export interface Started {
   readonly ended: Promise<Ran>;
 }
 
-export const startIn = (
+const startIn = (
   { runDir, environment = {}, stdin = '', colour = false }: Surroundings,
   ...argv: readonly string[]
 ): Started => {
