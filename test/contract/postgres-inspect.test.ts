@@ -1,10 +1,11 @@
 import { createServer, type Server } from 'node:net';
 import { inspect as show } from 'node:util';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { BackendAccess, BackendFacts } from '../../src/actors/model/backend.ts';
 import { PostgresUnavailable } from '../../src/actors/ports/postgres.ts';
 import { freePort } from '../../src/infra/local/free-port.ts';
-import { postgresServers, useServer } from '../support/servers.ts';
+import { postgresServers, type RunningPostgres, useServer } from '../support/servers.ts';
+import { openProxy } from './postgres-proxy.ts';
 import { openScenario, rowsOf, type Scenario, withPassword } from './postgres-scenario.ts';
 
 describe.each(postgresServers())('a look at a backend on %s', (_, start) => {
@@ -30,15 +31,6 @@ describe.each(postgresServers())('a look at a backend on %s', (_, start) => {
               current_setting('max_connections')::int AS "maxConnections" FROM pg_control_system()`,
     );
     expect(await look()).toEqual({ kind: 'ready', primary: scenario.primary, standbys: [], timeline: 1, ...truth });
-  });
-
-  it('does not need the right to read the system identifier', async () => {
-    await rowsOf(scenario, 'REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC');
-    try {
-      expect(await look()).toMatchObject({ kind: 'ready', systemId: 'unknown' });
-    } finally {
-      await rowsOf(scenario, 'GRANT EXECUTE ON FUNCTION pg_control_system() TO PUBLIC');
-    }
   });
 
   it('knows two ways to one server for one', async () => {
@@ -143,6 +135,23 @@ describe.each(postgresServers())('a look at a backend on %s', (_, start) => {
     expect(await look()).toMatchObject({ kind: 'ready' });
   });
 
+  it('is right although the kept connection leads nowhere any more', async () => {
+    await using proxy = await openProxy(server());
+    const endpoints = [`127.0.0.1:${proxy.port}`];
+    await look({ endpoints });
+    const held = proxy.hold('pg_is_in_recovery');
+    expect(await look({ endpoints })).toMatchObject({ kind: 'ready' });
+    held.release();
+  });
+
+  it('is blocked by a maintenance database that CREATE DATABASE copies', async () => {
+    expect(await look({ maintenanceDatabase: 'template1' })).toMatchObject({
+      kind: 'blocked',
+      reason: expect.stringContaining('name another one'),
+    });
+    expect(await lookers()).toEqual([]);
+  });
+
   it('lives beside another one at the same time', async () => {
     const facts = await Promise.all([look(), look(), look()]);
     expect(facts.map(({ kind }) => kind)).toEqual(['ready', 'ready', 'ready']);
@@ -169,44 +178,50 @@ describe.each(postgresServers())('a look at a backend on %s', (_, start) => {
   });
 });
 
-describe.each(postgresServers())('a backend on %s that fails', (_, start) => {
+/** A server that no other test sees, because these change it as a whole. */
+describe.each(postgresServers())('a backend on %s', (_, start) => {
+  let server: RunningPostgres;
+  let scenario: Scenario;
+  beforeAll(async () => {
+    server = await start('own');
+    scenario = await openScenario(server);
+  });
+  afterAll(async () => {
+    await scenario[Symbol.asyncDispose]();
+    await server.stop();
+  });
+  const look = () => scenario.postgres.inspect(scenario.access, new AbortController().signal);
+
   it('is away while it is frozen or dead, within seconds, and ready again afterwards', async () => {
-    const server = await start('own');
-    await using scenario = await openScenario(server);
-    const look = () => scenario.postgres.inspect(scenario.access, new AbortController().signal);
-    try {
-      expect(await look()).toMatchObject({ kind: 'ready' });
-      await server.freeze();
-      const began = performance.now();
-      expect(await look()).toMatchObject({ kind: 'away', reason: expect.stringContaining('no answer in time') });
-      await expect(scenario.take({ type: 'raiseFence' })).rejects.toBeInstanceOf(PostgresUnavailable);
-      expect(performance.now() - began).toBeLessThan(10_000);
-      await server.thaw();
-      expect(await look()).toMatchObject({ kind: 'ready' });
-      await server.kill();
-      expect(await look()).toMatchObject({ kind: 'away' });
-      await server.startAgain();
-      expect(await look()).toMatchObject({ kind: 'ready' });
-    } finally {
-      await server.stop();
-    }
+    expect(await look()).toMatchObject({ kind: 'ready' });
+    await server.freeze();
+    const began = performance.now();
+    expect(await look()).toMatchObject({ kind: 'away', reason: expect.stringContaining('no answer in time') });
+    await expect(scenario.take({ type: 'raiseFence' })).rejects.toBeInstanceOf(PostgresUnavailable);
+    expect(performance.now() - began).toBeLessThan(10_000);
+    await server.thaw();
+    expect(await look()).toMatchObject({ kind: 'ready' });
+    await server.kill();
+    expect(await look()).toMatchObject({ kind: 'away' });
+    await server.startAgain();
+    expect(await look()).toMatchObject({ kind: 'ready' });
+  });
+
+  it('is ready without the right to read the system identifier', async () => {
+    await rowsOf(scenario, 'REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC');
+    await using fresh = await openScenario(server);
+    const facts = await fresh.postgres.inspect(fresh.access, new AbortController().signal);
+    expect(facts).toMatchObject({ kind: 'ready', systemId: 'unknown' });
   });
 
   it('says how its schema public is opened where the template keeps it closed', async () => {
-    const server = await start('own');
-    await using scenario = await openScenario(server);
-    try {
-      await rowsOf(scenario, 'ALTER SCHEMA public OWNER TO CURRENT_USER', [], 'template1');
-      await rowsOf(scenario, 'REVOKE ALL ON SCHEMA public FROM PUBLIC, pg_database_owner', [], 'template1');
-      const database = 'orders';
-      const grant = 'GRANT USAGE, CREATE ON SCHEMA public TO "troupe_owner_orders"';
-      const step = { type: 'ensureDatabase', database } as const;
-      expect(await scenario.take(step)).toMatchObject({ kind: 'refused', reason: expect.stringContaining(grant) });
-      await rowsOf(scenario, grant, [], database);
-      expect(await scenario.take(step)).toEqual({ kind: 'done' });
-    } finally {
-      await server.stop();
-    }
+    await rowsOf(scenario, 'ALTER SCHEMA public OWNER TO CURRENT_USER', [], 'template1');
+    await rowsOf(scenario, 'REVOKE ALL ON SCHEMA public FROM PUBLIC, pg_database_owner', [], 'template1');
+    const grant = 'GRANT USAGE, CREATE ON SCHEMA public TO "troupe_owner_orders"';
+    const step = { type: 'ensureDatabase', database: 'orders' } as const;
+    expect(await scenario.take(step)).toMatchObject({ kind: 'refused', reason: expect.stringContaining(grant) });
+    await rowsOf(scenario, grant, [], 'orders');
+    expect(await scenario.take(step)).toEqual({ kind: 'done' });
   });
 });
 

@@ -47,7 +47,10 @@ export const openPostgres = ({ application, clock, log }: PostgresOptions): Post
   };
 
   return {
-    inspect: async (access, signal) => factsOf(access.username, await looker.look(access, until(signal))),
+    inspect: async (access, signal) =>
+      access.maintenanceDatabase === template
+        ? { kind: 'blocked', reason: templateInUse }
+        : factsOf(access.username, await looker.look(access, until(signal))),
     take,
     taggedLogins: async (access, primary, signal) => taggedLogins(application, access, primary, until(signal)),
     [Symbol.asyncDispose]: async () => {
@@ -56,6 +59,10 @@ export const openPostgres = ({ application, clock, log }: PostgresOptions): Post
     },
   };
 };
+
+/** CREATE DATABASE copies it, and cannot while somebody is in it. */
+const template = 'template1';
+const templateInUse = `"${template}" cannot be the maintenance database, because CREATE DATABASE needs it unused; name another one, for instance "postgres"`;
 
 const walk = (desk: Desk, step: PostgresStep): Promise<PostgresOutcome> =>
   step.type === 'raiseFence'

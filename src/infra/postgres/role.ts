@@ -5,12 +5,11 @@ export interface RoleFact {
   readonly oid: string;
   readonly comment: string | null;
   readonly canLogin: boolean;
-  readonly isSuperuser: boolean;
 }
 
 export const roleIn = async (session: Session, name: string): Promise<RoleFact | undefined> => {
   const [fact] = await session.rows<RoleFact>(
-    `SELECT oid::text, shobj_description(oid, 'pg_authid') AS comment, rolcanlogin AS "canLogin", rolsuper AS "isSuperuser"
+    `SELECT oid::text, shobj_description(oid, 'pg_authid') AS comment, rolcanlogin AS "canLogin"
        FROM pg_roles WHERE rolname = $1`,
     [name],
   );
