@@ -16,26 +16,18 @@ import { compareVersions } from './version.ts';
 export const planChange = (inspection: Inspection, wanted: Rendered): readonly Step[] => {
   const tasks = wanted.instances.map((rendered) => taskOf(inspection, wanted, rendered));
   const which = (is: (task: Task) => boolean): readonly number[] => tasks.filter(is).map(({ id }) => id);
-  const loading = which(({ need }) => need === 'load');
+  const needing = (...needs: readonly Task['need'][]) => which(({ need }) => needs.includes(need));
   const moving = which(({ need, moves }) => need === 'load' && moves);
+  // Nobody else may have paused one: who did has died in between, and its clients wait. A restart ends that too.
+  const paused = which(({ id, need, paused }) => moving.includes(id) || (paused && need !== 'restart'));
   const steps: readonly Step[] = [
     ...(isWritten(inspection.disk, wanted) ? [] : filesOf(wanted)),
-    ...on(
-      'stop',
-      which(({ need }) => need === 'replace'),
-    ),
-    ...on(
-      'start',
-      which(({ need }) => need === 'start' || need === 'replace'),
-    ),
+    ...on('stop', needing('replace')),
+    ...on('start', needing('start', 'replace')),
     ...on('pause', moving),
-    ...on('reload', loading),
-    // Nobody else may have paused it: who did has died in between, and its clients wait.
-    ...on(
-      'resume',
-      which(({ need, paused, moves }) => (paused && need !== 'restart') || (need === 'load' && moves)),
-    ),
-    ...which(({ need }) => need === 'restart').flatMap((id) => [...on('stop', [id]), ...on('start', [id])]),
+    ...on('reload', needing('load')),
+    ...on('resume', paused),
+    ...needing('restart').flatMap((id) => [...on('stop', [id]), ...on('start', [id])]),
   ];
   return steps.length === 0 ? [] : [...steps, { type: 'verify', rendered: wanted }];
 };

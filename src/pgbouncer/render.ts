@@ -1,7 +1,8 @@
 /**
  * From a fleet spec to the files of one unit. A RELOAD resets every setting that its file does not name, reads from top to bottom
  * and stops at the first line it does not understand. So every setting is named each time, what keeps us in control comes first,
- * sections that can be wrong stand above [pgbouncer], and the very last line is the canary with a digest of the files: who shows it has loaded exactly them.
+ * and sections that can be wrong stand above [pgbouncer]. The very last line is the canary with a digest of the files: who shows it
+ * has loaded exactly them.
  */
 import { createHash } from 'node:crypto';
 import { parts, shareOf } from '../actors/model/budget.ts';
@@ -9,7 +10,7 @@ import type { DatabaseSpec, FleetSpec, Published } from '../actors/model/fleet-s
 import type { UnitName } from '../actors/model/ids.ts';
 import { Secret } from '../actors/model/secret.ts';
 import type { InstanceLayout, Layout, PgBouncerVersion, Rendered } from '../actors/model/workload.ts';
-import { renderedOption } from './catalogue.ts';
+import { completeOptions, renderedOption } from './catalogue.ts';
 import { authLine, connectionString, type Entries, encodeIni, settingLine } from './dialect.ts';
 import { options } from './options.ts';
 import { isAtLeast } from './version.ts';
@@ -29,7 +30,7 @@ export const render = (
   version: PgBouncerVersion,
   canary: string,
 ): Rendered => {
-  const listenPort = Number(spec.options['listen_port']);
+  const listenPort = Number(completeOptions(spec.options)['listen_port']);
   const authFile = authFileOf(spec, layout);
   const databases = databasesOf(spec, unit, layout.instances.length);
   const peers = isAtLeast(version, '1.19') ? peersOf(layout, listenPort) : [];

@@ -6,6 +6,7 @@ import {
   decodeIni,
   encodeIni,
   parseConnectionString,
+  quoteConn,
   Unreadable,
   Unwritable,
 } from '../../../src/pgbouncer/dialect.ts';
@@ -162,6 +163,7 @@ describe('a connection string', () => {
         ['dbname', 'a b\\'],
       ]),
     ).toBe("host='O''Neill' port=5432 dbname='a b\\'");
+    expect(quoteConn('password', "'")).toBe("''''");
     expect(() => connectionString([['host', '']])).toThrow(/cannot write host: it is empty/);
   });
 

@@ -62,6 +62,7 @@ describe('rendered files', () => {
     expect(keys.at(-1)).toBe('syslog_ident');
     expect(ini.trimEnd().split('\n').at(-1)).toMatch(/^syslog_ident = troupe-7-abc\/[0-9a-f]{12}$/);
     expect(listenPortOf(ini)).toBe(6432);
+    expect(filesOf(fleet({ options: {} })).listenPort).toBe(6432);
   });
 
   it('hold what every instance needs, and nothing that could end it', () => {
