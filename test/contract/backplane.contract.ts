@@ -262,7 +262,7 @@ export const backplaneContract = (createFleet: () => Promise<Fleet>): void => {
       await seenBy(zero);
       const bag = bagOf({
         instances: [{ id: 1, pid: 7, state: 'serving', version: '1.18.0' }],
-        waits: [{ id: 'leader', message: 'no unit leads', sinceWallMs: 12.5, on: 'units' }],
+        waits: [{ id: 'leader', kind: 'waiting', message: 'no unit leads', sinceWallMs: 12.5, on: 'units' }],
       });
       expect(await zero.writeBag(bag)).toEqual({ kind: 'committed' });
       expect(await zero.writeBag(bag)).toEqual({ kind: 'committed' });

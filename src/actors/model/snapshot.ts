@@ -2,7 +2,7 @@ import type { Published, Verdict } from './fleet-spec.ts';
 import type { Epoch, Generation, Nonce, RelationId, UnitName } from './ids.ts';
 import type { Intent } from './intent.ts';
 import type { Secret } from './secret.ts';
-import type { StatusWord } from './waits.ts';
+import type { StatusWord, Wait } from './waits.ts';
 
 /** One PgBouncer process as its unit sees it. */
 export interface InstanceReport {
@@ -27,6 +27,7 @@ export interface UnitBag {
   readonly instances: readonly InstanceReport[];
   readonly waits: readonly {
     readonly id: string;
+    readonly kind: Wait['kind'];
     readonly message: string;
     readonly sinceWallMs: number;
     readonly on: string;

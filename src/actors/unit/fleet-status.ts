@@ -155,20 +155,21 @@ const relationsOf = (
     const wait = about(`client:${name}`);
     const published = snapshot.relations.some((record) => record.id === id && record.databag !== null);
     const served = { state: 'active', message: `database ${database}` } as const;
-    const state = wait === undefined && published ? served : stateOf(wait ?? { message: 'waits for the leader' });
+    const state =
+      wait === undefined && published ? served : stateOf(wait ?? { kind: 'waiting', message: 'waits for the leader' });
     return { id, name, endpoint: 'database', database, life: 'alive', ...state };
   });
   const named = new Set(clients.map(({ id }) => id));
   const dying = snapshot.relations
     .filter(({ id }) => !named.has(id))
     .map(({ id, name, database }): RelationStatus => {
-      const wait = about(`client:${name}`) ?? { message: 'its login is being removed' };
+      const wait = about(`client:${name}`) ?? { kind: 'waiting' as const, message: 'its login is being removed' };
       return { id, name, endpoint: 'database', database, life: 'dying', ...stateOf(wait) };
     });
   return [...backends, ...clients, ...dying].toSorted((a, b) => a.id - b.id);
 };
 
 const stateOf = (
-  wait: { readonly message: string; readonly kind?: 'waiting' | 'blocked' } | undefined,
+  wait: { readonly message: string; readonly kind: 'waiting' | 'blocked' } | undefined,
 ): { readonly state: 'active' | 'waiting' | 'blocked'; readonly message: string } =>
-  wait === undefined ? { state: 'active', message: '' } : { state: wait.kind ?? 'waiting', message: wait.message };
+  wait === undefined ? { state: 'active', message: '' } : { state: wait.kind, message: wait.message };

@@ -95,7 +95,9 @@ const bagSchema: z.ZodType<UnitBag> = z.object({
       version: text.nullable(),
     }),
   ),
-  waits: z.array(z.object({ id: text, message: text, sinceWallMs: z.number(), on: text })),
+  waits: z.array(
+    z.object({ id: text, kind: z.enum(['waiting', 'blocked']), message: text, sinceWallMs: z.number(), on: text }),
+  ),
 });
 
 const memorySchema: z.ZodType<Memory> = z.object({

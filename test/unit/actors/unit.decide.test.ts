@@ -6,6 +6,7 @@ import type { Send } from '../../../src/actors/kit/behaviour.ts';
 import type { UnitMessage, WorkloadReport } from '../../../src/actors/protocol.ts';
 import {
   application,
+  bagOf,
   epoch,
   intentOf,
   nonce,
@@ -214,5 +215,19 @@ describe('fleet status', () => {
       ['orders', 'alive', 'active'],
       ['gone', 'dying', 'waiting'],
     ]);
+  });
+
+  it("says of a relation what its leader says, also when that is somebody else's", () => {
+    const lease = { holder: unit(1), nonce: nonce('n1'), epoch: epoch(4), freeInMs: 5_000 };
+    const wait = {
+      id: 'backend:main',
+      kind: 'blocked',
+      message: 'two primaries',
+      sinceWallMs: 5,
+      on: 'operator',
+    } as const;
+    const units = [unitRecordOf(0), unitRecordOf(1, { bag: bagOf({ waits: [wait] }) })];
+    const [main] = read(snapshotOf({ lease, units, intent: intentOf() })).relations;
+    expect(main).toMatchObject({ name: 'main', state: 'blocked', message: 'two primaries' });
   });
 });

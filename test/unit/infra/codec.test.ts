@@ -29,7 +29,7 @@ const record = recordOf({ databag: { username: 'u', password: new Secret('p'), '
 const bag = bagOf({
   refused: { generation: published.generation, reason: 'why' },
   instances: [{ id: 1, pid: null, state: 'failing', version: null }],
-  waits: [{ id: 'w', message: 'm', sinceWallMs: 1.5, on: 'o' }],
+  waits: [{ id: 'w', kind: 'blocked', message: 'm', sinceWallMs: 1.5, on: 'o' }],
 });
 const verdict = {
   covers: 2,

@@ -121,8 +121,9 @@ const bagOf = (settings: PeersSettings, { status, report, wallOffset, written }:
         applied: report?.verified?.generation ?? null,
         refused: report?.refused ?? null,
         instances: report?.instances ?? [],
-        waits: status.waits.map(({ id, message, since, on }) => ({
+        waits: status.waits.map(({ id, kind, message, since, on }) => ({
           id,
+          kind,
           message,
           on,
           // Clocks drift: a wait that is written keeps its instant.
