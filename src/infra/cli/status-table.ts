@@ -11,14 +11,18 @@ export const statusTable = (
   { colour, now = Date.now() }: { readonly colour: boolean; readonly now?: number },
 ): string => {
   const paint = paintWith(colour);
-  const waiting = status.units.flatMap(({ unit, waits }) => waits.map((wait) => ({ unit, ...wait })));
+  const waiting = waitingOf(status.units);
   const sections = [
     summary(status, paint, now),
     table(unitHeadings, status.units.map(unitRow), paint),
-    table(relationHeadings, status.relations.toSorted(byName).map(relationRow), paint),
+    table(
+      relationHeadings,
+      status.relations.toSorted(byName).map((relation) => relationRow(relation, waiting)),
+      paint,
+    ),
     table(
       ['WAITING', 'FOR', 'ON', 'WHAT'],
-      waiting.map(({ unit, since, on, message }) => [unit, ageText(now - Date.parse(since)), on, message]),
+      waiting.map(({ units, since, on, message }) => [units.join(', '), ageText(now - since), on, message]),
       paint,
     ),
   ];
@@ -105,10 +109,33 @@ const relationHeadings = ['RELATION', 'ENDPOINT', 'DATABASE', 'STATE', 'MESSAGE'
 const byName = (a: RelationStatus, b: RelationStatus): number =>
   a.endpoint === b.endpoint ? (a.name < b.name ? -1 : 1) : a.endpoint < b.endpoint ? -1 : 1;
 
-const relationRow = ({ name, endpoint, database, life, state, message }: RelationStatus): readonly Cell[] => [
+/** What is told below is not told here again. */
+const relationRow = (
+  { name, endpoint, database, life, state, message }: RelationStatus,
+  waiting: readonly Waiting[],
+): readonly Cell[] => [
   name,
   endpoint,
   database ?? '',
   life === 'dying' ? { text: 'dying', tone: 'warning' } : { text: state, tone: statusTone(state) },
-  message === `database ${database}` ? '' : message,
+  message === `database ${database}` || waiting.some((wait) => wait.message === message) ? '' : message,
 ];
+
+interface Waiting {
+  readonly units: readonly string[];
+  readonly message: string;
+  readonly on: string;
+  readonly since: number;
+}
+
+/** The same lack of several units is told once, since the first of them had it. */
+const waitingOf = (units: readonly UnitStatus[]): readonly Waiting[] => {
+  const all = units.flatMap(({ unit, waits }) => waits.map((wait) => ({ unit, ...wait })));
+  const same = Map.groupBy(all, ({ id, on, message }) => JSON.stringify([id, on, message]));
+  return [...same.values()].flatMap((group) => {
+    const [first] = group;
+    if (first === undefined) return [];
+    const since = Math.min(...group.map((wait) => Date.parse(wait.since)));
+    return [{ units: group.map(({ unit }) => unit), message: first.message, on: first.on, since }];
+  });
+};

@@ -122,6 +122,23 @@ it('a generation that a silent unit has not verified is not called verified by e
   expect(shown({ ...status, units })).toContain('generation   1, verified by every live unit (away: pgbouncer/1)\n');
 });
 
+it('the same lack of several units is told once, and not again in the row of its relation', () => {
+  const status = settled();
+  const message = 'backend "main": wrong password';
+  const units = status.units.map((unit) => ({
+    ...unit,
+    status: 'blocked' as const,
+    message,
+    waits: [{ id: 'backend:main', message, since: `2026-11-24T10:0${unit.number}:00.000Z`, on: 'operator' }],
+  }));
+  const main = { id: 1, name: 'main', endpoint: 'backend-database', database: null, life: 'alive' } as const;
+  const text = shown({ ...status, units, relations: [{ ...main, state: 'blocked', message }] });
+  expect(text.split(message)).toHaveLength(2);
+  expect(rowsUnder(text, 'WAITING').slice(1)).toEqual([
+    ['pgbouncer/0, pgbouncer/1, pgbouncer/2', '5m', 'operator', message],
+  ]);
+});
+
 it('before anything was heard says so', () => {
   const text = shown({ ...new MemoryFleet({ units: 1 }).status(0), leader: null, units: [] });
   expect(text).toContain('leader       nobody\ngeneration   none yet\nintent       none yet\n');
