@@ -7,6 +7,7 @@ import { createTrace } from '../actors/kit/trace.ts';
 import type { Hook } from '../actors/model/hook.ts';
 import { type Nonce, type UnitName, unitNumberOf } from '../actors/model/ids.ts';
 import { Secret } from '../actors/model/secret.ts';
+import type { TraceEntry } from '../actors/model/status.ts';
 import type { Backplane } from '../actors/ports/backplane.ts';
 import type { Clock } from '../actors/ports/clock.ts';
 import { createSystemClock } from '../infra/clock/system-clock.ts';
@@ -69,7 +70,8 @@ export const runUnit = async (settings: UnitProcessSettings): Promise<number> =>
     },
     { backplane, workload, postgres, credentials: createCredentials(), callers },
   );
-  const trace = createTrace(clock);
+  const onEntry = (entry: TraceEntry): void => unitLog.trace(entry, 'decision');
+  const trace = createTrace(clock, undefined, unitLog.isLevelEnabled('trace') ? onEntry : undefined);
   const ended = Promise.withResolvers<number>();
   const running = runOnNact(cast, {
     clock,

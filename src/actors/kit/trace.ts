@@ -13,12 +13,15 @@ export interface Trace {
   entries(): readonly TraceEntry[];
 }
 
-export const createTrace = (clock: Pick<Clock, 'wall'>, size = 200): Trace => {
-  let kept: (Omit<TraceEntry, 'at'> & { readonly wallMs: number })[] = [];
+/** `onEntry` hears each as it is made; without it none is put into words before somebody asks. */
+export const createTrace = (clock: Pick<Clock, 'wall'>, size = 200, onEntry?: (entry: TraceEntry) => void): Trace => {
+  let kept: Kept[] = [];
   let seq = 0;
   const keep = (actor: string, message: string, tells: readonly string[], effects: readonly string[]): void => {
     seq += 1;
-    kept.push({ seq, wallMs: clock.wall(), actor, message, tells, effects });
+    const entry = { seq, wallMs: clock.wall(), actor, message, tells, effects };
+    kept.push(entry);
+    onEntry?.(entryOf(entry));
     if (kept.length > 2 * size) kept = kept.slice(-size);
   };
   return {
@@ -27,9 +30,12 @@ export const createTrace = (clock: Pick<Clock, 'wall'>, size = 200): Trace => {
       keep(actor, summaryOf(message), tells, effects.map(summaryOf));
     },
     threw: (actor, message) => keep(actor, `${summaryOf(message)} (defect)`, [], []),
-    entries: () => kept.slice(-size).map(({ wallMs, ...entry }) => ({ ...entry, at: new Date(wallMs).toISOString() })),
+    entries: () => kept.slice(-size).map(entryOf),
   };
 };
+
+type Kept = Omit<TraceEntry, 'at'> & { readonly wallMs: number };
+const entryOf = ({ wallMs, ...entry }: Kept): TraceEntry => ({ ...entry, at: new Date(wallMs).toISOString() });
 
 /** A trace without numbers and time: the same history gives the same lines. */
 export const goldenTrace = (entries: readonly TraceEntry[]): string =>

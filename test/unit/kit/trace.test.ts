@@ -34,6 +34,16 @@ it('keeps what was heard, told and done, with what identifies it', () => {
   );
 });
 
+it('tells each entry as it is made to whoever wants to hear', () => {
+  const heard: unknown[] = [];
+  const trace = createTrace(clock, 1, (entry) => heard.push(entry));
+  trace.decided('unit', { type: 'ticked' }, { state: null });
+  expect(heard).toEqual(trace.entries());
+  trace.threw('unit', { type: 'ticked' });
+  expect(heard).toHaveLength(2);
+  expect(heard.slice(1)).toEqual(trace.entries());
+});
+
 it('names the things a message is about, by kind, generation, epoch or id', () => {
   const summaries: [object, string][] = [
     [{ leadership: { epoch: 3, nonce: 'n', until: 17 } }, 'leadership=3'],
