@@ -2,6 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathOf } from '../../api/routes.ts';
+import { codeOf } from '../files/system-error.ts';
 import { CliFailure, exit } from './exit.ts';
 import { ask, NoAnswer } from './socket-request.ts';
 
@@ -70,7 +71,7 @@ const lookIn = async (directory: string) => {
     const places = (await readdir(directory)).flatMap((name) => placeOf(directory, name));
     return { directory, places, isClosed: false };
   } catch (cause) {
-    const code = cause instanceof Error && 'code' in cause ? cause.code : '';
+    const code = codeOf(cause);
     if (code !== 'ENOENT' && code !== 'EACCES') throw cause;
     return { directory, places: [], isClosed: code === 'EACCES' };
   }

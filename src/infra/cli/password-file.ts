@@ -1,5 +1,6 @@
 import { open } from 'node:fs/promises';
 import { Secret } from '../../actors/model/secret.ts';
+import { codeOf } from '../files/system-error.ts';
 import { CliFailure, exit } from './exit.ts';
 
 const longestBytes = 1_002;
@@ -53,5 +54,5 @@ const reasons: Readonly<Record<string, string>> = {
 };
 const reasonOf = (cause: unknown): string => {
   if (!(cause instanceof Error)) return String(cause);
-  return ('code' in cause && typeof cause.code === 'string' ? reasons[cause.code] : undefined) ?? cause.message;
+  return reasons[String(codeOf(cause))] ?? cause.message;
 };

@@ -1,4 +1,5 @@
 import { type IncomingMessage, request } from 'node:http';
+import { codeOf } from '../files/system-error.ts';
 
 /** HTTP over a unix socket; `fetch` has no way to say so. */
 export interface SocketRequest {
@@ -83,5 +84,5 @@ const reasons: Readonly<Record<string, string>> = {
 const reasonOf = (cause: unknown): string => {
   if (!(cause instanceof Error)) return String(cause);
   if (cause.name === 'TimeoutError') return 'no answer in time';
-  return ('code' in cause && typeof cause.code === 'string' ? reasons[cause.code] : undefined) ?? cause.message;
+  return reasons[String(codeOf(cause))] ?? cause.message;
 };

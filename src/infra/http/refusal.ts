@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type ErrorBody, type ErrorCode, errorCatalogue } from '../../api/errors.ts';
 import type { Log } from '../files/log.ts';
+import { codeOf } from '../files/system-error.ts';
 
 /** A request that is not served, for a reason of the catalogue. */
 export class Refusal extends Error {
@@ -18,7 +19,7 @@ export class Refusal extends Error {
 /** What to answer when a request was ended by `cause`. A defect is logged under a number, and told by that number only. */
 export const refusalOf = (cause: unknown, log: Log, route: string): Refusal => {
   if (cause instanceof Refusal) return cause;
-  const foreign = refusalByCode[codeOf(cause)];
+  const foreign = refusalByCode[String(codeOf(cause))];
   if (foreign !== undefined) return new Refusal(...foreign);
   const incident = randomUUID().slice(0, 8);
   log.error({ incident, route, err: cause }, 'request failed');
@@ -27,9 +28,6 @@ export const refusalOf = (cause: unknown, log: Log, route: string): Refusal => {
     `this is a defect of Troupe: look for incident ${incident} in the log of this unit and report it`,
   );
 };
-
-const codeOf = (cause: unknown): string =>
-  cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : '';
 
 export const bodyLimit = 256 * 1024;
 const tooLarge = ['too-large', `the body is larger than ${bodyLimit} bytes`] as const;
@@ -50,6 +48,9 @@ const refusalByCode: Readonly<Record<string, readonly [ErrorCode, string]>> = {
 
 /** For what never became a request. */
 export const parserRefusalOf = (cause: Error): Refusal => {
-  const [code, message] = refusalByCode[codeOf(cause)] ?? ['malformed-request', 'what arrived is not an HTTP request'];
+  const [code, message] = refusalByCode[String(codeOf(cause))] ?? [
+    'malformed-request',
+    'what arrived is not an HTTP request',
+  ];
   return new Refusal(code, message);
 };
