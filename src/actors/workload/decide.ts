@@ -11,6 +11,7 @@
  * the next inspection makes a new one.
  */
 import { canaryOf, render } from '../../pgbouncer/render.ts';
+import { Unwritable } from '../../pgbouncer/dialect.ts';
 import { planChange } from '../../pgbouncer/plan.ts';
 import { formatVersion, isAtLeast } from '../../pgbouncer/version.ts';
 import type { Decision, Send } from '../kit/behaviour.ts';
@@ -146,7 +147,7 @@ const stepTaken = (before: WorkloadState, { step, outcome }: StepTaken, now: num
     }
     case 'refused':
       return step === 'prove'
-        ? { ...state, plan: null, refused: { generation: target.generation, reason: outcome.reason }, trouble: null }
+        ? refuse(state, target, outcome.reason)
         : backOff({ ...state, plan: null }, outcome.reason, now);
     case 'failed':
       return backOff({ ...state, plan: null }, outcome.reason, now);
@@ -189,10 +190,11 @@ const take = (state: WorkloadState, step: Step): Decided => ({
 
 /** From what is to what should be. Nothing to do is the common case. */
 const plan = (settings: WorkloadSettings, state: WorkloadState, inspection: Inspection, now: number): Decided => {
-  const target = targetOf(state);
+  const target = targetOf(settings.self, state);
   if (target === null || inspection.binary.kind === 'missing') return { state };
   if (state.trouble !== null && now < state.trouble.retryAt) return { state };
   const rendered = renderedFor(settings, target, inspection);
+  if (rendered instanceof Unwritable) return { state: refuse(state, target, rendered.message) };
   const steps = planChange(inspection, rendered);
   const unverified = state.verified?.generation !== target.generation || state.verified.digest !== target.digest;
   const walk: readonly Step[] = steps.length === 0 && unverified ? [{ type: 'verify', rendered }] : steps;
@@ -203,17 +205,35 @@ const plan = (settings: WorkloadSettings, state: WorkloadState, inspection: Insp
 };
 
 /** What we heard and can prove; else what we verified last; else nothing yet. */
-const targetOf = ({ wanted, refused, verified, recalled, heard }: WorkloadState): Published | null => {
-  if (wanted === null) return null;
+const targetOf = (self: UnitName, { wanted, refused, verified, recalled, heard }: WorkloadState): Published | null => {
+  // Without a share of the budget nothing may be served; the next generation counts this unit in.
+  if (wanted === null || !wanted.spec.slots.some(({ unit }) => unit === self)) return null;
   if (!heard && !recalled.known) return null;
   if (refused?.generation !== wanted.generation) return wanted;
   return verified ?? (recalled.known && recalled.value?.generation !== wanted.generation ? recalled.value : null);
 };
 
-const renderedFor = ({ self }: WorkloadSettings, target: Published, { layout, binary }: Inspection): Rendered => {
+/** A spec that no file of this version can hold is refused like one that does not prove. */
+const renderedFor = (
+  { self }: WorkloadSettings,
+  target: Published,
+  { layout, binary }: Inspection,
+): Rendered | Unwritable => {
   if (binary.kind === 'missing') throw new Error('rendering needs the version of the binary');
-  return render(target.spec, self, layout, binary.version, canaryOf(target));
+  try {
+    return render(target.spec, self, layout, binary.version, canaryOf(target));
+  } catch (cause) {
+    if (cause instanceof Unwritable) return cause;
+    throw cause;
+  }
 };
+
+const refuse = (state: WorkloadState, { generation }: Published, reason: string): WorkloadState => ({
+  ...state,
+  plan: null,
+  refused: { generation, reason },
+  trouble: null,
+});
 
 const leave = (
   settings: WorkloadSettings,
@@ -297,11 +317,11 @@ const lacksOf = ({ self }: WorkloadSettings, state: WorkloadState): readonly Lac
     lacks.push({ id: 'workload', kind: 'blocked', message: state.unavailable, on: 'operator' });
   if (state.inspection.known && state.inspection.value.binary.kind === 'missing')
     lacks.push({ id: 'pgbouncer', kind: 'blocked', message: state.inspection.value.binary.reason, on: 'operator' });
-  if (state.wanted === null)
+  if (state.wanted === null || !state.wanted.spec.slots.some(({ unit }) => unit === self))
     lacks.push({
       id: 'fleet-spec',
       kind: 'waiting',
-      message: `no fleet spec yet: ${self} starts its instances when the leader has published one`,
+      message: `no fleet spec that counts ${self} in yet: its instances start when the leader has published one`,
       on: 'leader',
     });
   if (state.refused !== null && state.refused.generation === state.wanted?.generation)
@@ -319,7 +339,7 @@ const lacksOf = ({ self }: WorkloadSettings, state: WorkloadState): readonly Lac
       message: state.trouble.reason,
       on: state.trouble.attempt < 3 ? self : 'operator',
     });
-  else if (state.inspection.known && targetOf(state) !== null && !everyInstanceRuns(state.inspection.value))
+  else if (state.inspection.known && targetOf(self, state) !== null && !everyInstanceRuns(state.inspection.value))
     lacks.push({ id: 'instances', kind: 'waiting', message: notRunning(state.inspection.value), on: self });
   return lacks;
 };

@@ -178,6 +178,23 @@ describe('workload', () => {
     expect(here.state().waits).toEqual([]);
   });
 
+  it('serves nothing of a generation that gives it no share, and says what it waits for', () => {
+    const here = world();
+    here.feed(told(1, { spec: specOf({ slots: [{ unit: unit(1), instances: 2 }] }) }));
+    here.tick();
+    expect(here.take()).toEqual([]);
+    expect(here.state().waits).toMatchObject([{ id: 'fleet-spec' }]);
+  });
+
+  it('refuses a spec that no file can hold, with the reason', () => {
+    const here = world();
+    const odd = { name: 'a b', database: 'a', backend: 'main', host: 'db1', port: 5432, maxConnections: 10 };
+    here.feed(told(1, { spec: specOf({ databases: [odd] }) }));
+    here.tick();
+    expect(here.take()).toEqual([]);
+    expect(here.state().refused).toMatchObject({ generation: 1, reason: expect.stringContaining('a b') });
+  });
+
   it('drains and stops when told to, and says when it has', () => {
     const here = world();
     here.feed(told(1));
