@@ -21,6 +21,9 @@ const userRunDir = process.env['XDG_RUNTIME_DIR']?.startsWith('/')
   ? join(process.env['XDG_RUNTIME_DIR'], 'troupe')
   : `/tmp/troupe-${process.getuid?.() ?? 0}`;
 const runDir = isRoot ? '/run/troupe' : userRunDir;
+/** Where units may be asked: one's own first, then those of the machine. */
+const runDirectories =
+  environment['TROUPE_RUN_DIR'] === undefined ? [...new Set([runDir, '/run/troupe'])] : [environment['TROUPE_RUN_DIR']];
 
 const colour = process.stdout.isTTY && process.env['NO_COLOR'] === undefined;
 
@@ -49,7 +52,7 @@ const main = async (argv: readonly string[]): Promise<number> => {
         stderr: process.stderr,
         stdin: process.stdin,
         environment,
-        runDirectories: environment['TROUPE_RUN_DIR'] === undefined ? [runDir] : [environment['TROUPE_RUN_DIR']],
+        runDirectories,
         colour,
       });
     }

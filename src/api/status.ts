@@ -33,6 +33,9 @@ export const unitStatusSchema = z.object({
   instances: z.array(instanceSchema),
   waits: z.array(waitSchema),
   lastSeenMs: z.number().nullable(),
+  weaknesses: z
+    .array(z.object({ id: z.string(), sentence: z.string(), mendedIn: z.string() }))
+    .meta({ description: 'what the PgBouncer that runs there is known to suffer from, and the version that mends it' }),
 });
 
 export const relationStatusSchema = z.object({

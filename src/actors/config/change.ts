@@ -1,4 +1,4 @@
-import { checkOptions, type OptionProblem } from '../../pgbouncer/catalogue.ts';
+import { checkOptions, type OptionProblem, optionOf, parseOption } from '../../pgbouncer/catalogue.ts';
 import type { Change } from '../model/change.ts';
 import type { RelationId, WallMs } from '../model/ids.ts';
 import type { BackendIntent, Intent, Options, OptionValue } from '../model/intent.ts';
@@ -69,15 +69,20 @@ const changed = (intent: Intent): Changed => ({ kind: 'changed', intent });
 const invalid = (path: string, reason: string): Changed => ({ kind: 'invalid', problems: [{ path, reason }] });
 const refused = (reason: string): Changed => ({ kind: 'refused', reason });
 
+/** A key that is no option is refused also when it is to be reset: it was never set, and somebody meant something by it. */
 const setOptions = (intent: Intent, given: Readonly<Record<string, OptionValue | null>>): Changed => {
   const values = new Map<string, OptionValue>(Object.entries(intent.options));
-  const set: Record<string, OptionValue> = {};
-  for (const [key, value] of Object.entries(given)) {
-    if (value === null) values.delete(key);
-    else values.set(key, value);
-    if (value !== null) set[key] = value;
-  }
-  const problems = checkOptions(set);
+  const problems = Object.entries(given).flatMap(([key, value]): readonly OptionProblem[] => {
+    if (value !== null) {
+      values.set(key, value);
+      return checkOptions({ [key]: value });
+    }
+    // What an earlier version of Troupe let be set can always be taken back.
+    const parsed = values.delete(key) ? null : parseOption(key, '');
+    return parsed === null || parsed.ok || optionOf(key) !== undefined
+      ? []
+      : [{ path: `options.${key}`, reason: parsed.reason }];
+  });
   const options: Options = Object.fromEntries([...values].toSorted(([a], [b]) => (a < b ? -1 : 1)));
   return problems.length > 0 ? { kind: 'invalid', problems } : changed({ ...intent, options });
 };

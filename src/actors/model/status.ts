@@ -56,6 +56,8 @@ export interface UnitStatus {
     readonly on: string;
   }[];
   readonly lastSeenMs: number | null;
+  /** What the PgBouncer that runs there is known to suffer from, and the version that mends it. */
+  readonly weaknesses: readonly { readonly id: string; readonly sentence: string; readonly mendedIn: string }[];
 }
 
 export interface RelationStatus {

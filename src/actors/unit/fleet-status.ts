@@ -1,6 +1,8 @@
+import { parseVersion } from '../../pgbouncer/version.ts';
+import { weaknessesOf } from '../../pgbouncer/weaknesses.ts';
 import type { Application, UnitName } from '../model/ids.ts';
 import { unitNumberOf } from '../model/ids.ts';
-import type { Snapshot, UnitBag, UnitRecord } from '../model/snapshot.ts';
+import type { InstanceReport, Snapshot, UnitBag, UnitRecord } from '../model/snapshot.ts';
 import type { FleetStatus, RelationStatus, UnitStatus } from '../model/status.ts';
 import type { StatusWord } from '../model/waits.ts';
 import type { UnitState } from './decide.ts';
@@ -96,6 +98,7 @@ const ownStatus = (state: UnitState, leader: string | null, view: Viewpoint): Un
     on,
   })),
   lastSeenMs: 0,
+  weaknesses: weaknessesIn(state.report?.instances ?? []),
 });
 
 const peerStatus = (record: UnitRecord, state: UnitState, leader: string | null, view: Viewpoint): UnitStatus => {
@@ -112,7 +115,17 @@ const peerStatus = (record: UnitRecord, state: UnitState, leader: string | null,
     instances: bag?.instances ?? [],
     waits: (bag?.waits ?? []).map(({ id, message, on, sinceWallMs }) => ({ id, message, since: iso(sinceWallMs), on })),
     lastSeenMs: Math.round(silentMs + view.now - state.snapshotAt),
+    weaknesses: weaknessesIn(bag?.instances ?? []),
   };
+};
+
+/** Of every version that runs there, each named once. */
+const weaknessesIn = (instances: readonly InstanceReport[]): UnitStatus['weaknesses'] => {
+  const found = instances.flatMap(({ version }) => {
+    const parsed = version === null ? null : parseVersion(version);
+    return parsed === null ? [] : weaknessesOf(parsed);
+  });
+  return [...new Map(found.map((weakness) => [weakness.id, weakness])).values()];
 };
 
 const staleMs = 5_000;

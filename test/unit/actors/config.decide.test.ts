@@ -263,6 +263,12 @@ describe('changes', () => {
   it.each<[string, Change, Intent | null, string]>([
     ['an unknown option', { type: 'setOptions', options: { poolmode: 'session' } }, null, 'did you mean pool_mode'],
     ['a reserved option', { type: 'setOptions', options: { auth_type: 'trust' } }, null, 'integrate a client'],
+    [
+      'the reset of what is no option',
+      { type: 'setOptions', options: { poolmode: null } },
+      null,
+      'did you mean pool_mode',
+    ],
     ['an octal-looking text', { type: 'setOptions', options: { listen_port: '06432' } }, null, 'plain decimal'],
     ['a negative limit', { type: 'setOptions', options: { max_client_conn: -5 } }, null, 'from 1 to'],
     ['a relation name in capitals', { ...backend, name: 'Main' } as Change, null, 'lower-case'],

@@ -207,6 +207,19 @@ describe('fleet status', () => {
     expect(read(snapshotOf({ units }), 4_000).units.map(({ status }) => status)).toEqual(['maintenance', 'unknown']);
   });
 
+  it('names what the PgBouncers that run there suffer from, once each, and nothing of a version that is mended', () => {
+    const running = (version: string) =>
+      unitRecordOf(1, {
+        bag: bagOf({ instances: [1, 2].map((id) => ({ id, pid: id, state: 'serving' as const, version })) }),
+      });
+    const weaknessesOf = (version: string) => read(snapshotOf({ units: [running(version)] })).units[1]?.weaknesses;
+    expect(weaknessesOf('1.18.0')).toContainEqual(
+      expect.objectContaining({ id: 'CVE-2026-107350', mendedIn: '1.26.1' }),
+    );
+    expect(new Set(weaknessesOf('1.18.0')?.map(({ id }) => id)).size).toBe(weaknessesOf('1.18.0')?.length);
+    expect(weaknessesOf('1.26.1')).toEqual([]);
+  });
+
   it('shows relations alive and dying', () => {
     const relations = [recordOf({ databag: {} }), recordOf({ id: relation(9), name: 'gone' })];
     const shown = read(snapshotOf({ intent: intentOf(), relations })).relations;

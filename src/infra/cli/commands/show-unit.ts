@@ -59,7 +59,7 @@ const viewOf = async (number: number, isTraced: boolean, { api, signal }: Contex
 };
 
 const viewText = ({ unit, trace }: UnitView, { paint }: Context): string => {
-  const { generation, instances, waits } = unit;
+  const { generation, instances, waits, weaknesses } = unit;
   const now = Date.now();
   const facts: readonly (readonly [string, string, Tone | null])[] = [
     ['unit', `${unit.unit}${unit.leader ? ', leads' : ''}`, 'bold'],
@@ -87,6 +87,15 @@ const viewText = ({ unit, trace }: UnitView, { paint }: Context): string => {
     table(
       ['WAITING', 'FOR', 'ON', 'WHAT'],
       waits.map(({ id, since, on, message }) => [id, ageText(now - Date.parse(since)), on, message]),
+      paint,
+    ),
+    table(
+      ['WEAKNESS', 'MENDED IN', 'WHAT'],
+      weaknesses.map(({ id, mendedIn, sentence }) => [
+        { text: id, tone: 'warning' },
+        `PgBouncer ${mendedIn}`,
+        sentence,
+      ]),
       paint,
     ),
     trace === undefined
