@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { Client } from 'pg';
 import type { BackendAccess, BackendServer, PostgresOutcome, PostgresStep } from '../../src/actors/model/backend.ts';
-import type { Application, WallMs } from '../../src/actors/model/ids.ts';
+import type { Application } from '../../src/actors/model/ids.ts';
 import type { Leadership } from '../../src/actors/model/leadership.ts';
 import { Secret } from '../../src/actors/model/secret.ts';
 import type { Account } from '../../src/actors/model/snapshot.ts';
-import type { Clock } from '../../src/actors/ports/clock.ts';
 import type { Postgres } from '../../src/actors/ports/postgres.ts';
+import { createSystemClock } from '../../src/infra/clock/system-clock.ts';
 import { createCredentials } from '../../src/infra/credentials/credentials.ts';
 import type { Log } from '../../src/infra/files/log.ts';
 import { asSuperuser, createAdministrator, type PostgresAddress } from '../../src/infra/local/postgres.ts';
@@ -56,7 +56,7 @@ export const openScenario = async (server: PostgresAddress, rights: Rights = 'or
   const mark = freshMark();
   const { username, password } =
     rights === 'superuser' ? server.superuser : await createAdministrator(server, `admin_${mark}`);
-  const postgres = openPostgres({ application, clock: systemClock, log: silent });
+  const postgres = openPostgres({ application, clock: createSystemClock(), log: silent });
   const endpoints = [`${server.host}:${server.port}`];
   const access = { name: 'main', endpoints, username, password, maintenanceDatabase: 'postgres' };
   return scenarioOf({ application, server, postgres, access }, mark);
@@ -180,15 +180,6 @@ const pictureSql = `
   SELECT 'setting', setrole::regrole::text, datname, setconfig::text
     FROM pg_db_role_setting JOIN pg_database d ON d.oid = setdatabase WHERE position($1 in datname) > 0
   ORDER BY 1, 2, 3, 4`;
-
-export const systemClock: Clock = {
-  now: () => performance.now(),
-  wall: () => Date.now() as WallMs,
-  after: (ms, call) => {
-    const timer = setTimeout(call, ms);
-    return { [Symbol.dispose]: () => clearTimeout(timer) };
-  },
-};
 
 const silent: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
