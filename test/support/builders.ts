@@ -30,7 +30,7 @@ export const leadershipOf = (changes: Partial<Leadership> = {}): Leadership => (
   ...changes,
 });
 
-export const freeLease: LeaseView = { holder: null, nonce: null, epoch: epoch(0), freeInMs: 0 };
+const freeLease: LeaseView = { holder: null, nonce: null, epoch: epoch(0), freeInMs: 0 };
 
 export const specOf = (changes: Partial<FleetSpec> = {}): FleetSpec => ({
   options: { listen_port: 6432 },

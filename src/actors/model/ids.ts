@@ -24,4 +24,3 @@ export type Digest = Brand<string, 'Digest'>;
 export const unitNameOf = (application: Application, number: number): UnitName =>
   `${application}/${number}` as UnitName;
 export const unitNumberOf = (unit: UnitName): number => Number(unit.slice(unit.lastIndexOf('/') + 1));
-export const applicationOf = (unit: UnitName): Application => unit.slice(0, unit.lastIndexOf('/')) as Application;

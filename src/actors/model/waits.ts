@@ -20,7 +20,7 @@ export const waitsOf = (before: readonly Wait[], lacks: readonly Lack[], now: nu
   return sameWaits(before, next) ? before : next;
 };
 
-export const sameWaits = (a: readonly Wait[], b: readonly Wait[]): boolean =>
+const sameWaits = (a: readonly Wait[], b: readonly Wait[]): boolean =>
   a.length === b.length &&
   a.every((wait, index) => {
     const other = b[index];

@@ -9,7 +9,7 @@
 import type { Decision, Name, Send } from '../kit/behaviour.ts';
 import type { Hook } from '../model/hook.ts';
 import { type Known, known, unknown } from '../model/known.ts';
-import type { UnitName, WallMs } from '../model/ids.ts';
+import type { UnitName } from '../model/ids.ts';
 import { same } from '../model/same.ts';
 import type { Memory, Snapshot } from '../model/snapshot.ts';
 import type { StatusWord, Wait } from '../model/waits.ts';
@@ -294,5 +294,3 @@ const sameMemory = (a: Memory, b: Memory | null): boolean =>
   a.verified?.generation === b.verified?.generation &&
   a.verified?.digest === b.verified?.digest &&
   same(a.waits, b.waits);
-
-export const wallOf = (state: UnitState, at: number): WallMs => Math.round(at + state.wallOffset) as WallMs;
