@@ -80,7 +80,9 @@ describe.each(redisServers())('the connection to %s', (_, start) => {
     const { turn } = connection;
     proxy.pass();
     proxy.cut();
-    expect((await lost).failure).toBeInstanceOf(BackplaneUnavailable);
+    const { failure } = await lost;
+    expect(failure).toBeInstanceOf(BackplaneUnavailable);
+    expect(failure).toMatchObject({ cause: { name: 'MaxRetriesPerRequestError' } }); // And not the end of our patience.
     await until(async () => connection.turn > turn);
     expect(await increment()).toBe(2);
   });
@@ -140,6 +142,19 @@ describe.each(redisServers())('the connection to %s', (_, start) => {
     const life = (await fleet.admin.hget(fleet.key('meta'), 'inc')) ?? '';
     expect(await readObjects(connection, keys, [life, 0, ''])).toMatchObject({ kind: 'READ', objects: ['absent'] });
     expect(await readObjects(connection, keys, ['another', 0, ''])).toEqual({ kind: 'MOVED' });
+  });
+
+  it('compares everything after a reconnect, not only what the store says has changed', async () => {
+    const zero = await fleet.open({ url: `redis://127.0.0.1:${proxy.port}`, password: server().password });
+    await seenBy(zero);
+    await zero.changeIntent(intentOf());
+    await seenBy(zero);
+    await fleet.admin.del(fleet.key('intent')); // By hand: no index tells of it.
+    await seenBy(zero);
+    expect(await fleet.admin.exists(fleet.key('intent'))).toBe(0);
+    proxy.cut();
+    await until(async () => (await timed(() => seenBy(zero))).failure === null);
+    expect(await fleet.admin.exists(fleet.key('intent'))).toBe(1);
   });
 
   it('survives the loss of the server-side scripts', async () => {

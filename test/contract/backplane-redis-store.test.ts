@@ -669,6 +669,7 @@ describe.each(redisServers())('the store on %s', (_, start) => {
       const zero = await fleet.start(0);
       await seenBy(zero);
       await zero.changeIntent(intentOf());
+      await seenBy(zero);
       await fleet.admin.del(fleet.key('intent'));
       expect(await zero.changeIntent(intentOf({ version: 2 }))).toEqual({ kind: 'conflict' });
       expect((await seenBy(zero)).intent?.version).toBe(1);

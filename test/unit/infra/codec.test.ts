@@ -112,7 +112,7 @@ describe('what is kept of an object', () => {
     ['balanced depth', `{"covers":1,"good":null,"refused":${'['.repeat(50)}${']'.repeat(50)}}`],
     ['a malformed seal', '{"covers":{"$sealed":{"k":"x"}},"good":null,"refused":null}'],
     ['a seal with company', '{"covers":1,"good":{"$sealed":{},"x":1},"refused":null}'],
-    ['length', `"${'x'.repeat(70_000)}"`],
+    ['length', `{"covers":1,"good":null,"refused":null,"later":"${'x'.repeat(70_000)}"}`],
   ])('is refused as %s, with a reason and without a throw', (_, text) => {
     const answer = verdictCodec.decode(sealer, 'verdict', text);
     expect(answer.kind).toBe('corrupt');
