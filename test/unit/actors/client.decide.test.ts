@@ -249,6 +249,28 @@ describe('client relations', () => {
     expect(client.take()).toMatchObject([{ step: { type: 'ensureDatabase' }, relation: 3 }]);
   });
 
+  it('begin again with the database when the login was refused, because somebody may have dropped it', () => {
+    const client = actor();
+    client.observe([recordOf({ provisioned: false })]);
+    client.facts(ready);
+    client.lead();
+    client.done('raiseFence', null);
+    client.done('ensureDatabase', 2);
+    expect(stepsOf(client.take())).toContain('ensureLogin');
+    client.feed({
+      type: 'postgresAnswered',
+      backend: 'main',
+      relation: relation(2),
+      step: 'ensureLogin',
+      epoch: leadershipOf().epoch,
+      outcome: { kind: 'refused', reason: 'database "orders" does not exist' },
+    });
+    client.feed({ type: 'taggedListed', backend: 'main', logins: [] });
+    client.take();
+    client.feed({ type: 'ticked', wall: wall(0) }, 600);
+    expect(stepsOf(client.take())).toEqual(['ensureDatabase']);
+  });
+
   it('backs off after a refusal, tells it as blocked, and tries again at once when the platform says so', () => {
     const client = actor();
     client.observe([recordOf({ provisioned: false })]);

@@ -102,7 +102,9 @@ const postgresAnswered = (before: ClientState, message: PostgresAnswered, now: n
     return setBackend(state, backend, { orphans: (state.backends.get(backend)?.orphans ?? []).slice(1) });
   if (outcome.kind !== 'done') {
     const unfenced = outcome.kind === 'fenced' ? setBackend(state, backend, { fencedUnder: null }) : state;
-    return troubled(unfenced, relation, kind, reason, now);
+    // What was ready before may be gone by now: the steps begin again.
+    const again = setWork(unfenced, relation, { databaseReady: false, loginReady: false });
+    return troubled(again, relation, kind, reason, now);
   }
   switch (step) {
     case 'ensureDatabase':
