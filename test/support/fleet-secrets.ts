@@ -24,8 +24,11 @@ const writingsOf = (marker: string | Buffer): readonly string[] => {
     const encoded = Buffer.concat([Buffer.alloc(before), bytes]).toString('base64');
     return encoded.slice(before === 0 ? 0 : 4, -4);
   });
-  const written = text === null ? [] : [text, encodeURIComponent(text), JSON.stringify(text).slice(1, -1)];
-  return [...written, bytes.toString('hex'), ...base64];
+  const base64url = base64.map((encoded) => encoded.replaceAll('+', '-').replaceAll('/', '_'));
+  // A stretch without anything to escape survives every way of quoting, and quoting twice.
+  const plain = text?.match(/[A-Za-z0-9]{20,}/g) ?? [];
+  const written = text === null ? [] : [text, encodeURIComponent(text), ...plain];
+  return [...written, bytes.toString('hex'), ...base64, ...base64url];
 };
 
 /** Everything that any unit answers to a GET but the credentials of a client, by what was asked. */
@@ -139,7 +142,7 @@ export const exposedIn = async (directory: string, markers: Markers): Promise<re
       for (const name of names) await visit(join(path, name), isReachable && (stat.mode & 0o001) !== 0);
       return;
     }
-    if (isReachable && (stat.mode & 0o006) !== 0) found.push(`${mode}: for everybody`);
+    if ((isReachable || stat.isFile()) && (stat.mode & 0o007) !== 0) found.push(`${mode}: for everybody`);
     if (!stat.isFile() || (stat.mode & 0o044) === 0) return;
     const markersHere = markersIn(await readFile(path).catch(() => ''), markers);
     if (markersHere.length > 0) found.push(`${mode}: holds ${markersHere.join(', ')}`);

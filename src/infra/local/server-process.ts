@@ -108,13 +108,15 @@ const pauseMs = 25;
 const spawned = async (program: Program): Promise<ChildProcess> => {
   const log = await open(program.log, 'a', 0o600);
   try {
-    const child = spawn(program.command, program.args, {
-      cwd: program.directory,
-      env: { PATH: '/usr/bin:/bin', LANG: 'C.UTF-8', ...program.environment },
-      stdio: ['ignore', log.fd, log.fd],
-      detached: true,
-      ...(program.account === undefined ? {} : identityOf(program.account)),
-    });
+    const child = withPrivateFiles(() =>
+      spawn(program.command, program.args, {
+        cwd: program.directory,
+        env: { PATH: '/usr/bin:/bin', LANG: 'C.UTF-8', ...program.environment },
+        stdio: ['ignore', log.fd, log.fd],
+        detached: true,
+        ...(program.account === undefined ? {} : identityOf(program.account)),
+      }),
+    );
     await new Promise<void>((resolve, reject) => {
       child.once('spawn', resolve);
       child.once('error', (cause) =>
@@ -124,6 +126,16 @@ const spawned = async (program: Program): Promise<ChildProcess> => {
     return child;
   } finally {
     await log.close();
+  }
+};
+
+/** Redis, for one, makes its files as the mask of its parent allows. */
+const withPrivateFiles = <T>(work: () => T): T => {
+  const before = process.umask(0o077);
+  try {
+    return work();
+  } finally {
+    process.umask(before);
   }
 };
 
