@@ -2,7 +2,7 @@
  * Runs the tests; takes vitest's arguments (`--project unit`, a part of a file name, `-t`). Ends with the servers the
  * run had, a sentence for each thing it did without, and the tally. An interrupted run still stops its servers.
  */
-import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -21,7 +21,9 @@ let vitest: Vitest | undefined;
 let interrupted: 'SIGINT' | 'SIGTERM' | undefined;
 takeSignals();
 
-const scratch = mkdtempSync(join(tmpdir(), 'troupe-tests-'));
+const uid = process.getuid?.() ?? 0;
+removeForsaken();
+const scratch = mkdtempSync(join(tmpdir(), `troupe-tests-${uid}-${process.pid}-`));
 process.once('exit', () => rmSync(scratch, { recursive: true, force: true }));
 const providers = join(scratch, 'providers');
 process.env['TROUPE_TEST_PROVIDERS'] = providers;
@@ -76,6 +78,22 @@ async function stop(running: Vitest, exitCode: number): Promise<void> {
   await Promise.race([running.cancelCurrentRun('keyboard-input'), delay(5_000)]);
   await running.close();
   process.exit(exitCode);
+}
+
+/** What a run of ours that was killed could not remove. */
+function removeForsaken(): void {
+  for (const name of readdirSync(tmpdir())) {
+    const [, owner, pid] = /^troupe-tests-(\d+)-(\d+)-/.exec(name) ?? [];
+    if (owner === String(uid) && !isAlive(Number(pid))) rmSync(join(tmpdir(), name), { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (cause) {
+    return cause instanceof Error && 'code' in cause && cause.code === 'EPERM';
+  }
 }
 
 /** Vitest keeps a token for its API, which nobody uses here, in the home directory of whoever runs it. */
