@@ -28,7 +28,7 @@ export interface FleetOptions {
 }
 
 export const unitCount = 3;
-export const instanceCount = 2;
+const instanceCount = 2;
 
 /** Opened before the first test, removed after the last; a test that fails shows the last words of every unit. */
 export const useFleet = (options: FleetOptions): (() => FleetUnderTest) => {
