@@ -73,13 +73,12 @@ export class ProcessMachine implements Machine {
 
   /** As the same account and willing to share: what `so_reuseport` hides. */
   async occupy(address: string, port: number): Promise<AsyncDisposable> {
-    const code = `require('node:net').createServer().listen({host:'${address}',port:${port},reusePort:true},()=>process.stdout.write('.'))`;
-    const child = spawn(process.execPath, ['-e', code], {
-      cwd: '/',
-      env: {},
-      stdio: ['ignore', 'pipe', 'inherit'],
-      ...identityOf(testAccount()),
-    });
+    const { uid, gid } = identityOf(testAccount());
+    // It becomes the account by itself: the account may not be able to read the checkout, where this Node lies.
+    const become =
+      uid === undefined ? '' : `process.setgroups([${gid}]);process.setgid(${gid});process.setuid(${uid});`;
+    const code = `${become}require('node:net').createServer().listen({host:'${address}',port:${port},reusePort:true},()=>process.stdout.write('.'))`;
+    const child = spawn(process.execPath, ['-e', code], { cwd: '/', env: {}, stdio: ['ignore', 'pipe', 'inherit'] });
     this.#strangers.push(child);
     await once(child.stdout, 'data');
     return { [Symbol.asyncDispose]: () => ended(child) };

@@ -9,6 +9,12 @@ import { bodyLimit, parserRefusalOf, Refusal, refusalOf } from './refusal.ts';
 import { prepareSocket, refused, socketMode } from './socket-file.ts';
 import { Watchers } from './watchers.ts';
 
+/**
+ * Fastify loads parts of itself at the first start. They are loaded here, while the program may still read its own files: a unit
+ * that root started gives its rights up before it opens the API, and the checkout may be closed to the account it then runs as.
+ */
+await fastify({ logger: false }).ready();
+
 export interface ApiOptions {
   readonly fleet: Fleet;
   /** Path of the unix socket. */
