@@ -26,7 +26,11 @@ export const setup = async (project: TestProject): Promise<() => Promise<void>> 
     root,
     account,
     providers,
-    pgbouncers: () => pgbouncersOf(path),
+    pgbouncers: async () => {
+      const found = await pgbouncersOf(path);
+      for (const { version, run, reason } of found) record(run === null ? (reason ?? '') : `PgBouncer ${version}`);
+      return found;
+    },
     onStarted: record,
   });
   const namesOf = (kind: string) => providers.filter((provider) => provider.kind === kind).map(({ name }) => name);
