@@ -73,7 +73,8 @@ const judged = (state: ConfigState, composed: Composed | null, units: readonly U
   const served = live.length > 0 && live.every(({ bag }) => bag?.applied === generation);
   const stands = composed?.kind === 'composed' && same(composed.spec, spec);
   const version = intent.value?.version ?? 0;
-  const covers = stands ? Math.max(verdict.covers, intentVersion, version) : Math.max(verdict.covers, intentVersion);
+  // What the generation was made from it says itself; only a later intent that asks for nothing else is worth a word.
+  const covers = stands && version > intentVersion ? Math.max(verdict.covers, version) : verdict.covers;
   const refusal = live.find(({ bag }) => bag?.refused?.generation === generation);
   const isNew = intentVersion > (verdict.good?.intentVersion ?? -1) && verdict.refused?.intentVersion !== intentVersion;
   return {
