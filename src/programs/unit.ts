@@ -81,6 +81,8 @@ export const runUnit = async (settings: UnitProcessSettings): Promise<number> =>
       ended.resolve(exitDefect);
     },
   });
+  // Also when the API cannot be opened: no actor outlives the program's decision to end.
+  await using _running = { [Symbol.asyncDispose]: () => running.stop() };
   const kind = settings.backplane === null ? 'embedded' : 'redis';
   const view = { application, self, pid: process.pid, version, backplane: kind };
   const fleet = createFleet({
@@ -113,7 +115,6 @@ export const runUnit = async (settings: UnitProcessSettings): Promise<number> =>
     using _signals = onSignals((hook) => void farewell(running, hook, settings, clock, ended.resolve));
     const code = await ended.promise;
     unitLog.info({ code }, 'ending');
-    await running.stop();
     return code;
   }
 };

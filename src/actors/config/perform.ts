@@ -1,4 +1,4 @@
-import { type Backplane, BackplaneUnavailable } from '../ports/backplane.ts';
+import { type Backplane, BackplaneUnavailable, kindOrUnavailable } from '../ports/backplane.ts';
 import type { Callers } from '../ports/callers.ts';
 import type { ConfigMessage } from '../protocol.ts';
 import type { ConfigEffect } from './state.ts';
@@ -8,15 +8,13 @@ export const performWith =
   async (effect: ConfigEffect): Promise<ConfigMessage | undefined> => {
     switch (effect.type) {
       case 'changeIntent': {
-        const outcome = await orUnavailable(async () => (await backplane.changeIntent(effect.intent)).kind);
+        const outcome = await kindOrUnavailable(() => backplane.changeIntent(effect.intent));
         return { type: 'intentAnswered', intent: effect.intent, outcome };
       }
       case 'publish':
         return publish(backplane, effect);
       case 'judge': {
-        const outcome = await orUnavailable(
-          async () => (await backplane.judge(effect.leadership, effect.verdict)).kind,
-        );
+        const outcome = await kindOrUnavailable(() => backplane.judge(effect.leadership, effect.verdict));
         return { type: 'judgeAnswered', verdict: effect.verdict, outcome };
       }
       case 'answer':
@@ -36,14 +34,5 @@ const publish = async (
   } catch (cause) {
     if (!(cause instanceof BackplaneUnavailable)) throw cause;
     return { type: 'publishAnswered', outcome: 'unavailable', published: null };
-  }
-};
-
-const orUnavailable = async <K extends string>(ask: () => Promise<K>): Promise<K | 'unavailable'> => {
-  try {
-    return await ask();
-  } catch (cause) {
-    if (!(cause instanceof BackplaneUnavailable)) throw cause;
-    return 'unavailable';
   }
 };

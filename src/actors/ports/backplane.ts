@@ -92,3 +92,15 @@ export interface Backplane extends AsyncDisposable {
   /** A hint to observe again: may repeat, may be lost while disconnected, comes once after each reconnect. */
   onHint(hint: () => void): Disposable;
 }
+
+/** The kind of an answer, or that there was none: what a write comes to for the actor that asked for it. */
+export const kindOrUnavailable = async <K extends string>(
+  ask: () => Promise<{ readonly kind: K }>,
+): Promise<K | 'unavailable'> => {
+  try {
+    return (await ask()).kind;
+  } catch (cause) {
+    if (!(cause instanceof BackplaneUnavailable)) throw cause;
+    return 'unavailable';
+  }
+};

@@ -128,7 +128,7 @@ const absorb = (settings: UnitSettings, state: UnitState, message: UnitMessage, 
         state: {
           ...state,
           stale: true,
-          phase: message.hook.type === 'stop' && state.phase === 'running' ? 'stopping' : state.phase,
+          phase: endsUnit(message.hook) && state.phase === 'running' ? 'stopping' : state.phase,
         },
         tell: routed(message.hook),
       };
@@ -176,6 +176,8 @@ const stillWaiting = ({ recalledSince, status, report, snapshot }: UnitState): R
   recalledSince.size === 0 || report === null || !snapshot.known
     ? recalledSince
     : new Map([...recalledSince].filter(([id]) => status.waits.some((wait) => wait.id === id)));
+
+const endsUnit = ({ type }: Hook): boolean => type === 'stop' || type === 'remove';
 
 const routed = (hook: Hook): readonly Send[] => concerns[hook.type].map((to): Send => [to, { type: 'hooked', hook }]);
 

@@ -130,9 +130,9 @@ describe('unit', () => {
     expect(self.take()).not.toContain('remember');
   });
 
-  it('leaves only after its instances have ended', () => {
+  it.each(['stop', 'remove'] as const)('told to %s, leaves only after its instances have ended', (type) => {
     const self = actor();
-    self.feed({ type: 'hookArrived', hook: { type: 'stop' } });
+    self.feed({ type: 'hookArrived', hook: { type } });
     expect(self.told()).toEqual(expect.arrayContaining(['leader:hooked', 'workload:hooked']));
     self.feed({ type: 'workloadTold', report });
     expect(self.take()).not.toContain('leave');

@@ -97,12 +97,9 @@ const take = (turn: Turn, state: ClientState, relation: Relation, step: NextStep
           `backend:${backend}`,
         ),
       );
-      if (access === null || work.busy || resting) return state;
+      // The fence is raised for the backend, not for a relation.
+      if (step.type === 'fence' || access === null || work.busy || resting) return state;
       const { primary } = step;
-      if (step.type === 'fence') {
-        effects.push({ type: 'postgres', leadership, access, primary, relation: null, step: { type: 'raiseFence' } });
-        return setBackend(state, backend, { busy: true });
-      }
       effects.push({ type: 'postgres', leadership, access, primary, relation: id, step: step.step });
       return setBackend(setWork(state, id, { busy: true }), backend, { busy: true });
     }

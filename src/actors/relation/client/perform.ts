@@ -1,4 +1,4 @@
-import { type Backplane, BackplaneUnavailable } from '../../ports/backplane.ts';
+import { type Backplane, kindOrUnavailable } from '../../ports/backplane.ts';
 import type { Credentials } from '../../ports/credentials.ts';
 import { type Postgres, PostgresUnavailable } from '../../ports/postgres.ts';
 import type { ClientMessage } from '../../protocol.ts';
@@ -18,14 +18,12 @@ export const performWith =
         return { type: 'minted', id: effect.id, account: await credentials.mint(effect.username) };
       case 'writeRecord': {
         const { record } = effect;
-        const outcome = await orUnavailable(
-          async () => (await backplane.writeRelation(effect.leadership, record)).kind,
-        );
+        const outcome = await kindOrUnavailable(() => backplane.writeRelation(effect.leadership, record));
         return { type: 'recordAnswered', record, outcome };
       }
       case 'removeRecord': {
         const { id } = effect;
-        const outcome = await orUnavailable(async () => (await backplane.removeRelation(effect.leadership, id)).kind);
+        const outcome = await kindOrUnavailable(() => backplane.removeRelation(effect.leadership, id));
         return { type: 'recordRemoved', id, outcome };
       }
       case 'postgres':
@@ -34,15 +32,6 @@ export const performWith =
         return listTagged(postgres, effect, signal);
     }
   };
-
-const orUnavailable = async <K extends string>(ask: () => Promise<K>): Promise<K | 'unavailable'> => {
-  try {
-    return await ask();
-  } catch (cause) {
-    if (!(cause instanceof BackplaneUnavailable)) throw cause;
-    return 'unavailable';
-  }
-};
 
 const takeStep = async (
   postgres: Postgres,

@@ -1,26 +1,17 @@
-import { type Backplane, BackplaneUnavailable } from '../../ports/backplane.ts';
+import { type Backplane, kindOrUnavailable } from '../../ports/backplane.ts';
 import type { PeersMessage } from '../../protocol.ts';
 import type { PeersEffect } from './decide.ts';
 
 export const performWith =
   (backplane: Backplane) =>
   async (effect: PeersEffect): Promise<PeersMessage> => {
-    try {
-      const { kind } =
-        effect.type === 'writeBag'
-          ? await backplane.writeBag(effect.bag)
-          : await backplane.removeUnit(effect.leadership, effect.unit);
-      return answer(effect, kind);
-    } catch (cause) {
-      if (!(cause instanceof BackplaneUnavailable)) throw cause;
-      return answer(effect, 'unavailable');
+    switch (effect.type) {
+      case 'writeBag':
+        return { type: 'bagAnswered', outcome: await kindOrUnavailable(() => backplane.writeBag(effect.bag)) };
+      case 'removeUnit': {
+        const { leadership, unit } = effect;
+        const outcome = await kindOrUnavailable(() => backplane.removeUnit(leadership, unit));
+        return { type: 'removeAnswered', unit, outcome };
+      }
     }
   };
-
-const answer = (
-  effect: PeersEffect,
-  outcome: 'committed' | 'staged' | 'fenced' | 'conflict' | 'unavailable',
-): PeersMessage =>
-  effect.type === 'writeBag'
-    ? { type: 'bagAnswered', outcome }
-    : { type: 'removeAnswered', unit: effect.unit, outcome };
