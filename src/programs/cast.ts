@@ -16,7 +16,8 @@ import type { Callers } from '../actors/ports/callers.ts';
 import type { Workload } from '../actors/ports/workload.ts';
 import { decideWith as decideUnit, initial as initialUnit } from '../actors/unit/decide.ts';
 import { performWith as performUnit } from '../actors/unit/perform.ts';
-import { decideWith as decideWorkload, initial as initialWorkload } from '../actors/workload/decide.ts';
+import { decideWith as decideWorkload } from '../actors/workload/decide.ts';
+import { initial as initialWorkload } from '../actors/workload/state.ts';
 import { performWith as performWorkload } from '../actors/workload/perform.ts';
 
 /** Everything an actor may be tuned by. Durations in milliseconds. */

@@ -13,68 +13,18 @@
 import { canaryOf, render } from '../../pgbouncer/render.ts';
 import { Unwritable } from '../../pgbouncer/dialect.ts';
 import { planChange } from '../../pgbouncer/plan.ts';
-import { formatVersion, isAtLeast } from '../../pgbouncer/version.ts';
-import type { Decision, Send } from '../kit/behaviour.ts';
+import type { Send } from '../kit/behaviour.ts';
 import type { Published } from '../model/fleet-spec.ts';
-import type { Generation, UnitName } from '../model/ids.ts';
-import { type Known, known, unknown } from '../model/known.ts';
+import { known } from '../model/known.ts';
 import { same } from '../model/same.ts';
-import type { InstanceReport } from '../model/snapshot.ts';
-import { type Lack, type Wait, waitsOf } from '../model/waits.ts';
+import { waitsOf } from '../model/waits.ts';
 import type { Inspection, Rendered, Step } from '../model/workload.ts';
-import type { WorkloadMessage, WorkloadReport } from '../protocol.ts';
-
-export interface WorkloadSettings {
-  readonly self: UnitName;
-  /** Host that clients are told; null: the address the instances listen on. */
-  readonly advertise: string | null;
-  readonly inspectMs: number;
-  /** Between turning readiness off and the start of the drain, so that load balancers notice. */
-  readonly drainDelayMs: number;
-  /** How long clients may take to leave before they are cut. */
-  readonly drainDeadlineMs: number;
-}
-
-export type WorkloadEffect = { readonly type: 'inspect' } | { readonly type: 'take'; readonly step: Step };
-
-export interface WorkloadState {
-  readonly wanted: Published | null;
-  /** Heard from `config` at least once; until then the generation of our own memory is what we know. */
-  readonly heard: boolean;
-  readonly recalled: Known<Published | null>;
-  readonly verified: Published | null;
-  readonly refused: { readonly generation: Generation; readonly reason: string } | null;
-  readonly inspection: Known<Inspection>;
-  readonly inspectedAt: number;
-  /** The inspection no longer says how things are. */
-  readonly outdated: boolean;
-  readonly busy: 'no' | 'inspecting' | Step['type'];
-  readonly plan: { readonly target: Published; readonly steps: readonly Step[] } | null;
-  readonly trouble: { readonly reason: string; readonly attempt: number; readonly retryAt: number } | null;
-  readonly unavailable: string | null;
-  readonly leaving: { readonly since: number; readonly phase: 'delay' | 'draining' | 'stopped' } | null;
-  readonly report: WorkloadReport | null;
-  readonly waits: readonly Wait[];
-}
-type Decided = Decision<WorkloadState, WorkloadEffect>;
-
-export const initial: WorkloadState = {
-  wanted: null,
-  heard: false,
-  recalled: unknown,
-  verified: null,
-  refused: null,
-  inspection: unknown,
-  inspectedAt: Number.NEGATIVE_INFINITY,
-  outdated: true,
-  busy: 'no',
-  plan: null,
-  trouble: null,
-  unavailable: null,
-  leaving: null,
-  report: null,
-  waits: [],
-};
+import type { WorkloadMessage } from '../protocol.ts';
+import { leave, stepTakenWhileLeaving } from './leaving.ts';
+import { lacksOf, reportOf } from './report.ts';
+import { type Decided, inspect, take, type WorkloadSettings, type WorkloadState } from './state.ts';
+import { targetOf } from './target.ts';
+import { backOff } from './trouble.ts';
 
 export const decideWith =
   (settings: WorkloadSettings) =>
@@ -154,21 +104,6 @@ const stepTaken = (before: WorkloadState, { step, outcome }: StepTaken, now: num
   }
 };
 
-const stepTakenWhileLeaving = (state: WorkloadState, step: Step['type'], done: boolean, now: number): WorkloadState => {
-  if (step === 'drain') return { ...state, leaving: { since: now, phase: 'draining' } };
-  // Whoever did not end is stopped again, until the program's patience ends.
-  return step === 'stop' && done ? { ...state, leaving: { since: now, phase: 'stopped' } } : state;
-};
-
-const longestBackOffMs = 15_000;
-const backOff = (state: WorkloadState, reason: string, now: number): WorkloadState => {
-  const attempt = (state.trouble?.attempt ?? 0) + 1;
-  return {
-    ...state,
-    trouble: { reason, attempt, retryAt: now + Math.min(250 * 2 ** (attempt - 1), longestBackOffMs) },
-  };
-};
-
 const reconcile = (settings: WorkloadSettings, state: WorkloadState, now: number): Decided => {
   if (state.busy !== 'no') return { state };
   if (state.leaving !== null) return leave(settings, state, state.leaving, now);
@@ -178,15 +113,6 @@ const reconcile = (settings: WorkloadSettings, state: WorkloadState, now: number
     return state.unavailable !== null && now - state.inspectedAt < settings.inspectMs ? { state } : inspect(state);
   return plan(settings, state, state.inspection.value, now);
 };
-
-const inspect = (state: WorkloadState): Decided => ({
-  state: { ...state, busy: 'inspecting' },
-  effects: [{ type: 'inspect' }],
-});
-const take = (state: WorkloadState, step: Step): Decided => ({
-  state: { ...state, busy: step.type },
-  effects: [{ type: 'take', step }],
-});
 
 /** From what is to what should be. Nothing to do is the common case. */
 const plan = (settings: WorkloadSettings, state: WorkloadState, inspection: Inspection, now: number): Decided => {
@@ -202,15 +128,6 @@ const plan = (settings: WorkloadSettings, state: WorkloadState, inspection: Insp
   return first === undefined
     ? { state: { ...state, trouble: null } }
     : take({ ...state, plan: { target, steps: walk } }, first);
-};
-
-/** What we heard and can prove; else what we verified last; else nothing yet. */
-const targetOf = (self: UnitName, { wanted, refused, verified, recalled, heard }: WorkloadState): Published | null => {
-  // Without a share of the budget nothing may be served; the next generation counts this unit in.
-  if (wanted === null || !wanted.spec.slots.some(({ unit }) => unit === self)) return null;
-  if (!heard && !recalled.known) return null;
-  if (refused?.generation !== wanted.generation) return wanted;
-  return verified ?? (recalled.known && recalled.value?.generation !== wanted.generation ? recalled.value : null);
 };
 
 /** A spec that no file of this version can hold is refused like one that does not prove. */
@@ -235,32 +152,6 @@ const refuse = (state: WorkloadState, { generation }: Published, reason: string)
   trouble: null,
 });
 
-const leave = (
-  settings: WorkloadSettings,
-  state: WorkloadState,
-  leaving: NonNullable<WorkloadState['leaving']>,
-  now: number,
-): Decided => {
-  if (!state.inspection.known || (state.outdated && leaving.phase !== 'stopped')) return inspect(state);
-  const present = state.inspection.value.instances.filter(({ state: is }) => is !== 'absent');
-  const there = present.map(({ id }) => id);
-  if (there.length === 0) return { state: { ...state, leaving: { ...leaving, phase: 'stopped' } } };
-  switch (leaving.phase) {
-    case 'delay': {
-      if (now - leaving.since < settings.drainDelayMs) return { state };
-      // Before 1.23 there is no drain: waiting would only keep new clients coming.
-      const drains = present.every(({ version }) => version !== null && isAtLeast(version, '1.23'));
-      return take(state, { type: drains ? 'drain' : 'stop', instances: there });
-    }
-    case 'draining':
-      return now - leaving.since >= settings.drainDeadlineMs
-        ? take(state, { type: 'stop', instances: there })
-        : { state };
-    case 'stopped':
-      return { state };
-  }
-};
-
 const speak = (settings: WorkloadSettings, before: WorkloadState, decided: Decided, now: number): Decided => {
   let { state } = decided;
   const tell: Send[] = [];
@@ -276,77 +167,4 @@ const speak = (settings: WorkloadSettings, before: WorkloadState, decided: Decid
     tell.push(['unit', { type: 'waitsTold', from: 'workload', waits }]);
   }
   return { ...decided, state, tell };
-};
-
-const reportOf = ({ advertise }: WorkloadSettings, state: WorkloadState): WorkloadReport | null => {
-  if (!state.inspection.known) return null;
-  const { binary, layout, instances } = state.inspection.value;
-  const port = state.verified?.spec.options['listen_port'];
-  return {
-    available: binary.kind === 'found' && state.unavailable === null,
-    address: typeof port === 'number' ? `${advertise ?? layout.listenAddress}:${port}` : '',
-    verified: state.verified,
-    refused: state.refused,
-    instances: instances.map(
-      (fact): InstanceReport => ({
-        id: fact.id,
-        pid: fact.pid,
-        state: instanceState(state, fact.state, fact.canary),
-        version: fact.version === null ? null : formatVersion(fact.version),
-      }),
-    ),
-    changing: state.plan !== null,
-    stopped: state.leaving?.phase === 'stopped',
-  };
-};
-
-const instanceState = (
-  { verified, plan: underWay }: WorkloadState,
-  is: 'running' | 'hung' | 'absent',
-  canary: string | null,
-): InstanceReport['state'] => {
-  if (is === 'absent') return underWay === null ? 'stopped' : 'starting';
-  if (is === 'hung') return 'failing';
-  return verified !== null && canary !== null ? 'serving' : 'starting';
-};
-
-const lacksOf = ({ self }: WorkloadSettings, state: WorkloadState): readonly Lack[] => {
-  const lacks: Lack[] = [];
-  if (state.leaving !== null) return lacks;
-  if (state.unavailable !== null)
-    lacks.push({ id: 'workload', kind: 'blocked', message: state.unavailable, on: 'operator' });
-  if (state.inspection.known && state.inspection.value.binary.kind === 'missing')
-    lacks.push({ id: 'pgbouncer', kind: 'blocked', message: state.inspection.value.binary.reason, on: 'operator' });
-  if (state.wanted === null || !state.wanted.spec.slots.some(({ unit }) => unit === self))
-    lacks.push({
-      id: 'fleet-spec',
-      kind: 'waiting',
-      message: `no fleet spec that counts ${self} in yet: its instances start when the leader has published one`,
-      on: 'leader',
-    });
-  if (state.refused !== null && state.refused.generation === state.wanted?.generation)
-    lacks.push({
-      id: 'proof',
-      kind: 'blocked',
-      message: `generation ${state.refused.generation} does not prove here and is not applied: ${state.refused.reason}`,
-      on: 'operator',
-    });
-  if (state.trouble !== null)
-    // Once may be bad luck and heals by itself; what fails three times running is told as needing somebody.
-    lacks.push({
-      id: 'instances',
-      kind: state.trouble.attempt < 3 ? 'waiting' : 'blocked',
-      message: state.trouble.reason,
-      on: state.trouble.attempt < 3 ? self : 'operator',
-    });
-  else if (state.inspection.known && targetOf(self, state) !== null && !everyInstanceRuns(state.inspection.value))
-    lacks.push({ id: 'instances', kind: 'waiting', message: notRunning(state.inspection.value), on: self });
-  return lacks;
-};
-
-const everyInstanceRuns = ({ instances }: Inspection): boolean => instances.every(({ state }) => state === 'running');
-
-const notRunning = ({ instances }: Inspection): string => {
-  const those = instances.filter(({ state }) => state !== 'running').map(({ id, state }) => `${id} (${state})`);
-  return `instances do not serve yet: ${those.join(', ')}; they are started again by this unit`;
 };

@@ -1,6 +1,6 @@
 import { type Workload, WorkloadUnavailable } from '../ports/workload.ts';
 import type { WorkloadMessage } from '../protocol.ts';
-import type { WorkloadEffect } from './decide.ts';
+import type { WorkloadEffect } from './state.ts';
 
 export const performWith =
   (workload: Workload) =>

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decideWith, initial, type WorkloadEffect, type WorkloadState } from '../../../src/actors/workload/decide.ts';
+import { decideWith } from '../../../src/actors/workload/decide.ts';
+import { initial, type WorkloadEffect, type WorkloadState } from '../../../src/actors/workload/state.ts';
 import { Secret } from '../../../src/actors/model/secret.ts';
 import type { Published } from '../../../src/actors/model/fleet-spec.ts';
 import type { Inspection, InstanceFact, Layout, Rendered } from '../../../src/actors/model/workload.ts';

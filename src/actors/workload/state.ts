@@ -1,0 +1,68 @@
+import type { Decision } from '../kit/behaviour.ts';
+import type { Published } from '../model/fleet-spec.ts';
+import type { Generation, UnitName } from '../model/ids.ts';
+import { type Known, unknown } from '../model/known.ts';
+import type { Wait } from '../model/waits.ts';
+import type { Inspection, Step } from '../model/workload.ts';
+import type { WorkloadReport } from '../protocol.ts';
+
+export interface WorkloadSettings {
+  readonly self: UnitName;
+  /** Host that clients are told; null: the address the instances listen on. */
+  readonly advertise: string | null;
+  readonly inspectMs: number;
+  /** Between turning readiness off and the start of the drain, so that load balancers notice. */
+  readonly drainDelayMs: number;
+  /** How long clients may take to leave before they are cut. */
+  readonly drainDeadlineMs: number;
+}
+
+export type WorkloadEffect = { readonly type: 'inspect' } | { readonly type: 'take'; readonly step: Step };
+
+export interface WorkloadState {
+  readonly wanted: Published | null;
+  /** Heard from `config` at least once; until then the generation of our own memory is what we know. */
+  readonly heard: boolean;
+  readonly recalled: Known<Published | null>;
+  readonly verified: Published | null;
+  readonly refused: { readonly generation: Generation; readonly reason: string } | null;
+  readonly inspection: Known<Inspection>;
+  readonly inspectedAt: number;
+  /** The inspection no longer says how things are. */
+  readonly outdated: boolean;
+  readonly busy: 'no' | 'inspecting' | Step['type'];
+  readonly plan: { readonly target: Published; readonly steps: readonly Step[] } | null;
+  readonly trouble: { readonly reason: string; readonly attempt: number; readonly retryAt: number } | null;
+  readonly unavailable: string | null;
+  readonly leaving: { readonly since: number; readonly phase: 'delay' | 'draining' | 'stopped' } | null;
+  readonly report: WorkloadReport | null;
+  readonly waits: readonly Wait[];
+}
+export type Decided = Decision<WorkloadState, WorkloadEffect>;
+
+export const initial: WorkloadState = {
+  wanted: null,
+  heard: false,
+  recalled: unknown,
+  verified: null,
+  refused: null,
+  inspection: unknown,
+  inspectedAt: Number.NEGATIVE_INFINITY,
+  outdated: true,
+  busy: 'no',
+  plan: null,
+  trouble: null,
+  unavailable: null,
+  leaving: null,
+  report: null,
+  waits: [],
+};
+
+export const inspect = (state: WorkloadState): Decided => ({
+  state: { ...state, busy: 'inspecting' },
+  effects: [{ type: 'inspect' }],
+});
+export const take = (state: WorkloadState, step: Step): Decided => ({
+  state: { ...state, busy: step.type },
+  effects: [{ type: 'take', step }],
+});
