@@ -1,18 +1,26 @@
-# Sourced with $root set to the checkout. Leaves in $node a Node 24 or newer: the one that the lockfile names, which is
-# installed first when it is not there. Everything said here goes to stderr; stdout belongs to the caller.
+# Sourced with $root set to the checkout, or to the package as npm installed it. Leaves in $node a Node 24 or newer: in a
+# checkout the one that the lockfile names, which is installed first when it is not there; in a package the one that came
+# with it. Everything said here goes to stderr; stdout belongs to the caller.
 
 say() { printf 'troupe: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
 ensure_node() {
   packages_are_current || install_packages
+  find_node
+}
+
+find_node() {
   node=$(packaged_node || other_node) || exit 1
 }
 
-# By its link, or where npm unpacked it: some npm (9.2) makes no link for it.
+# By its link, or where npm unpacked it: some npm (9.2) makes no link for it. A package that was installed has it beside
+# itself, or in itself when it was installed for the whole machine.
 packaged_node() {
   has_glibc || return 1
-  for candidate in "$root"/node_modules/.bin/node "$root"/node_modules/node-linux-*/bin/node; do
+  set -- "$root"/node_modules/.bin/node "$root"/node_modules/node-linux-*/bin/node
+  if [ ! -d "$root/src" ]; then set -- "$@" "$root"/../node-linux-*/bin/node; fi
+  for candidate in "$@"; do
     if [ -x "$candidate" ]; then
       printf '%s\n' "$candidate"
       return 0

@@ -18,7 +18,7 @@ const layers: readonly { readonly at: string; readonly may: readonly string[] }[
     may: ['actors/model', 'actors/ports', 'pgbouncer', 'api', 'infra/console', 'infra/files', 'node:', 'zod'],
   },
   { at: 'settings.ts', may: ['actors/model', 'zod'] },
-  { at: 'version.ts', may: ['node:'] },
+  { at: 'version.ts', may: ['../package.json'] },
   {
     at: 'programs/*',
     may: ['actors', 'pgbouncer', 'api', 'infra', 'settings.ts', 'version.ts', 'node:', 'pino', 'yaml', 'zod'],

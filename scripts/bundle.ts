@@ -1,0 +1,95 @@
+/**
+ * What ships: `troupe.mjs`, beside it one bundle for each program that it may load, the files they read while they run
+ * (`assets`), and the licences of the libraries they hold. Nothing of it needs anything else but Node.
+ */
+import { cpSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { type Plugin, rolldown } from 'rolldown';
+
+export interface Bundle {
+  readonly file: string;
+  /** Names of the packages it holds code of. */
+  readonly packages: readonly string[];
+}
+
+/** Makes the directory anew. */
+export const bundleInto = async (directory: string): Promise<readonly Bundle[]> => {
+  rmSync(directory, { recursive: true, force: true });
+  const programs = new Set<string>();
+  const bundles = [await bundle('src/main.ts', 'troupe', directory, [programsLoadedLater(programs)])];
+  for (const program of programs) bundles.push(await bundle(program, nameOf(program), directory));
+  for (const file of globSync('src/infra/**/*', { withFileTypes: true })) {
+    const path = join(file.parentPath, file.name);
+    if (file.isFile() && !path.endsWith('.ts')) copy(path, join(directory, 'assets', path.slice('src/infra/'.length)));
+  }
+  const roots = new Map(bundles.flatMap(({ roots }) => [...roots]));
+  writeFileSync(join(directory, 'licences.txt'), licencesOf(roots));
+  return bundles.map(({ file, roots }) => ({ file, packages: [...roots.keys()].toSorted() }));
+};
+
+interface Written {
+  readonly file: string;
+  /** Where each package lies, by its name. */
+  readonly roots: ReadonlyMap<string, string>;
+}
+
+const bundle = async (input: string, name: string, directory: string, plugins: Plugin[] = []): Promise<Written> => {
+  const file = `${name}.mjs`;
+  await using build = await rolldown({
+    input,
+    platform: 'node',
+    plugins: [manifestOfVersion, ...plugins],
+    external: ['pg-native'], // Which pg asks for only when told to.
+    onLog: (level, log) => {
+      if (level === 'warn') throw new Error(`cannot bundle ${input}: ${log.message}`);
+    },
+  });
+  const { output } = await build.write({ dir: directory, entryFileNames: file, codeSplitting: false });
+  const modules = output.flatMap((part) => (part.type === 'chunk' ? part.moduleIds : []));
+  return { file, roots: new Map(modules.flatMap(packageOf)) };
+};
+
+/** What the program that is started imports only when it is needed becomes a bundle of its own. */
+const programsLoadedLater = (found: Set<string>): Plugin => ({
+  name: 'programs-loaded-later',
+  resolveId: (source, importer, { kind }) => {
+    if (kind !== 'dynamic-import' || importer === undefined) return null;
+    const program = resolve(dirname(importer), source);
+    found.add(program);
+    return { id: `./${nameOf(program)}.mjs`, external: true };
+  },
+});
+
+/** All that a program wants to know of the manifest. */
+const manifestOfVersion: Plugin = {
+  name: 'manifest-of-version',
+  load: (id) => {
+    if (id !== resolve('package.json')) return null;
+    const { version } = JSON.parse(readFileSync(id, 'utf8'));
+    return JSON.stringify({ version });
+  },
+};
+
+const nameOf = (source: string): string => basename(source, '.ts');
+
+const packageOf = (module: string): readonly (readonly [name: string, root: string])[] => {
+  const [, root, name] = /^(.*\/node_modules\/((?:@[^/]+\/)?[^/]+))\//.exec(module) ?? [];
+  return root === undefined || name === undefined ? [] : [[name, root]];
+};
+
+const licencesOf = (roots: ReadonlyMap<string, string>): string =>
+  [...roots]
+    .toSorted(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, root]) => {
+      const { version, license } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+      const texts = globSync('{licen[cs]e,LICEN[CS]E,License,NOTICE}*', { cwd: root }).toSorted();
+      return [`${name} ${version} (${license})`, ...texts.map((file) => readFileSync(join(root, file), 'utf8'))];
+    })
+    .map((words) => words.map((word) => word.trim()).join('\n\n'))
+    .join(`\n\n${'-'.repeat(80)}\n\n`)
+    .concat('\n');
+
+const copy = (from: string, to: string): void => {
+  mkdirSync(dirname(to), { recursive: true });
+  cpSync(from, to);
+};
