@@ -11,6 +11,7 @@ import type { Decision, Send } from '../kit/behaviour.ts';
 import type { Millis, Nonce, UnitName } from '../model/ids.ts';
 import type { Leadership } from '../model/leadership.ts';
 import type { LeaseView, Snapshot } from '../model/snapshot.ts';
+import { lack } from '../model/wait-catalogue.ts';
 import { type Lack, type Wait, waitsOf } from '../model/waits.ts';
 import type { LeaderMessage } from '../protocol.ts';
 
@@ -165,13 +166,4 @@ const speak = (before: LeaderState, decided: Decided, now: number): Decided => {
 };
 
 const lacksOf = ({ leadership, lease, leaseUntil, stopping }: LeaderState, now: number): readonly Lack[] =>
-  lease === null || leadership !== null || now < leaseUntil || stopping
-    ? []
-    : [
-        {
-          id: 'leader',
-          kind: 'waiting',
-          message: 'no unit leads: changes wait until one of the live units has taken the lease',
-          on: 'units',
-        },
-      ];
+  lease === null || leadership !== null || now < leaseUntil || stopping ? [] : [lack.leader({})];

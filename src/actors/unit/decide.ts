@@ -12,6 +12,7 @@ import { type Known, known, unknown } from '../model/known.ts';
 import type { UnitName } from '../model/ids.ts';
 import { same } from '../model/same.ts';
 import type { Memory, Snapshot } from '../model/snapshot.ts';
+import { lack } from '../model/wait-catalogue.ts';
 import type { StatusWord, Wait } from '../model/waits.ts';
 import type { UnitMessage, UnitRecordStatus, WorkloadReport } from '../protocol.ts';
 import { hooksBetween } from './hooks.ts';
@@ -260,19 +261,9 @@ const backplaneWaits = ({ self }: UnitSettings, { backplane }: UnitState): reado
     case 'connected':
       return [];
     case 'unreachable':
-      return [
-        {
-          id: 'backplane',
-          kind: 'waiting',
-          message: `the backplane is unreachable (${backplane.reason}): ${self} keeps serving its last good generation, changes wait until the store answers`,
-          since: backplane.since,
-          on: 'backplane',
-        },
-      ];
+      return [{ ...lack.backplaneUnreachable({ self, reason: backplane.reason }), since: backplane.since }];
     case 'refused':
-      return [
-        { id: 'backplane-refused', kind: 'blocked', message: backplane.reason, since: backplane.since, on: 'operator' },
-      ];
+      return [{ ...lack.backplaneRefused({ self, reason: backplane.reason }), since: backplane.since }];
   }
 };
 

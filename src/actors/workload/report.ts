@@ -1,8 +1,8 @@
 /** What this unit tells of its instances, and what they lack. */
 import { formatVersion } from '../../pgbouncer/version.ts';
 import type { InstanceReport } from '../model/snapshot.ts';
+import { lack } from '../model/wait-catalogue.ts';
 import type { Lack } from '../model/waits.ts';
-import type { Inspection } from '../model/workload.ts';
 import type { WorkloadReport } from '../protocol.ts';
 import type { WorkloadSettings, WorkloadState } from './state.ts';
 import { targetOf } from './target.ts';
@@ -40,42 +40,20 @@ const instanceState = (
 };
 
 export const lacksOf = ({ self }: WorkloadSettings, state: WorkloadState): readonly Lack[] => {
+  const { inspection, leaving, refused, trouble, unavailable, wanted } = state;
   const lacks: Lack[] = [];
-  if (state.leaving !== null) return lacks;
-  if (state.unavailable !== null)
-    lacks.push({ id: 'workload', kind: 'blocked', message: state.unavailable, on: 'operator' });
-  if (state.inspection.known && state.inspection.value.binary.kind === 'missing')
-    lacks.push({ id: 'pgbouncer', kind: 'blocked', message: state.inspection.value.binary.reason, on: 'operator' });
-  if (state.wanted === null || !state.wanted.spec.slots.some(({ unit }) => unit === self))
-    lacks.push({
-      id: 'fleet-spec',
-      kind: 'waiting',
-      message: `no fleet spec that counts ${self} in yet: its instances start when the leader has published one`,
-      on: 'leader',
-    });
-  if (state.refused !== null && state.refused.generation === state.wanted?.generation)
-    lacks.push({
-      id: 'proof',
-      kind: 'blocked',
-      message: `generation ${state.refused.generation} does not prove here and is not applied: ${state.refused.reason}`,
-      on: 'operator',
-    });
-  if (state.trouble !== null)
+  if (leaving !== null) return lacks;
+  if (unavailable !== null) lacks.push(lack.workload({ self, reason: unavailable }));
+  if (inspection.known && inspection.value.binary.kind === 'missing')
+    lacks.push(lack.pgbouncer({ self, reason: inspection.value.binary.reason }));
+  if (wanted === null || !wanted.spec.slots.some(({ unit }) => unit === self)) lacks.push(lack.fleetSpec({ self }));
+  if (refused !== null && refused.generation === wanted?.generation) lacks.push(lack.proof({ self, ...refused }));
+  if (trouble !== null)
     // Once may be bad luck and heals by itself; what fails three times running is told as needing somebody.
-    lacks.push({
-      id: 'instances',
-      kind: state.trouble.attempt < 3 ? 'waiting' : 'blocked',
-      message: state.trouble.reason,
-      on: state.trouble.attempt < 3 ? self : 'operator',
-    });
-  else if (state.inspection.known && targetOf(self, state) !== null && !everyInstanceRuns(state.inspection.value))
-    lacks.push({ id: 'instances', kind: 'waiting', message: notRunning(state.inspection.value), on: self });
+    lacks.push((trouble.attempt < 3 ? lack.instancesFailing : lack.instancesBroken)({ self, reason: trouble.reason }));
+  else if (inspection.known && targetOf(self, state) !== null) {
+    const instances = inspection.value.instances.filter((instance) => instance.state !== 'running');
+    if (instances.length > 0) lacks.push(lack.instancesAbsent({ self, instances }));
+  }
   return lacks;
-};
-
-const everyInstanceRuns = ({ instances }: Inspection): boolean => instances.every(({ state }) => state === 'running');
-
-const notRunning = ({ instances }: Inspection): string => {
-  const those = instances.filter(({ state }) => state !== 'running').map(({ id, state }) => `${id} (${state})`);
-  return `instances do not serve yet: ${those.join(', ')}; they are started again by this unit`;
 };

@@ -11,6 +11,7 @@ import type { BackendAccess, BackendFacts } from '../../model/backend.ts';
 import type { Intent } from '../../model/intent.ts';
 import { type Known, known, unknown } from '../../model/known.ts';
 import { same } from '../../model/same.ts';
+import { lack } from '../../model/wait-catalogue.ts';
 import { type Lack, type Wait, waitsOf } from '../../model/waits.ts';
 import type { BackendMessage } from '../../protocol.ts';
 
@@ -144,26 +145,10 @@ const factsOf = ({ watched }: BackendState): ReadonlyMap<string, BackendFacts> |
 const lacksOf = ({ watched, workloadAvailable }: BackendState): readonly Lack[] =>
   watched.known
     ? [...watched.value].flatMap(([name, { facts }]): readonly Lack[] => {
-        const id = `backend:${name}`;
-        if (!workloadAvailable)
-          return [
-            {
-              id,
-              kind: 'waiting',
-              message: `backend "${name}" is looked at when PgBouncer can run on this unit`,
-              on: 'workload',
-            },
-          ];
-        if (facts === null)
-          return [{ id, kind: 'waiting', message: `backend "${name}" is being looked at`, on: 'backend' }];
+        if (!workloadAvailable) return [lack.backendUnlooked({ name })];
+        if (facts === null) return [lack.backendLooking({ name })];
         if (facts.kind === 'ready') return [];
-        return [
-          {
-            id,
-            kind: 'blocked',
-            message: `backend "${name}": ${facts.reason}`,
-            on: facts.kind === 'away' ? 'backend' : 'operator',
-          },
-        ];
+        const { reason } = facts;
+        return [facts.kind === 'away' ? lack.backendAway({ name, reason }) : lack.backendUnfit({ name, reason })];
       })
     : [];

@@ -1,8 +1,9 @@
 import type { BackendAccess, BackendServer, PostgresStep } from '../../model/backend.ts';
 import type { Intent } from '../../model/intent.ts';
+import { lack } from '../../model/wait-catalogue.ts';
 import { relationsOf } from './relations.ts';
 import { type BackendWork, type ClientState, noBackendWork, setBackend } from './state.ts';
-import { accessOf, type Turn, whoEnds } from './turn.ts';
+import { accessOf, type Turn } from './turn.ts';
 
 /** Work of the backend itself: troubles with the fence, and logins of ours that belong to no relation any more. */
 export const eachBackend = (turn: Turn, before: ClientState): ClientState => {
@@ -14,13 +15,10 @@ export const eachBackend = (turn: Turn, before: ClientState): ClientState => {
     const facts = state.facts.get(name);
     const access = accessOf(state, name);
     const { trouble } = work;
-    if (trouble !== null)
-      lacks.push({
-        id: `backend:${name}:fence`,
-        kind: trouble.kind,
-        message: `backend "${name}": ${trouble.reason}`,
-        on: whoEnds(trouble, name),
-      });
+    if (trouble !== null) {
+      const told = { name, reason: trouble.reason };
+      lacks.push(trouble.kind === 'blocked' ? lack.backendFenceRefused(told) : lack.backendFence(told));
+    }
     if (work.busy || facts?.kind !== 'ready' || access === null || intent === null) continue;
     if (work.fencedUnder !== leadership.epoch) {
       if (trouble !== null && now < trouble.retryAt) continue;

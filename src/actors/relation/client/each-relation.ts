@@ -1,10 +1,10 @@
 import { same } from '../../model/same.ts';
-import type { Lack } from '../../model/waits.ts';
+import { lack } from '../../model/wait-catalogue.ts';
 import { usernameOf } from './databag.ts';
 import { laggards, type NextStep, nextStep } from './next-step.ts';
 import { type Relation, relationsOf } from './relations.ts';
 import { type ClientState, noBackendWork, noWork, setBackend, setWork, type Work } from './state.ts';
-import { accessOf, type Turn, whoEnds } from './turn.ts';
+import { accessOf, type Turn } from './turn.ts';
 
 /** Every relation by itself, in order of their ids. */
 export const eachRelation = (turn: Turn, before: ClientState): ClientState => {
@@ -17,25 +17,27 @@ export const eachRelation = (turn: Turn, before: ClientState): ClientState => {
 /** A defect in deciding about one relation must not stop the others: it is left alone, and says so. */
 const guarded = (turn: Turn, state: ClientState, relation: Relation): ClientState => {
   const { lacks, now } = turn;
+  const { name } = relation;
   const { quarantine } = state.work.get(relation.id) ?? noWork;
   if (quarantine !== null) {
-    lacks.push(lackOf(relation, 'quarantine', 'blocked', quarantine, 'operator'));
+    lacks.push(lack.clientQuarantine({ name, ...quarantine }));
     return state;
   }
   try {
     return forRelation(turn, state, relation);
   } catch (defect) {
-    const what = defect instanceof Error ? defect.message : String(defect);
-    const incident = `relation-${relation.id}-${Math.round(now)}`;
-    const reason = `client "${relation.name}" is quarantined after a defect (incident ${incident}: ${what}); the others are served: restart this unit to try again, and report the incident`;
-    lacks.push(lackOf(relation, 'quarantine', 'blocked', reason, 'operator'));
-    return setWork(state, relation.id, { quarantine: reason });
+    const first = {
+      incident: `relation-${relation.id}-${Math.round(now)}`,
+      defect: defect instanceof Error ? defect.message : String(defect),
+    };
+    lacks.push(lack.clientQuarantine({ name, ...first }));
+    return setWork(state, relation.id, { quarantine: first });
   }
 };
 
 const forRelation = (turn: Turn, before: ClientState, relation: Relation): ClientState => {
   const { settings, leadership, now, lacks } = turn;
-  const { id, backend } = relation;
+  const { id, name, backend } = relation;
   const late = before.published !== null && laggards(before.units, before.published).length > 0;
   const known = before.work.get(id) ?? noWork;
   const work: Work = { ...known, lateSince: late ? (known.lateSince ?? now) : null };
@@ -58,8 +60,8 @@ const forRelation = (turn: Turn, before: ClientState, relation: Relation): Clien
   if (trouble !== null && (step.type === 'nothing' || step.type === 'wait'))
     return take(turn, setWork(state, id, { trouble: null }), relation, step);
   if (trouble !== null) {
-    const message = `client "${relation.name}": ${trouble.reason}`;
-    lacks.push(lackOf(relation, 'trouble', trouble.kind, message, whoEnds(trouble, backend)));
+    const told = { name, backend, reason: trouble.reason };
+    lacks.push(trouble.kind === 'blocked' ? lack.clientRefused(told) : lack.clientTrouble(told));
   }
   if (work.busy || (trouble !== null && now < trouble.retryAt)) return state;
   return take(turn, state, relation, step);
@@ -67,12 +69,12 @@ const forRelation = (turn: Turn, before: ClientState, relation: Relation): Clien
 
 const take = (turn: Turn, state: ClientState, relation: Relation, step: NextStep): ClientState => {
   const { settings, leadership, now, effects, lacks } = turn;
-  const { id, name, backend } = relation;
+  const { id, name, backend, life } = relation;
   switch (step.type) {
     case 'nothing':
       return state;
     case 'wait':
-      lacks.push(lackOf(relation, step.for, 'waiting', step.message, step.on));
+      lacks.push(step.lack);
       return state;
     case 'mint':
       effects.push({ type: 'mint', id, username: usernameOf(settings.application, name, id) });
@@ -88,15 +90,7 @@ const take = (turn: Turn, state: ClientState, relation: Relation, step: NextStep
       const access = accessOf(state, backend);
       const work = state.backends.get(backend) ?? noBackendWork;
       const resting = work.trouble !== null && now < work.trouble.retryAt;
-      lacks.push(
-        lackOf(
-          relation,
-          'provision',
-          'waiting',
-          `client "${name}" is being ${relation.life === 'alive' ? 'provisioned' : 'removed'} on backend "${backend}"`,
-          `backend:${backend}`,
-        ),
-      );
+      lacks.push(lack.clientProvision({ name, backend, life }));
       // The fence is raised for the backend, not for a relation.
       if (step.type === 'fence' || access === null || work.busy || resting) return state;
       const { primary } = step;
@@ -105,10 +99,3 @@ const take = (turn: Turn, state: ClientState, relation: Relation, step: NextStep
     }
   }
 };
-
-const lackOf = ({ name }: Relation, what: string, kind: Lack['kind'], message: string, whom: string): Lack => ({
-  id: `client:${name}:${what}`,
-  kind,
-  message,
-  on: whom,
-});

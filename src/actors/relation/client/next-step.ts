@@ -3,6 +3,8 @@ import type { Published } from '../../model/fleet-spec.ts';
 import type { UnitName } from '../../model/ids.ts';
 import { same } from '../../model/same.ts';
 import type { Account, RelationRecord, UnitRecord } from '../../model/snapshot.ts';
+import { lack } from '../../model/wait-catalogue.ts';
+import type { Lack } from '../../model/waits.ts';
 import { databagOf, endpointsOf } from './databag.ts';
 import type { Relation } from './relations.ts';
 
@@ -33,12 +35,7 @@ export type NextStep =
   | { readonly type: 'forget' }
   | { readonly type: 'fence'; readonly primary: BackendServer }
   | { readonly type: 'postgres'; readonly primary: BackendServer; readonly step: PostgresStep }
-  | {
-      readonly type: 'wait';
-      readonly for: 'backend' | 'fleet-spec' | 'units' | 'removal';
-      readonly message: string;
-      readonly on: string;
-    }
+  | { readonly type: 'wait'; readonly lack: Lack }
   | { readonly type: 'nothing' };
 
 export const nextStep = (relation: Relation, progress: Progress, around: Surroundings, now: number): NextStep =>
@@ -65,12 +62,7 @@ const provisioning = (
 ): NextStep => {
   const { facts } = around;
   if (facts?.kind !== 'ready')
-    return {
-      type: 'wait',
-      for: 'backend',
-      message: `client "${relation.name}" gets its login when backend "${relation.backend}" is ready${facts === undefined ? '' : `: ${facts.reason}`}`,
-      on: `backend:${relation.backend}`,
-    };
+    return { type: 'wait', lack: lack.clientBackend({ ...relation, reason: facts?.reason ?? null }) };
   const { primary } = facts;
   if (!around.fenced) return { type: 'fence', primary };
   const { database, id, extraUserRoles } = relation;
@@ -96,25 +88,14 @@ const publishing = (
   const { username } = record.account;
   const { name } = relation;
   if (published?.spec.users.some((user) => user.name === username) !== true)
-    return {
-      type: 'wait',
-      for: 'fleet-spec',
-      message: `client "${name}" is served from the next generation on`,
-      on: 'config',
-    };
+    return { type: 'wait', lack: lack.clientFleetSpec({ name }) };
   const late = laggards(units, published);
   const patient = progress.lateSince === null || now - progress.lateSince < around.laggardMs;
   // Credentials that are out stay as they are while units catch up with a newer generation.
   if (late.length > 0 && patient && record.databag !== null) return { type: 'nothing' };
   if (late.length > 0 && patient)
-    return {
-      type: 'wait',
-      for: 'units',
-      message: `client "${name}" gets its credentials when every live unit serves generation ${published.generation}; not yet: ${late.join(', ')}`,
-      on: late.join(', '),
-    };
-  if (endpointsOf(units).length === 0)
-    return { type: 'wait', for: 'units', message: `client "${name}" has no unit to go to yet`, on: 'units' };
+    return { type: 'wait', lack: lack.clientUnits({ name, generation: published.generation, late }) };
+  if (endpointsOf(units).length === 0) return { type: 'wait', lack: lack.clientNowhere({ name }) };
   const version = facts?.kind === 'ready' ? versionText(facts.version) : stringOf(record.databag?.['version']);
   const databag = databagOf(record, units, version);
   return same(databag, record.databag) ? { type: 'nothing' } : { type: 'record', record: { ...record, databag } };
@@ -127,12 +108,7 @@ const nextOfDying = (relation: Relation, { loginDropped }: Progress, { facts, fe
   if (relation.record === null) return { type: 'nothing' };
   if (loginDropped) return { type: 'forget' };
   if (facts?.kind !== 'ready')
-    return {
-      type: 'wait',
-      for: 'removal',
-      message: `login of removed client "${relation.name}" is dropped when backend "${relation.backend}" is ready${facts === undefined ? '' : `: ${facts.reason}`}`,
-      on: `backend:${relation.backend}`,
-    };
+    return { type: 'wait', lack: lack.clientRemoval({ ...relation, reason: facts?.reason ?? null }) };
   const { primary } = facts;
   if (!fenced) return { type: 'fence', primary };
   const { username } = relation.record.account;

@@ -49,7 +49,7 @@ export interface Work extends Progress {
   readonly busy: boolean;
   readonly trouble: Trouble | null;
   /** A defect in deciding about this relation; it is left alone until this process ends. */
-  readonly quarantine: string | null;
+  readonly quarantine: { readonly incident: string; readonly defect: string } | null;
 }
 
 export interface ClientState {

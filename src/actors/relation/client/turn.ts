@@ -1,7 +1,7 @@
 import type { Leadership } from '../../model/leadership.ts';
 import type { BackendAccess } from '../../model/backend.ts';
 import type { Lack } from '../../model/waits.ts';
-import type { ClientEffect, ClientSettings, ClientState, Trouble } from './state.ts';
+import type { ClientEffect, ClientSettings, ClientState } from './state.ts';
 
 /** One decision of a leader: under what it acts, and what it comes to, collected while relations and backends are gone through. */
 export interface Turn {
@@ -18,7 +18,3 @@ export const accessOf = ({ intent }: ClientState, name: string): BackendAccess |
   const { endpoints, username, password, maintenanceDatabase } = backend;
   return { name, endpoints, username, password, maintenanceDatabase };
 };
-
-/** Whoever can end a trouble: a person, or the backend by itself. */
-export const whoEnds = ({ kind }: Trouble, backend: string): string =>
-  kind === 'blocked' ? 'operator' : `backend:${backend}`;

@@ -1,0 +1,482 @@
+/**
+ * Every wait there is, in the order of the page `docs/waits.md`, which `npm run words` writes from here.
+ *
+ * One block is one sentence; several may share an id, when one thing is lacking for different reasons. A new wait is a new block:
+ * choose `blocked` when a person must act, give an example as it comes in practice, say in `remedy` what to type.
+ */
+import type { UnitName } from './ids.ts';
+import { saying } from './waits.ts';
+
+interface BackendReason {
+  readonly name: string;
+  readonly reason: string;
+}
+interface Unserving {
+  readonly id: number;
+  readonly state: string;
+}
+interface ClientOfBackend {
+  readonly name: string;
+  readonly backend: string;
+}
+
+const here = 'pgbouncer/0' as UnitName;
+
+export const lack = {
+  // The store, and who leads.
+
+  backplaneUnreachable: saying({
+    id: 'backplane',
+    kind: 'waiting',
+    on: 'backplane',
+    what: 'the backplane is unreachable',
+    why: ({ reason }) => reason,
+    way: ({ self }) => `${self} keeps serving its last good generation, changes wait until the store answers`,
+    example: {
+      self: here,
+      reason: 'cannot read as pgbouncer/0: no connection to redis://10.0.0.5:6379 (ECONNREFUSED)',
+    },
+    happens:
+      'The store does not answer this unit: it is stopped, overloaded, full, or the network between them is cut. PgBouncers do not need it: clients notice nothing.',
+    remedy:
+      'Start the store, or mend the network. When only one unit says this, look at that machine; when all do, look at the store (`redis-cli -h HOST ping`). Nothing needs to be done on the units afterwards.',
+  }),
+
+  backplaneRefused: saying({
+    id: 'backplane-refused',
+    kind: 'blocked',
+    on: 'operator',
+    what: ({ self }) => `${self} is not let into the backplane`,
+    why: ({ reason }) => reason,
+    way: 'it tries again by itself, and serves its last good generation meanwhile',
+    example: {
+      self: here,
+      reason:
+        'the secrets of pgbouncer are sealed with key 1f0c, and this unit has key 77ab: give this unit the secret key file of the other units',
+    },
+    happens:
+      'The store answers and this unit must not take part: another process runs under its name, its secret key is not that of the other units, or the store holds data of another version of Troupe.',
+    remedy:
+      'Do what the sentence says: stop the second process or start it with another `--unit`, or give the unit the `--secret-key-file` of the others. When it names a format, upgrade that unit.',
+  }),
+
+  leader: saying({
+    id: 'leader',
+    kind: 'waiting',
+    on: 'units',
+    what: 'no unit leads',
+    why: 'the lease ran out or was handed over',
+    way: 'one of the live units takes it within seconds, changes wait until then',
+    example: {},
+    happens:
+      'The unit that led has stopped or died. Another one takes over when the lease has run out (`--lease-ttl`, 5 s unless set).',
+    remedy:
+      'Nothing. When it lasts longer than a minute, look at the other waits: without the store nobody can lead (`backplane`), and a unit that is not let in cannot either (`backplane-refused`).',
+  }),
+
+  // What the leader needs before it publishes.
+
+  intent: saying({
+    id: 'intent',
+    kind: 'waiting',
+    on: 'backplane',
+    what: 'the intent is not known yet',
+    why: 'this unit has not read it from the backplane since it started',
+    way: 'it does so as soon as the store answers',
+    example: {},
+    happens: 'A unit has just started, or started while the store is away.',
+    remedy: 'Nothing, unless the unit also says `backplane`: then see there.',
+  }),
+
+  clients: saying({
+    id: 'clients',
+    kind: 'waiting',
+    on: 'leader',
+    what: 'the client relations are not known yet',
+    why: 'the leader has just begun to lead and reads them',
+    way: 'it publishes nothing before',
+    example: {},
+    happens: 'For a moment after a unit became the leader.',
+    remedy: 'Nothing.',
+  }),
+
+  backendFacts: saying<{ readonly names: readonly string[] }>({
+    id: 'backend-facts',
+    kind: 'waiting',
+    on: ({ names }) => (names.length === 0 ? 'leader' : names.map((name) => `backend:${name}`).join(', ')),
+    what: ({ names }) => (names.length === 0 ? 'no backend has been looked at' : `no facts yet about ${listed(names)}`),
+    why: 'the leader has just begun to lead, or the backend is new',
+    way: 'it publishes nothing before it has looked once at each',
+    example: { names: ['main'] },
+    happens:
+      'The leader has not yet heard whether a backend is there. An answer "it is away" is enough; only a look that has not ended keeps it waiting.',
+    remedy: 'Nothing. When it lasts, see the wait `backend:<name>` of that backend.',
+  }),
+
+  budget: saying({
+    id: 'budget',
+    kind: 'blocked',
+    on: 'operator',
+    what: 'no fleet spec fits the options and the units there are',
+    why: ({ reason }) => reason,
+    way: 'the fleet stays on the published generation until then',
+    example: {
+      reason:
+        'max_db_connections=3 is too small for 4 instances on 2 units, each needs at least one connection: set it to 4 or more, to 0 for no limit, or run fewer instances',
+    },
+    happens:
+      'Units were added, and the budget of connections has no longer one for each instance. A share below one cannot be written: PgBouncer takes 0 for "no limit".',
+    remedy:
+      '`troupe config max_db_connections=N` with the number named, or take units away. The PgBouncers keep serving what was published before the unit came.',
+  }),
+
+  intentRefused: saying<{ readonly version: number; readonly reason: string; readonly good: number | null }>({
+    id: 'intent-refused',
+    kind: 'blocked',
+    on: 'operator',
+    what: ({ version }) => `version ${version} of the intent is not in force`,
+    why: ({ reason }) => `refused by ${reason}`,
+    way: ({ good }) =>
+      `the fleet stays on ${good === null ? 'what it serves' : `generation ${good}`} until the options are changed again`,
+    example: {
+      version: 12,
+      reason: 'pgbouncer/1: invalid value "x" for parameter server_check_query (pgbouncer.ini:14)',
+      good: 7,
+    },
+    happens:
+      'A unit could not prove the generation made from the newest change: its PgBouncer refused the rendered file. The whole fleet keeps the options of the last good generation.',
+    remedy:
+      'Change the option back or to a valid value: `troupe config KEY=VALUE` or `troupe config --reset KEY`. The unit that refused is named; when it runs an older PgBouncer than the others, upgrade that one.',
+  }),
+
+  // This unit and its PgBouncers.
+
+  workload: saying({
+    id: 'workload',
+    kind: 'blocked',
+    on: 'operator',
+    what: ({ self }) => `${self} cannot look after its instances`,
+    why: ({ reason }) => reason,
+    way: 'it tries again by itself, instances that run are left as they are',
+    example: {
+      self: here,
+      reason: 'cannot use /var/lib/troupe/pgbouncer-0: ENOSPC: no space left on device, write',
+    },
+    happens:
+      'A file or a directory of the unit cannot be used: the disk is full or read-only, rights are missing, a path is too long for a socket.',
+    remedy:
+      'Mend what the system says about the path named (`df -h`, `ls -ld`, `mount`). The unit goes on by itself within seconds.',
+  }),
+
+  pgbouncer: saying({
+    id: 'pgbouncer',
+    kind: 'blocked',
+    on: 'operator',
+    what: ({ self }) => `${self} has no PgBouncer that it could run`,
+    why: ({ reason }) => reason,
+    way: 'it starts its instances by itself once there is one',
+    example: {
+      self: here,
+      reason:
+        'there is no PgBouncer at "pgbouncer": install it, on Debian and Ubuntu with "apt-get install pgbouncer", or name another program',
+    },
+    happens: 'The program is not installed, is not PgBouncer, cannot be executed, or the unit runs as root.',
+    remedy:
+      '`apt-get install pgbouncer` on that machine, or start the unit with `--pgbouncer PATH`. Instances that run already go on serving.',
+  }),
+
+  fleetSpec: saying({
+    id: 'fleet-spec',
+    kind: 'waiting',
+    on: 'leader',
+    what: ({ self }) => `no fleet spec counts ${self} in yet`,
+    why: 'the leader has published none since this unit joined',
+    way: 'its instances start when it has',
+    example: { self: here },
+    happens: 'The unit is new to the fleet, or the whole fleet is, and the leader has not published yet.',
+    remedy:
+      'Nothing for some seconds. When it lasts, see what the leader waits for: `troupe status` marks it with `*`, and `budget`, `clients`, `backend-facts` and `intent` are its waits.',
+  }),
+
+  proof: saying({
+    id: 'proof',
+    kind: 'blocked',
+    on: 'operator',
+    what: ({ self, generation }) => `generation ${generation} is not applied on ${self}`,
+    why: ({ reason }) => `it does not prove here, ${reason}`,
+    way: 'the unit serves the last good one: change the options again, or give this unit the PgBouncer of the others',
+    example: {
+      self: here,
+      generation: 8,
+      reason: 'invalid value "x" for parameter server_check_query in configuration (pgbouncer.ini:14)',
+    },
+    happens:
+      'PgBouncer of this unit was asked about the rendered files before they are put in place, and refused them. Nothing was changed on this unit.',
+    remedy:
+      'See `intent-refused`, which the leader says at the same time. When the other units took the generation, compare the versions of PgBouncer in `troupe status`.',
+  }),
+
+  instancesAbsent: saying<{ readonly self: UnitName; readonly instances: readonly Unserving[] }>({
+    id: 'instances',
+    kind: 'waiting',
+    on: ({ self }) => self,
+    what: ({ self, instances }) =>
+      `${listed(instances.map(({ id, state }) => `instance ${id} (${state})`))} of ${self} ${instances.length === 1 ? 'does' : 'do'} not serve yet`,
+    why: 'it has just begun, or a process has ended',
+    way: 'this unit starts what does not run',
+    example: {
+      self: here,
+      instances: [{ id: 2, state: 'absent' }],
+    },
+    happens: 'The unit starts, or one of its PgBouncers has ended or hangs and is being replaced.',
+    remedy: 'Nothing. If it keeps coming back, the log of the instance in the state directory says why it ends.',
+  }),
+
+  instancesFailing: saying({
+    id: 'instances',
+    kind: 'waiting',
+    on: ({ self }) => self,
+    what: ({ self }) => `a step on the instances of ${self} failed`,
+    why: ({ reason }) => reason,
+    way: 'this unit tries again in a moment',
+    example: { self: here, reason: 'the console of instance 2 does not answer: no answer within 2000 ms' },
+    happens: 'Starting, reloading or checking an instance went wrong once or twice. That may be bad luck.',
+    remedy: 'Nothing yet: after the third time in a row it says `blocked`.',
+  }),
+
+  instancesBroken: saying({
+    id: 'instances',
+    kind: 'blocked',
+    on: 'operator',
+    what: ({ self }) => `instances of ${self} do not come to serve`,
+    why: ({ reason }) => reason,
+    way: 'mend that, this unit goes on trying every few seconds',
+    example: {
+      self: here,
+      reason: 'cannot start instance 1: 10.0.0.7:6432 is held by process 812 (pgbouncer) of postgres',
+    },
+    happens:
+      'The same step failed three times running: the address is taken by another program, the process ends at once, its console does not answer.',
+    remedy:
+      'Do what the sentence says about the address, file or process it names (`ss -ltnp` shows who listens). PgBouncer’s own log is in the state directory of the unit. It heals by itself within 15 s after the cause is gone.',
+  }),
+
+  // Backends: one set of ids for each, with its name in it.
+
+  backendUnlooked: saying({
+    id: 'backend:<name>',
+    kind: 'waiting',
+    on: 'workload',
+    what: ({ name }) => `backend "${name}" has not been looked at`,
+    why: 'PgBouncer cannot run on this unit',
+    way: 'the unit looks when it can',
+    example: { name: 'main' },
+    happens: 'The unit has something to settle with its own PgBouncers first.',
+    remedy: 'See the waits `workload`, `pgbouncer` and `instances` of the same unit.',
+  }),
+
+  backendLooking: saying({
+    id: 'backend:<name>',
+    kind: 'waiting',
+    on: ({ name }) => `backend:${name}`,
+    what: ({ name }) => `backend "${name}" is being looked at`,
+    why: 'it is new to this unit, or was changed',
+    way: 'its servers answer, or the look ends within seconds',
+    example: { name: 'main' },
+    happens: 'The first look at a backend after the unit started or after the backend was changed.',
+    remedy: 'Nothing.',
+  }),
+
+  backendAway: saying<BackendReason>({
+    id: 'backend:<name>',
+    kind: 'blocked',
+    on: ({ name }) => `backend:${name}`,
+    what: ({ name }) => `backend "${name}" is away`,
+    why: ({ reason }) => reason,
+    way: ({ name }) =>
+      `bring its primary back or correct its endpoints with "troupe integrate backend ${name}", it is looked at again every few seconds`,
+    example: {
+      name: 'main',
+      reason: 'no primary within reach: db1:5432: connect ECONNREFUSED 10.0.0.9:5432',
+    },
+    happens:
+      'No server among the endpoints can be reached and takes writes. PgBouncers keep their configuration: clients wait in PgBouncer for `query_wait_timeout`, and go on when the server is back.',
+    remedy:
+      'Start PostgreSQL, promote a standby, or mend the network. When the servers have moved: `troupe integrate backend NAME --endpoints HOST:PORT,… --username USER --password-file FILE`.',
+  }),
+
+  backendUnfit: saying<BackendReason>({
+    id: 'backend:<name>',
+    kind: 'blocked',
+    on: 'operator',
+    what: ({ name }) => `backend "${name}" cannot be used`,
+    why: ({ reason }) => reason,
+    way: 'mend that, it is looked at again every few seconds',
+    example: {
+      name: 'main',
+      reason: 'login "troupe" lacks CREATEROLE; as a superuser run ALTER ROLE "troupe" CREATEROLE',
+    },
+    happens:
+      'Its servers answer, and something about them needs a person: a wrong password, a missing right, two primaries, servers of different clusters, a PostgreSQL that is too old.',
+    remedy:
+      'Do what the sentence says; what PostgreSQL itself said is quoted. A wrong password is corrected with `troupe integrate backend NAME …` and a new password file. Clients that were served before go on being served.',
+  }),
+
+  backendFence: saying<BackendReason>({
+    id: 'backend:<name>:fence',
+    kind: 'waiting',
+    on: ({ name }) => `backend:${name}`,
+    what: ({ name }) => `the leader has not raised its fence on backend "${name}"`,
+    why: ({ reason }) => reason,
+    way: 'it tries again in a moment, clients that are served go on',
+    example: { name: 'main', reason: 'cannot raise the fence on db1:5432: no answer in time' },
+    happens:
+      'A new leader marks itself in the maintenance database before it changes anything there, so that an earlier one cannot any more. PostgreSQL did not answer.',
+    remedy: 'Nothing, unless `backend:<name>` says what is wrong with the backend.',
+  }),
+
+  backendFenceRefused: saying<BackendReason>({
+    id: 'backend:<name>:fence',
+    kind: 'blocked',
+    on: 'operator',
+    what: ({ name }) => `the leader cannot raise its fence on backend "${name}"`,
+    why: ({ reason }) => reason,
+    way: 'mend that there, no client can be added or removed on this backend until then',
+    example: {
+      name: 'main',
+      reason: 'cannot raise the fence on db1:5432: PostgreSQL says: permission denied for database postgres (42501)',
+    },
+    happens: 'PostgreSQL refuses what a leader does first: a schema and a table in the maintenance database.',
+    remedy:
+      'Give the login of the backend the right that PostgreSQL names, or name another maintenance database with `troupe integrate backend NAME … --maintenance-database DATABASE`.',
+  }),
+
+  // Clients: one set of ids for each, said by the leader.
+
+  clientBackend: saying<ClientOfBackend & { readonly reason: string | null }>({
+    id: 'client:<name>:backend',
+    kind: 'waiting',
+    on: ({ backend }) => `backend:${backend}`,
+    what: ({ name }) => `client "${name}" has no login yet`,
+    why: ({ backend, reason }) => `backend "${backend}" is not ready${reason === null ? '' : ` (${reason})`}`,
+    way: 'the leader makes it as soon as the backend is',
+    example: { name: 'orders', backend: 'main', reason: null },
+    happens: 'A client was added while its backend cannot be used.',
+    remedy: 'See `backend:<name>`.',
+  }),
+
+  clientProvision: saying<ClientOfBackend & { readonly life: 'alive' | 'dying' }>({
+    id: 'client:<name>:provision',
+    kind: 'waiting',
+    on: ({ backend }) => `backend:${backend}`,
+    what: ({ name, life }) => `client "${name}" is being ${life === 'alive' ? 'provisioned' : 'removed'}`,
+    why: ({ backend, life }) =>
+      `its database and login are ${life === 'alive' ? 'made' : 'given back'} on backend "${backend}"`,
+    way: 'each step takes a moment',
+    example: { name: 'orders', backend: 'main', life: 'alive' },
+    happens: 'The leader works on the client in PostgreSQL.',
+    remedy: 'Nothing. When a step fails, `client:<name>:trouble` says so.',
+  }),
+
+  clientTrouble: saying<ClientOfBackend & { readonly reason: string }>({
+    id: 'client:<name>:trouble',
+    kind: 'waiting',
+    on: ({ backend }) => `backend:${backend}`,
+    what: ({ name }) => `a step for client "${name}" was not done`,
+    why: ({ reason }) => reason,
+    way: 'the leader tries again in a moment',
+    example: {
+      name: 'orders',
+      backend: 'main',
+      reason: 'cannot make database "orders" on db1:5432: no answer in time',
+    },
+    happens:
+      'PostgreSQL did not answer a step, or answered that it may succeed later (out of connections, a lock held).',
+    remedy: 'Nothing, unless it lasts: then do what PostgreSQL says.',
+  }),
+
+  clientRefused: saying<ClientOfBackend & { readonly reason: string }>({
+    id: 'client:<name>:trouble',
+    kind: 'blocked',
+    on: 'operator',
+    what: ({ name }) => `a step for client "${name}" is refused`,
+    why: ({ reason }) => reason,
+    way: ({ backend }) => `mend that on backend "${backend}", the leader tries again by itself`,
+    example: {
+      name: 'orders',
+      backend: 'main',
+      reason:
+        'cannot make database "orders" on db1:5432: PostgreSQL says: permission denied to create database (42501)',
+    },
+    happens: 'PostgreSQL refuses to make or drop the database or the login of the client.',
+    remedy:
+      'Do what the sentence says there. Or take the wish back: `troupe remove-relation CLIENT`. Other clients are not affected.',
+  }),
+
+  clientFleetSpec: saying({
+    id: 'client:<name>:fleet-spec',
+    kind: 'waiting',
+    on: 'leader',
+    what: ({ name }) => `client "${name}" is not served yet`,
+    why: 'its login is made, and no generation has it yet',
+    way: 'the leader publishes one next',
+    example: { name: 'orders' },
+    happens: 'For a moment between the login in PostgreSQL and the next generation.',
+    remedy: 'Nothing. When it lasts, see what the leader waits for: `budget`, `intent-refused` or `backend-facts`.',
+  }),
+
+  clientUnits: saying<{ readonly name: string; readonly generation: number; readonly late: readonly string[] }>({
+    id: 'client:<name>:units',
+    kind: 'waiting',
+    on: ({ late }) => late.join(', '),
+    what: ({ name }) => `client "${name}" has no credentials yet`,
+    why: ({ late, generation }) =>
+      `${late.join(', ')} ${late.length === 1 ? 'does' : 'do'} not serve generation ${generation} yet`,
+    way: 'it gets them when every live unit does, or soon without those that are late',
+    example: { name: 'orders', generation: 8, late: ['pgbouncer/1'] },
+    happens:
+      'Credentials are handed out when every live unit knows them, so that no login fails at a unit that is late.',
+    remedy: 'Nothing for half a minute. Then see the waits of the units named.',
+  }),
+
+  clientNowhere: saying({
+    id: 'client:<name>:units',
+    kind: 'waiting',
+    on: 'units',
+    what: ({ name }) => `client "${name}" has no credentials yet`,
+    why: 'no live unit has an address to go to',
+    way: 'it gets them when the first unit serves',
+    example: { name: 'orders' },
+    happens: 'No unit serves.',
+    remedy: 'See the waits of the units.',
+  }),
+
+  clientRemoval: saying<ClientOfBackend & { readonly reason: string | null }>({
+    id: 'client:<name>:removal',
+    kind: 'waiting',
+    on: ({ backend }) => `backend:${backend}`,
+    what: ({ name }) => `the login of removed client "${name}" is still there`,
+    why: ({ backend, reason }) => `backend "${backend}" is not ready${reason === null ? '' : ` (${reason})`}`,
+    way: 'the leader drops it as soon as the backend is',
+    example: { name: 'orders', backend: 'main', reason: null },
+    happens: 'A client was removed while its backend cannot be used. PgBouncers no longer let it in.',
+    remedy: 'See `backend:<name>`. When the backend is gone for good, its login went with it.',
+  }),
+
+  clientQuarantine: saying({
+    id: 'client:<name>:quarantine',
+    kind: 'blocked',
+    on: 'operator',
+    what: ({ name }) => `client "${name}" is quarantined`,
+    why: ({ incident, defect }) => `deciding about it ended in a defect of Troupe (incident ${incident}: ${defect})`,
+    way: 'the other clients are served; restart the coordinator of the leader to try again, and report the incident',
+    example: { name: 'orders', incident: 'relation-3-812345', defect: 'Invalid array length' },
+    happens:
+      'A defect in the code was met with the data of this one client. It is left as it is: what it was given still works.',
+    remedy:
+      'Restart the coordinator of the leader (its PgBouncers keep running). When it comes back, remove the client and add it again, and report the sentence with `troupe show-unit LEADER --trace`.',
+  }),
+} as const;
+
+const listed = (words: readonly string[]): string =>
+  words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`;
