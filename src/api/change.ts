@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { poolModes } from '../actors/model/intent.ts';
 import { Secret } from '../actors/model/secret.ts';
 
 /** Bounds that keep a request small. What a value means, and whether it may be, is decided where changes are made. */
@@ -61,11 +62,32 @@ export const backendSchema = z.strictObject({
   ...about,
 });
 
+const seconds = z.int('must be whole seconds, or null').nullable().optional();
+
+/** Of a client that is there the settings change as given: what is absent stays, null takes back what was set. */
 export const clientSchema = z.strictObject({
   name,
   database: name,
   backend: name.optional().meta({ description: 'may be left out when there is only one' }),
-  extraUserRoles: z.array(name).max(32, 'has more than 32 entries').default([]),
+  extraUserRoles: z.array(name).max(32, 'has more than 32 entries').optional(),
+  poolMode: z
+    .enum(poolModes, `must be ${poolModes.join(', ')}, or null`)
+    .nullable()
+    .optional()
+    .meta({ description: 'of its login; null: as the option pool_mode says' }),
+  budget: z.int('must be a whole number, or null').nullable().optional().meta({
+    description: 'server connections of its login, of the whole fleet together; null or 0: no limit of its own',
+  }),
+  timeouts: z
+    .strictObject({
+      queryTimeout: seconds,
+      transactionTimeout: seconds,
+      idleTransactionTimeout: seconds,
+      clientIdleTimeout: seconds,
+      queryWaitTimeout: seconds,
+    })
+    .optional()
+    .meta({ description: 'seconds; 0: never; null: as the option of the same name says' }),
   ...about,
 });
 

@@ -12,7 +12,13 @@ export const settingsIn = (ini: string): ReadonlyMap<string, string> => sectionI
 
 /** The databases of a file, each with the pairs of its connection string; empty when it cannot be read. */
 export const databasesIn = (ini: string): ReadonlyMap<string, ReadonlyMap<string, string>> =>
-  readable(() => new Map([...sectionIn(ini, 'databases')].map(([name, text]) => [name, parseConnectionString(text)])));
+  entriesIn(ini, 'databases');
+
+/** The logins of a file with what they have for themselves; empty when it cannot be read. */
+export const usersIn = (ini: string): ReadonlyMap<string, ReadonlyMap<string, string>> => entriesIn(ini, 'users');
+
+const entriesIn = (ini: string, section: SectionName): ReadonlyMap<string, ReadonlyMap<string, string>> =>
+  readable(() => new Map([...sectionIn(ini, section)].map(([name, text]) => [name, parseConnectionString(text)])));
 
 /** Decodes that section only: a file may hold hundreds of databases, and is looked at every second. */
 const sectionIn = (ini: string, section: SectionName): ReadonlyMap<string, string> => {

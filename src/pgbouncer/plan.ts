@@ -7,7 +7,7 @@
  */
 import type { Inspection, InstanceFact, Rendered, Step } from '../actors/model/workload.ts';
 import { optionOf } from './catalogue.ts';
-import { databasesIn, settingsIn } from './ini.ts';
+import { databasesIn, settingsIn, usersIn } from './ini.ts';
 import { canaryOfLast } from './show.ts';
 import { settingsAmiss } from './verify.ts';
 import { compareVersions } from './version.ts';
@@ -110,13 +110,16 @@ const isOfAnotherVersion = ({ version }: InstanceFact, { binary }: Inspection): 
  */
 const moves = (before: string, after: string, fact: InstanceFact): boolean => {
   const was = settingsIn(before);
-  if (!showsLastOf(was, fact) || was.get('pool_mode') === 'session') return false;
+  if (!showsLastOf(was, fact) || was.get('pool_mode') === 'session' || hasSessions(before)) return false;
   const databases = databasesIn(after);
   return [...databasesIn(before)].some(([name, old]) => {
     const now = databases.get(name);
     return now !== undefined && ['host', 'port', 'dbname'].some((key) => now.get(key) !== old.get(key));
   });
 };
+
+const hasSessions = (ini: string): boolean =>
+  [...usersIn(ini).values()].some((settings) => settings.get('pool_mode') === 'session');
 
 const showsLastOf = (file: ReadonlyMap<string, string>, { settings, canary }: InstanceFact): boolean => {
   const last = file.get('syslog_ident') ?? '';

@@ -6,13 +6,14 @@
  */
 import { createHash } from 'node:crypto';
 import { parts, shareOf } from '../actors/model/budget.ts';
-import type { DatabaseSpec, FleetSpec, Published } from '../actors/model/fleet-spec.ts';
+import type { FleetSpec, Published } from '../actors/model/fleet-spec.ts';
 import type { UnitName } from '../actors/model/ids.ts';
 import { Secret } from '../actors/model/secret.ts';
 import type { InstanceLayout, Layout, PgBouncerVersion, Rendered } from '../actors/model/workload.ts';
 import { completeOptions, renderedOption } from './catalogue.ts';
 import { authLine, connectionString, type Entries, encodeIni, settingLine } from './dialect.ts';
 import { options } from './options.ts';
+import { userEntry } from './user-entry.ts';
 import { isAtLeast } from './version.ts';
 import { canBeFrozenThroughStartup } from './weaknesses.ts';
 
@@ -33,12 +34,14 @@ export const render = (
   const listenPort = Number(completeOptions(spec.options)['listen_port']);
   const authFile = authFileOf(spec, layout);
   const databases = databasesOf(spec, unit, layout.instances.length);
+  const users = usersOf(spec, unit, layout.instances.length, version);
   const peers = isAtLeast(version, '1.19') ? peersOf(layout, listenPort) : [];
   const instances = layout.instances.map((instance, index) => {
     const settings = settingsOf(spec, layout, instance, version);
     const ini = encodeIni(
       [
         ['databases', databases[index] ?? []],
+        ['users', users[index] ?? []],
         ['peers', peers],
         ['pgbouncer', settings],
       ],
@@ -57,20 +60,32 @@ const digestOf = (ini: string, authFile: Secret): string =>
 const databasesOf = (spec: FleetSpec, unit: UnitName, instances: number): readonly Entries[] => {
   const all = byName(spec.databases).map((database) => ({
     database,
-    shares: sharesOf(database, spec, unit, instances),
+    shares: sharesOf(database.maxConnections, spec, unit, instances),
   }));
   return Array.from({ length: instances }, (_, index) =>
     all.map(({ database, shares }) => databaseEntry(database, shares[index] ?? 0)),
   );
 };
 
+/** The logins of each instance, with what they have for themselves. */
+const usersOf = (spec: FleetSpec, unit: UnitName, instances: number, version: PgBouncerVersion): readonly Entries[] => {
+  const options = completeOptions(spec.options);
+  const all = byName(spec.users).map((user) => ({
+    user,
+    shares: sharesOf(user.maxConnections, spec, unit, instances),
+  }));
+  return Array.from({ length: instances }, (_, index) =>
+    all.map(({ user, shares }) => [user.name, userEntry(user, shares[index] ?? 0, options, version)]),
+  );
+};
+
 /**
- * Connections of each of our instances to a database; 0 is unlimited. What the spec gives this unit goes to the instances it has,
- * which may be more or fewer than the spec knows of. One that would be left with nothing has one connection until the next spec
- * counts it: to PgBouncer nothing is no limit.
+ * Connections of each of our instances, of a database or a login; 0 is unlimited. What the spec gives this unit goes to the
+ * instances it has, which may be more or fewer than the spec knows of. One that would be left with nothing has one connection until
+ * the next spec counts it: to PgBouncer nothing is no limit.
  */
 const sharesOf = (
-  { maxConnections }: DatabaseSpec,
+  maxConnections: number,
   { slots }: FleetSpec,
   unit: UnitName,
   instances: number,
@@ -82,7 +97,10 @@ const sharesOf = (
 };
 
 /** One login may use all of the share, so the pool is as large as the limit. */
-const databaseEntry = ({ name, database, host, port }: DatabaseSpec, share: number): readonly [string, string] => {
+const databaseEntry = (
+  { name, database, host, port }: FleetSpec['databases'][number],
+  share: number,
+): readonly [string, string] => {
   const server = [
     ['host', host],
     ['port', port],

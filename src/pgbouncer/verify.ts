@@ -1,16 +1,28 @@
 import { optionOf } from './catalogue.ts';
-import { databasesIn, settingsIn } from './ini.ts';
+import { databasesIn, settingsIn, usersIn } from './ini.ts';
 import { type Rows, settingsShown } from './show.ts';
 
 /**
  * Where a running instance differs from the file it was given: every setting against SHOW CONFIG, every database against SHOW
- * DATABASES, whose columns are the same as to this in 1.18, 1.24 and 1.26. Empty when it has loaded all of it.
+ * DATABASES, whose columns are the same as to this in 1.18, 1.24 and 1.26, and of every login what SHOW USERS shows of it: limits
+ * from 1.23, timeouts in no version. Empty when it has loaded all of it.
  */
-export const configMismatches = (ini: string, config: Rows, databases: Rows): readonly string[] => {
+export const configMismatches = (ini: string, { config, databases, users }: Shown): readonly string[] => {
   const wanted = settingsIn(ini);
   if (wanted.size === 0) return ['its file cannot be read'];
-  return [...settingMismatches(wanted, settingsShown(config)), ...databaseMismatches(ini, databases)];
+  return [
+    ...settingMismatches(wanted, settingsShown(config)),
+    ...databaseMismatches(ini, databases),
+    ...userMismatches(ini, users),
+  ];
 };
+
+/** Answers to SHOW CONFIG, SHOW DATABASES and SHOW USERS. */
+export interface Shown {
+  readonly config: Rows;
+  readonly databases: Rows;
+  readonly users: Rows;
+}
 
 /** Settings of a file that a process has otherwise in force. */
 export const settingsAmiss = (
@@ -68,7 +80,28 @@ const entryMismatches = (
     ['max_connections', pairs.get('max_db_connections') ?? '0'],
     ['force_user', ''],
   ];
-  return wanted
-    .filter(([column, value]) => row[column] !== undefined && (row[column] ?? '') !== value)
-    .map(([column, value]) => `${column} of database ${name} is ${said(row[column] ?? '')} and not ${said(value)}`);
+  return columnMismatches('database', name, wanted, row);
 };
+
+const userMismatches = (ini: string, rows: Rows): readonly string[] => {
+  const known = new Map(rows.map((row) => [row['name'] ?? '', row]));
+  return [...usersIn(ini)].flatMap(([name, pairs]) => {
+    const row = known.get(name);
+    // In 1.24 the column pool_size of a login without one shows that of another login.
+    return row === undefined ? [`it does not know login ${name}`] : columnMismatches('login', name, [...pairs], row);
+  });
+};
+
+/** Columns that this version does not have are not looked at. */
+const columnMismatches = (
+  what: string,
+  name: string,
+  wanted: readonly (readonly [column: string, value: string])[],
+  row: Readonly<Record<string, string | null>>,
+): readonly string[] =>
+  wanted
+    .filter(([column, value]) => row[column] !== undefined && (row[column] ?? '').trimStart() !== value)
+    .map(
+      ([column, value]) =>
+        `${column} of ${what} ${name} is ${said((row[column] ?? '').trimStart())} and not ${said(value)}`,
+    );

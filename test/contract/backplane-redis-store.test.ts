@@ -19,7 +19,7 @@ import type { Snapshot } from '../../src/actors/model/snapshot.ts';
 import { SealKey } from '../../src/infra/files/seal.ts';
 import { digestOf } from '../../src/infra/files/stored-object.ts';
 import { MemoryHub, MemoryKeeper, openMemoryBackplane } from '../../src/infra/memory/backplane.ts';
-import { backendOf, bagOf, clientOf, intentOf, recordOf, specOf } from '../support/builders.ts';
+import { backendOf, bagOf, clientOf, intentOf, recordOf, specOf, userOf } from '../support/builders.ts';
 import { redisServers, useServer } from '../support/servers.ts';
 import {
   createAdmin,
@@ -76,7 +76,7 @@ describe.each(redisServers())('the store on %s', (_, start) => {
       const account = { username: 'orders', password: secret(1), verifier: secret(2) };
       await zero.changeIntent(intentOf({ backends: { main: backendOf({ password: secret(3) }) } }));
       await zero.writeRelation(leadership, recordOf({ account, databag: { username: 'orders', password: secret(4) } }));
-      const spec = specOf({ users: [{ name: 'orders', secret: secret(5) }] });
+      const spec = specOf({ users: [userOf('orders', secret(5))] });
       const published = await zero.publish(leadership, 0 as Generation, spec, about);
       if (published.kind === 'committed') await zero.remember({ verified: published.published, waits: [] });
       await fleet.admin.ping('the end');

@@ -5,7 +5,7 @@ import type { Intent } from '../../src/actors/model/intent.ts';
 import { same } from '../../src/actors/model/same.ts';
 import { Secret } from '../../src/actors/model/secret.ts';
 import type { Memory } from '../../src/actors/model/snapshot.ts';
-import { bagOf, clientOf, intentOf, recordOf, specOf } from '../support/builders.ts';
+import { bagOf, clientOf, intentOf, recordOf, specOf, userOf } from '../support/builders.ts';
 import { type Fleet, lead, seenBy, ttl } from './backplane-fleets.ts';
 
 const first = 0 as Generation;
@@ -158,7 +158,7 @@ export const backplaneContract = (createFleet: () => Promise<Fleet>): void => {
       const zero = await fleet.start(0);
       await seenBy(zero);
       const leadership = await lead(zero);
-      const spec = specOf({ users: [{ name: 'orders', secret: new Secret('SCRAM-SHA-256$4096:YQ==$Yg==:Yw==') }] });
+      const spec = specOf({ users: [userOf('orders', 'SCRAM-SHA-256$4096:YQ==$Yg==:Yw==')] });
       const published = await zero.publish(leadership, first, spec, about);
       if (published.kind !== 'committed') return expect.unreachable(published.kind);
       expect(published.published).toMatchObject({ generation: 1, epoch: 1, author: zero.unit, ...about });
@@ -317,7 +317,7 @@ export const backplaneContract = (createFleet: () => Promise<Fleet>): void => {
       const leadership = await lead(zero);
       const intent = intentOf();
       await zero.changeIntent(intent);
-      const spec = specOf({ users: [{ name: 'orders', secret: new Secret('SCRAM-SHA-256$1') }] });
+      const spec = specOf({ users: [userOf('orders', 'SCRAM-SHA-256$1')] });
       const result = await zero.publish(leadership, first, spec, about);
       if (result.kind !== 'committed') return expect.unreachable(result.kind);
       const memory: Memory = { verified: result.published, waits: [{ id: 'leader', sinceWallMs: 1_700_000_000_000 }] };

@@ -13,10 +13,10 @@ import { takesRestart } from '../../src/pgbouncer/plan.ts';
 import { render } from '../../src/pgbouncer/render.ts';
 import { whyReserved } from '../../src/pgbouncer/reserved.ts';
 import { canaryIn, isPaused, settingsShown, versionIn } from '../../src/pgbouncer/show.ts';
-import { configMismatches, settingsAmiss } from '../../src/pgbouncer/verify.ts';
+import { configMismatches, settingsAmiss, type Shown } from '../../src/pgbouncer/verify.ts';
 import { isAtLeast } from '../../src/pgbouncer/version.ts';
-import { specOf, unit } from '../support/builders.ts';
-import { dryRun, openPlace, programs, startInstance, writeFiles } from './pgbouncer-process.ts';
+import { specOf, unit, userOf } from '../support/builders.ts';
+import { dryRun, type Instance, openPlace, programs, startInstance, writeFiles } from './pgbouncer-process.ts';
 
 const database = (name: string, changes: Partial<DatabaseSpec> = {}): DatabaseSpec => ({
   name,
@@ -28,6 +28,7 @@ const database = (name: string, changes: Partial<DatabaseSpec> = {}): DatabaseSp
   ...changes,
 });
 
+const verifier = 'SCRAM-SHA-256$4096:c2FsdA==$c3RvcmVk:c2VydmVy';
 const fleetOf = (port: number, options: Options = {}, changes: Partial<FleetSpec> = {}): FleetSpec =>
   specOf({
     options: { ...completeOptions(options), listen_port: port },
@@ -36,7 +37,20 @@ const fleetOf = (port: number, options: Options = {}, changes: Partial<FleetSpec
       database('x-1.y_Z', { host: '::1', database: 'it\'s; #1 "x"' }),
       database('free', { maxConnections: 0 }),
     ],
-    users: [{ name: 'pgbouncer_orders_2', secret: new Secret('SCRAM-SHA-256$4096:c2FsdA==$c3RvcmVk:c2VydmVy') }],
+    users: [
+      userOf('pgbouncer_orders_2', verifier),
+      userOf('pgbouncer_reports_3', verifier, {
+        poolMode: 'statement',
+        maxConnections: 7,
+        timeouts: {
+          queryTimeout: 30,
+          transactionTimeout: 40,
+          idleTransactionTimeout: 0,
+          clientIdleTimeout: 31_536_000,
+          queryWaitTimeout: 0,
+        },
+      }),
+    ],
     slots: [
       { unit: unit(0), instances: 2 },
       { unit: unit(1), instances: 3 },
@@ -147,12 +161,13 @@ describe.each(await programs())('PgBouncer $name', ({ run, reason, version }) =>
       const { place, files } = await rendered(options);
       const instance = await startInstance(run, place, 2);
       const ini = files.instances[1]?.ini ?? '';
-      const [config, databases] = [await instance.rows('SHOW CONFIG'), await instance.rows('SHOW DATABASES')];
-      expect(configMismatches(ini, config, databases)).toEqual([]);
+      const shown = await everythingShown(instance);
+      const { config } = shown;
+      expect(configMismatches(ini, shown)).toEqual([]);
       expect(canaryIn(config)).toBe('troupe-7-0123456789ab');
       expect(versionIn(await instance.rows('SHOW VERSION'))).toEqual(version);
       if (isAtLeast(version, '1.19')) expect(await instance.rows('SHOW PEERS')).toHaveLength(2);
-      await verifyFindsChanges(ini, config, databases);
+      await verifyFindsChanges(ini, shown);
     }
   });
 
@@ -198,11 +213,13 @@ describe.each(await programs())('PgBouncer $name', ({ run, reason, version }) =>
     expect(files.authFile.reveal()).toContain('"troupe_probe" "SCRAM-SHA-256$');
   });
 
-  const verifyFindsChanges = async (
-    ini: string,
-    config: Awaited<ReturnType<Awaited<ReturnType<typeof startInstance>>['rows']>>,
-    databases: typeof config,
-  ): Promise<void> => {
+  const everythingShown = async (instance: Instance): Promise<Shown> => ({
+    config: await instance.rows('SHOW CONFIG'),
+    databases: await instance.rows('SHOW DATABASES'),
+    users: await instance.rows('SHOW USERS'),
+  });
+
+  const verifyFindsChanges = async (ini: string, { config, databases, users }: Shown): Promise<void> => {
     const wanted = settingsIn(ini);
     for (const key of wanted.keys()) {
       const shown = { ...settingsShown(config), [key]: '424242' };
@@ -210,11 +227,11 @@ describe.each(await programs())('PgBouncer $name', ({ run, reason, version }) =>
     }
     for (const column of ['host', 'port', 'database', 'pool_size', 'max_connections', 'name'])
       expect(
-        configMismatches(
-          ini,
+        configMismatches(ini, {
           config,
-          databases.map((row) => (row['name'] === 'orders' ? { ...row, [column]: 'else' } : row)),
-        ),
+          databases: databases.map((row) => (row['name'] === 'orders' ? { ...row, [column]: 'else' } : row)),
+          users,
+        }),
       ).not.toEqual([]);
   };
 });

@@ -15,6 +15,7 @@ import {
   type RunningPostgres,
   useServer,
 } from '../support/servers.ts';
+import { userOf } from '../support/builders.ts';
 import { ProcessMachine, type UnitOfProcesses } from '../support/workload-machine.ts';
 import {
   address,
@@ -370,7 +371,7 @@ const pooled = async (postgres: RunningPostgres, port: number) => {
     canary: 'gen-1',
     options: { pool_mode: 'transaction' },
     databases: [{ name: database, database, backend: 'main', host, port: serverPort, maxConnections: 0 }],
-    users: [{ name: username, secret: verifier }],
+    users: [userOf(username, verifier)],
   };
   return { wanted, login: { host: address, port, database, user: username, password: password.reveal() } };
 };

@@ -1,4 +1,4 @@
-import type { FleetSpec, Published } from '../../src/actors/model/fleet-spec.ts';
+import type { FleetSpec, Published, UserSpec } from '../../src/actors/model/fleet-spec.ts';
 import type {
   Application,
   Digest,
@@ -40,6 +40,15 @@ export const specOf = (changes: Partial<FleetSpec> = {}): FleetSpec => ({
   ...changes,
 });
 
+export const userOf = (name: string, secret: string | Secret, changes: Partial<UserSpec> = {}): UserSpec => ({
+  name,
+  secret: typeof secret === 'string' ? new Secret(secret) : secret,
+  poolMode: null,
+  maxConnections: 0,
+  timeouts: {},
+  ...changes,
+});
+
 export const publishedOf = (changes: Partial<Published> = {}): Published => ({
   generation: generation(1),
   epoch: epoch(1),
@@ -66,6 +75,9 @@ export const clientOf = (changes: Partial<ClientIntent> = {}): ClientIntent => (
   database: 'orders',
   backend: 'main',
   extraUserRoles: [],
+  poolMode: null,
+  budget: null,
+  timeouts: {},
   ...changes,
 });
 

@@ -1,7 +1,8 @@
 import { checkOptions, type OptionProblem, optionOf, parseOption } from '../../pgbouncer/catalogue.ts';
+import { changedSettings, noSettings, problemsOfSettings } from '../../pgbouncer/client-settings.ts';
 import type { Change } from '../model/change.ts';
 import type { RelationId, WallMs } from '../model/ids.ts';
-import type { BackendIntent, Intent, Options, OptionValue } from '../model/intent.ts';
+import type { BackendIntent, ClientIntent, Intent, Options, OptionValue } from '../model/intent.ts';
 import { same } from '../model/same.ts';
 import type { RelationRecord } from '../model/snapshot.ts';
 
@@ -89,10 +90,14 @@ const setOptions = (intent: Intent, given: Readonly<Record<string, OptionValue |
 
 /** As Juju names applications; short enough that a login made from it fits PostgreSQL's 63 bytes. */
 const relationName = /^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$/;
+/** Every object of JavaScript has these: a name is a key, here and wherever JSON is read. */
+const namesOfObjects: ReadonlySet<string> = new Set(['constructor', 'prototype']);
 const nameProblem = (name: string): string | null =>
-  relationName.test(name)
+  relationName.test(name) && !namesOfObjects.has(name)
     ? null
-    : `relation name ${JSON.stringify(name)} must be 1 to 40 lower-case letters, digits and hyphens, start with a letter and not end with a hyphen`;
+    : namesOfObjects.has(name)
+      ? `relation name "${name}" is reserved: choose another one`
+      : `relation name ${JSON.stringify(name)} must be 1 to 40 lower-case letters, digits and hyphens, start with a letter and not end with a hyphen`;
 
 const addBackend = (intent: Intent, change: Extract<Change, { type: 'addBackend' }>): Changed => {
   const { name, endpoints, username, password, maintenanceDatabase } = change;
@@ -161,7 +166,7 @@ const addClient = (intent: Intent, change: Extract<Change, { type: 'addClient' }
     );
   if (reservedDatabases.has(database) || database.startsWith('troupe_'))
     return invalid('database', `database "${database}" is reserved: choose another one`);
-  const strange = change.extraUserRoles.find((role) => !knownRoles.has(role));
+  const strange = (change.extraUserRoles ?? []).find((role) => !knownRoles.has(role));
   if (strange !== undefined)
     return invalid(
       'extra-user-roles',
@@ -187,21 +192,37 @@ const addClient = (intent: Intent, change: Extract<Change, { type: 'addClient' }
     return refused(
       `database "${database}" is served from backend "${elsewhere[1].backend}" for client "${elsewhere[0]}": one name leads to one backend`,
     );
-  const extraUserRoles = [...new Set(change.extraUserRoles)].toSorted();
+  const problems = problemsOfSettings(change.settings ?? {});
+  if (problems.length > 0) return { kind: 'invalid', problems };
   const earlier = intent.clients[name];
-  if (earlier !== undefined)
-    return same({ ...earlier, id: 0 }, { id: 0, database, backend, extraUserRoles })
-      ? { kind: 'unchanged' }
-      : refused(
-          `client "${name}" exists with database "${earlier.database}" on backend "${earlier.backend}": remove it first`,
-        );
-  const client = { id: intent.nextRelation, database, backend, extraUserRoles };
+  const extraUserRoles = [...new Set(change.extraUserRoles ?? earlier?.extraUserRoles ?? [])].toSorted();
+  const wanted = { database, backend, extraUserRoles };
+  if (earlier !== undefined && !same(wanted, fixedOf(earlier)))
+    return refused(
+      `client "${name}" exists with database "${earlier.database}" on backend "${earlier.backend}"${earlier.extraUserRoles.length === 0 ? ' without extra roles' : ` and roles ${earlier.extraUserRoles.join(', ')}`}: these cannot be changed; remove it first`,
+    );
+  const client: ClientIntent = {
+    id: earlier?.id ?? intent.nextRelation,
+    ...wanted,
+    ...changedSettings(earlier ?? noSettings, change.settings ?? {}),
+  };
   return changed({
     ...intent,
-    nextRelation: next(intent.nextRelation),
+    nextRelation: earlier === undefined ? next(intent.nextRelation) : intent.nextRelation,
     clients: { ...intent.clients, [name]: client },
   });
 };
+
+/** What a client has for all of its life. */
+const fixedOf = ({
+  database,
+  backend,
+  extraUserRoles,
+}: ClientIntent): Pick<ClientIntent, 'database' | 'backend' | 'extraUserRoles'> => ({
+  database,
+  backend,
+  extraUserRoles,
+});
 
 const removeRelation = (intent: Intent, name: string, records: readonly RelationRecord[]): Changed => {
   if (Object.hasOwn(intent.clients, name)) {

@@ -114,6 +114,7 @@ const cannotFit = (state: ConfigState, intent: Intent): string | null => {
   if (!state.units.known) return null;
   const tried = compose({
     options: intent.options,
+    intended: intent.clients,
     clients: [],
     facts: new Map(),
     units: state.units.value,

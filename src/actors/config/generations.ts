@@ -39,6 +39,7 @@ const composedFrom = (state: ConfigState): Composed | null => {
   if (Object.keys(intent.value?.backends ?? {}).some((name) => !facts.value.has(name))) return null;
   return compose({
     options: optionsOf(intent.value, state.verdict),
+    intended: intent.value?.clients ?? {},
     clients: clients.value,
     facts: facts.value,
     units: units.value,

@@ -1,4 +1,4 @@
-import type { OptionValue } from './intent.ts';
+import type { ClientTimeout, OptionValue, PoolMode } from './intent.ts';
 import type { Secret } from './secret.ts';
 
 /** A change an operator asks for, already parsed. `null` resets an option to its default. */
@@ -18,9 +18,19 @@ export type Change =
       readonly database: string;
       /** Null: the only backend there is. */
       readonly backend: string | null;
-      readonly extraUserRoles: readonly string[];
+      /** Null: those it has, or none. */
+      readonly extraUserRoles: readonly string[] | null;
+      readonly settings?: SettingsChange;
     }
   | { readonly type: 'removeRelation'; readonly name: string };
+
+/** Settings of a client: what is absent stays as it is, null takes back what was set. */
+export interface SettingsChange {
+  readonly poolMode?: PoolMode | null | undefined;
+  /** 0 is no limit, too. */
+  readonly budget?: number | null | undefined;
+  readonly timeouts?: { readonly [T in ClientTimeout]?: number | null | undefined } | undefined;
+}
 
 /**
  * What became of it. `unchanged`: already so. `invalid`: what, where, why. `refused`: valid, but not now or not like this.

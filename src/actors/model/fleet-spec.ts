@@ -1,5 +1,5 @@
 import type { Digest, Epoch, Generation, UnitName, WallMs } from './ids.ts';
-import type { Options } from './intent.ts';
+import type { ClientSettings, Options, PoolMode } from './intent.ts';
 import type { Secret } from './secret.ts';
 
 /** One line of `[databases]`: what clients ask for by `name` is `database` on the server at host:port. */
@@ -17,6 +17,11 @@ export interface DatabaseSpec {
 export interface UserSpec {
   readonly name: string;
   readonly secret: Secret;
+  /** Null: as the option says. */
+  readonly poolMode: PoolMode | null;
+  /** Server connections for the whole fleet; 0 means no limit of its own. */
+  readonly maxConnections: number;
+  readonly timeouts: ClientSettings['timeouts'];
 }
 
 /** Who shares the budget: a unit of the roster and how many instances it runs. Sorted by unit number. */

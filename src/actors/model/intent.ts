@@ -16,8 +16,31 @@ export interface BackendIntent {
   readonly maintenanceDatabase: string;
 }
 
+export type PoolMode = (typeof poolModes)[number];
+export const poolModes = ['session', 'transaction', 'statement'] as const;
+
+/** Whole seconds; 0: never. */
+export const clientTimeouts = [
+  'queryTimeout',
+  'transactionTimeout',
+  'idleTransactionTimeout',
+  'clientIdleTimeout',
+  'queryWaitTimeout',
+] as const;
+export type ClientTimeout = (typeof clientTimeouts)[number];
+
+/** What a client has otherwise than the options say. */
+export interface ClientSettings {
+  /** Null: as the option says. */
+  readonly poolMode: PoolMode | null;
+  /** Server connections of its login, of the whole fleet together; null: no limit of its own. */
+  readonly budget: number | null;
+  /** One that is absent is as the option of the same name says. */
+  readonly timeouts: Readonly<Partial<Record<ClientTimeout, number>>>;
+}
+
 /** An application that relates to us. */
-export interface ClientIntent {
+export interface ClientIntent extends ClientSettings {
   readonly id: RelationId;
   readonly database: string;
   readonly backend: string;

@@ -19,7 +19,7 @@ export interface Workload extends AsyncDisposable {
   /** One SHOW command on the console of one instance, for people and proofs. Null when that instance does not answer. */
   show(
     instance: number,
-    what: 'clients' | 'pools' | 'databases' | 'config',
+    what: 'clients' | 'pools' | 'databases' | 'users' | 'config',
     signal: AbortSignal,
   ): Promise<readonly ConsoleRow[] | null>;
   /** Says at once that an instance has ended, where the platform can tell; else `inspect` finds it. */

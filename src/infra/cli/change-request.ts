@@ -33,12 +33,13 @@ export const requestFor = (change: Change, about?: About): ChangeRequest => {
       return { method: routes.addBackend.method, path: pathOf('addBackend'), body };
     }
     case 'addClient': {
-      const { type: _, backend, extraUserRoles, ...client } = change;
-      const named = backend === null ? {} : { backend };
+      const { name, database, backend, extraUserRoles, settings } = change;
       const body: z.input<typeof clientSchema> = {
-        ...client,
-        ...named,
-        extraUserRoles: [...extraUserRoles],
+        name,
+        database,
+        ...(backend === null ? {} : { backend }),
+        ...(extraUserRoles === null ? {} : { extraUserRoles: [...extraUserRoles] }),
+        ...settings,
         ...signed,
       };
       return { method: routes.addClient.method, path: pathOf('addClient'), body };

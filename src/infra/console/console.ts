@@ -27,7 +27,7 @@ export type Answer<T> =
   /** No answer in time, or the connection broke. Whether a command was carried out is unknown. */
   | { readonly kind: 'silent'; readonly reason: string };
 
-export type Show = 'version' | 'state' | 'config' | 'databases' | 'pools' | 'clients' | 'peers' | 'lists';
+export type Show = 'version' | 'state' | 'config' | 'databases' | 'users' | 'pools' | 'clients' | 'peers' | 'lists';
 export type Command = 'RELOAD' | 'PAUSE' | 'RESUME';
 
 export interface Patience {

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { Published, Verdict } from '../../actors/model/fleet-spec.ts';
 import type { Digest, Epoch, Generation, RelationId, UnitName, WallMs } from '../../actors/model/ids.ts';
-import type { Intent } from '../../actors/model/intent.ts';
+import { clientTimeouts, type Intent, poolModes } from '../../actors/model/intent.ts';
 import { Secret } from '../../actors/model/secret.ts';
 import type { Memory, RelationRecord, UnitBag } from '../../actors/model/snapshot.ts';
 import { codecOf } from './codec.ts';
@@ -32,7 +32,18 @@ const backendIntent = z.object({
   password: secret,
   maintenanceDatabase: text,
 });
-const clientIntent = z.object({ id: relationId, database: text, backend: text, extraUserRoles: z.array(text) });
+// What was written before clients had settings has none.
+const poolMode = z.enum(poolModes).nullable().default(null);
+const timeouts = z.partialRecord(z.enum(clientTimeouts), count).default({});
+const clientIntent = z.object({
+  id: relationId,
+  database: text,
+  backend: text,
+  extraUserRoles: z.array(text),
+  poolMode,
+  budget: count.nullable().default(null),
+  timeouts,
+});
 const intentSchema: z.ZodType<Intent> = z.object({
   version: count,
   author: text,
@@ -49,7 +60,7 @@ const specSchema = z.object({
   databases: z.array(
     z.object({ name: text, database: text, backend: text, host: text, port: count, maxConnections: count }),
   ),
-  users: z.array(z.object({ name: text, secret })),
+  users: z.array(z.object({ name: text, secret, poolMode, maxConnections: count.default(0), timeouts })),
   slots: z.array(z.object({ unit: unitNameSchema, instances: count })),
 });
 const publishedSchema: z.ZodType<Published> = z.object({

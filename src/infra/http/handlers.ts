@@ -48,8 +48,12 @@ export const handlersOf = ({ fleet, watchers, version, log }: HandlerParts): Rea
       return changeWith({ type: 'addBackend', ...backend }, { author, reason, expected });
     },
     addClient: ({ body }) => {
-      const { author, reason, expected, backend = null, ...client } = parsed(routes.addClient.body, body);
-      return changeWith({ type: 'addClient', ...client, backend }, { author, reason, expected });
+      const { author, reason, expected, ...client } = parsed(routes.addClient.body, body);
+      const { name, database, backend = null, extraUserRoles = null, ...settings } = client;
+      return changeWith(
+        { type: 'addClient', name, database, backend, extraUserRoles, settings },
+        { author, reason, expected },
+      );
     },
     removeRelation: ({ params, query }) => {
       const { name } = parsed(nameSchema, params);

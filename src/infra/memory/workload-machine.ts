@@ -5,7 +5,7 @@
 import type { PgBouncerVersion, Rendered } from '../../actors/model/workload.ts';
 import { optionOf, parseOption } from '../../pgbouncer/catalogue.ts';
 import { decodeIni, Unreadable } from '../../pgbouncer/dialect.ts';
-import { databasesIn, settingsIn } from '../../pgbouncer/ini.ts';
+import { databasesIn, settingsIn, usersIn } from '../../pgbouncer/ini.ts';
 import { whyReserved } from '../../pgbouncer/reserved.ts';
 import type { Rows } from '../../pgbouncer/show.ts';
 
@@ -31,6 +31,7 @@ export interface PgBouncerProcess {
   /** What it has loaded of its main section, and its entries. */
   settings: ReadonlyMap<string, string>;
   databases: ReadonlyMap<string, ReadonlyMap<string, string>>;
+  users: ReadonlyMap<string, ReadonlyMap<string, string>>;
   /** Who may log in. */
   authFile: string;
   readonly clients: Set<string>;
@@ -87,6 +88,7 @@ export class MemoryMachine {
       port: Number(settingsIn(ini).get('listen_port')),
       settings: settingsIn(ini),
       databases: databasesIn(ini),
+      users: usersIn(ini),
       authFile: authFile ?? '',
       clients: new Set(),
       frozen: false,
@@ -104,6 +106,7 @@ export class MemoryMachine {
     const kept = [...process.settings].filter(([key]) => isTakenAtStart(key));
     process.settings = new Map([...settingsIn(ini), ...kept]);
     process.databases = databasesIn(ini);
+    process.users = new Map([...process.users, ...usersIn(ini)]); // A line that is gone stays in force.
     process.authFile = authFile ?? '';
   }
 
@@ -182,6 +185,14 @@ export const databaseRows = ({ settings, databases }: PgBouncerProcess): Rows =>
     pool_size: pairs.get('pool_size') ?? settings.get('default_pool_size') ?? null,
     max_connections: pairs.get('max_db_connections') ?? '0',
     force_user: null,
+  }));
+
+export const userRows = ({ users }: PgBouncerProcess): Rows =>
+  [...users].map(([name, pairs]) => ({
+    name,
+    pool_mode: pairs.get('pool_mode') ?? null,
+    pool_size: pairs.get('pool_size') ?? '',
+    max_user_connections: pairs.get('max_user_connections') ?? '0',
   }));
 
 const isTakenAtStart = (key: string): boolean => optionOf(key)?.restart === true || givenAtStart.has(key);

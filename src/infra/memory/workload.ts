@@ -16,6 +16,7 @@ import { isAtLeast } from '../../pgbouncer/version.ts';
 import {
   configRows,
   databaseRows,
+  userRows,
   isListening,
   type MemoryMachine,
   type PgBouncerProcess,
@@ -90,6 +91,8 @@ export class MemoryWorkload implements Workload {
         return configRows(process);
       case 'databases':
         return databaseRows(process);
+      case 'users':
+        return userRows(process);
       case 'clients':
         return [...process.clients].map((user) => ({ user, database: 'pgbouncer' }));
       case 'pools':
@@ -191,12 +194,19 @@ export class MemoryWorkload implements Workload {
     }
     const mismatches = instances.flatMap(({ id, ini }) => {
       const process = this.#process(id);
-      const found = process === null ? [] : configMismatches(ini, configRows(process), databaseRows(process));
+      const found = process === null ? [] : mismatchesOf(process, ini);
       return found.length === 0 ? [] : [`instance ${id} did not load its files: ${found.slice(0, 3).join('; ')}`];
     });
     return mismatches.length === 0 ? done : { kind: 'refused', reason: mismatches.join('; ') };
   }
 }
+
+const mismatchesOf = (process: PgBouncerProcess, ini: string): readonly string[] =>
+  configMismatches(ini, {
+    config: configRows(process),
+    databases: databaseRows(process),
+    users: userRows(process),
+  });
 
 const done: StepOutcome = { kind: 'done' };
 

@@ -1,6 +1,6 @@
 import type { Rendered, StepOutcome } from '../../actors/model/workload.ts';
-import { configMismatches } from '../../pgbouncer/verify.ts';
-import { openConsole } from '../console/console.ts';
+import { configMismatches, type Shown } from '../../pgbouncer/verify.ts';
+import { type Answer, type Console, openConsole, type Patience } from '../console/console.ts';
 import type { Instance } from './instance.ts';
 import { done, failed, refused, together } from './outcome.ts';
 import { addressesOf } from './sockets.ts';
@@ -38,16 +38,22 @@ const verifyOne = async (unit: Unit, instance: Instance, wanted: Wanted, signal:
     return failed(
       `instance ${id} (process ${running.mark.pid}) does not listen on ${unit.listenAddress}:${wanted.port}`,
     );
-  const patience = { withinMs: unit.patience.answer, signal };
-  const config = await running.console.show('config', patience);
-  if (config.kind !== 'answered') return failed(`the console of instance ${id} does not answer: ${config.reason}`);
-  const databases = await running.console.show('databases', patience);
-  if (databases.kind !== 'answered')
-    return failed(`the console of instance ${id} does not answer: ${databases.reason}`);
-  const mismatches = configMismatches(wanted.ini, config.value, databases.value);
+  const shown = await everythingShown(running.console, { withinMs: unit.patience.answer, signal });
+  if (shown.kind !== 'answered') return failed(`the console of instance ${id} does not answer: ${shown.reason}`);
+  const mismatches = configMismatches(wanted.ini, shown.value);
   return mismatches.length === 0
     ? done
     : refused(`instance ${id} did not load its files: ${mismatches.slice(0, 3).join('; ')}`);
+};
+
+const everythingShown = async (console: Console, patience: Patience): Promise<Answer<Shown>> => {
+  const config = await console.show('config', patience);
+  if (config.kind !== 'answered') return config;
+  const databases = await console.show('databases', patience);
+  if (databases.kind !== 'answered') return databases;
+  const users = await console.show('users', patience);
+  if (users.kind !== 'answered') return users;
+  return { kind: 'answered', value: { config: config.value, databases: databases.value, users: users.value } };
 };
 
 /** Any of the instances may take it; which one the kernel decides. */

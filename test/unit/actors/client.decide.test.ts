@@ -17,6 +17,7 @@ import {
   snapshotOf,
   specOf,
   unitRecordOf,
+  userOf,
   wall,
 } from '../../support/builders.ts';
 
@@ -122,7 +123,7 @@ describe('client relations', () => {
     const client = actor();
     const published = publishedOf({
       generation: generation(4),
-      spec: specOf({ users: [{ name: 'pgbouncer_orders_2', secret: accountOf().verifier }] }),
+      spec: specOf({ users: [userOf('pgbouncer_orders_2', accountOf().verifier)] }),
     });
     const units = [unitRecordOf(0), unitRecordOf(1)];
     client.observe([recordOf()], intentOf(), units);
@@ -149,7 +150,7 @@ describe('client relations', () => {
   it('get their databag after the deadline although a unit lags, and its name was told', () => {
     const client = actor();
     const published = publishedOf({
-      spec: specOf({ users: [{ name: 'pgbouncer_orders_2', secret: accountOf().verifier }] }),
+      spec: specOf({ users: [userOf('pgbouncer_orders_2', accountOf().verifier)] }),
     });
     const units = [unitRecordOf(0), unitRecordOf(1, { bag: null })];
     client.observe([recordOf()], intentOf(), units);

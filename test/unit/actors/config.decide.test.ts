@@ -10,6 +10,7 @@ import type { ConfigMessage, ServedClient } from '../../../src/actors/protocol.t
 import {
   accountOf,
   bagOf,
+  clientOf,
   generation,
   intentOf,
   leadershipOf,
@@ -124,6 +125,21 @@ describe('publishing', () => {
     next.clients(orders);
     next.facts();
     expect(next.take()).toEqual([]);
+  });
+
+  it('follows what a client is to have for itself, whatever the client actor has said last', () => {
+    const { config } = settled();
+    const client = clientOf({ poolMode: 'session', budget: 10, timeouts: { queryTimeout: 30 } });
+    config.observe(intentOf({ version: 2, clients: { orders: client } }));
+    expect(publishOf(config.take()).users).toMatchObject([
+      { name: 'pgbouncer_orders_2', poolMode: 'session', maxConnections: 10, timeouts: { queryTimeout: 30 } },
+    ]);
+  });
+
+  it('leaves out a login whose client the intent no longer names', () => {
+    const { config } = settled();
+    config.observe(intentOf({ version: 2, clients: {} }));
+    expect(publishOf(config.take()).users).toEqual([]);
   });
 
   it('keeps the address of a backend that is away', () => {
@@ -280,6 +296,14 @@ describe('changes', () => {
     ['the reserved database', client({ database: 'pgbouncer' }), intentOf(), 'reserved'],
     ['an unknown role', client({ extraUserRoles: ['superuser'] }), intentOf(), 'superuser'],
     ['another life of a client', client({ name: 'orders', database: 'other' }), intentOf(), 'remove it first'],
+    ['a client with a budget below nothing', client({ settings: { budget: -1 } }), intentOf(), 'from 0 to'],
+    [
+      'a client with half a second',
+      client({ settings: { timeouts: { queryTimeout: 0.5 } } }),
+      intentOf(),
+      'query-timeout=0.5 must be whole seconds',
+    ],
+    ['a client with a name of JavaScript', client({ name: 'constructor' }), intentOf(), 'choose another'],
     ['removing what is not there', { type: 'removeRelation', name: 'nope' }, intentOf(), 'main, orders'],
     ['removing a backend in use', { type: 'removeRelation', name: 'main' }, intentOf(), 'still serves "orders"'],
   ])('refuse %s with words, and write nothing', (_, change, intent, words) => {
@@ -297,6 +321,41 @@ describe('changes', () => {
     config.observe(intentOf({ options: { pool_mode: 'session' } }));
     config.ask({ type: 'setOptions', options: { pool_mode: 'session' } });
     expect(config.take()).toMatchObject([{ outcome: { kind: 'unchanged', version: 1 } }]);
+  });
+
+  it('give a client that is there other settings, and nothing else', () => {
+    const config = actor();
+    const before = clientOf({ extraUserRoles: ['createdb'], budget: 10, timeouts: { queryTimeout: 5 } });
+    config.observe(intentOf({ clients: { orders: before } }));
+    config.ask(
+      client({
+        name: 'orders',
+        database: 'orders',
+        extraUserRoles: null,
+        settings: { poolMode: 'session', budget: 0 },
+      }),
+    );
+    expect(config.take()).toMatchObject([
+      { intent: { nextRelation: 3, clients: { orders: { ...before, poolMode: 'session', budget: null } } } },
+    ]);
+  });
+
+  it('of a budget that some instance would have nothing of are refused with the least that fits', () => {
+    const config = actor();
+    config.observe();
+    config.roster(unitRecordOf(0), unitRecordOf(1, { instances: 3 }));
+    config.ask(client({ settings: { budget: 4 } }));
+    const [answer] = config.take();
+    expect(answer).toMatchObject({
+      outcome: {
+        kind: 'refused',
+        reason: expect.stringMatching(
+          /^budget of client "c"=4 is too small for 5 instances on 2 units.*set it to 5 or/,
+        ),
+      },
+    });
+    config.ask(client({ settings: { budget: 5 } }));
+    expect(config.take()).toMatchObject([{ type: 'changeIntent' }]);
   });
 
   it('never give a relation id twice', () => {

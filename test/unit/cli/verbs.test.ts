@@ -281,6 +281,37 @@ describe('integrate client', () => {
     expect(stdout).not.toContain('s3cret');
   });
 
+  it('gives a client that is there other settings, and returns when every unit has verified them', async () => {
+    const { fleet, run } = await withClient();
+    const flags = ['--pool-mode', 'session', '--budget', '10', '--query-timeout', '0', '--query-wait-timeout', '5'];
+    expect(await run('integrate', 'client', 'orders', '--database', 'orders', ...flags)).toMatchObject({ code: 0 });
+    expect(fleet.intent?.clients['orders']).toMatchObject({
+      poolMode: 'session',
+      budget: 10,
+      timeouts: { queryTimeout: 0, queryWaitTimeout: 5 },
+    });
+    const back = ['--pool-mode', 'default', '--query-timeout', 'default'];
+    expect(await run('integrate', 'client', 'orders', '--database', 'orders', ...back)).toMatchObject({ code: 0 });
+    expect(fleet.intent?.clients['orders']).toMatchObject({
+      poolMode: null,
+      budget: 10,
+      timeouts: { queryWaitTimeout: 5 },
+    });
+  });
+
+  it.each([
+    ['--pool-mode', 'sometimes', 'session, transaction, statement or default'],
+    ['--budget', '010', 'plain decimal digits'],
+    ['--budget', '99999999', 'from 0 to 262143'],
+    ['--query-timeout', '5s', 'whole seconds'],
+  ])('refuses %s %s', async (flag, value, words) => {
+    const { fleet, run } = await withClient();
+    const version = fleet.intent?.version;
+    const { code, stderr } = await run('integrate', 'client', 'orders', '--database', 'orders', flag, value);
+    expect([code, stderr]).toEqual([2, expect.stringContaining(words)]);
+    expect(fleet.intent?.version).toBe(version);
+  });
+
   it('ends with 5 and what is waited for when time is over', async () => {
     const { fleet, run } = await fleetWithCli({ held: true });
     await fleet.changeBehind(backend, 'test');

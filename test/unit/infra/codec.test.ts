@@ -15,14 +15,14 @@ import {
   verdictCodec,
 } from '../../../src/infra/files/domain-codecs.ts';
 import { SealKey } from '../../../src/infra/files/seal.ts';
-import { bagOf, intentOf, publishedOf, recordOf, specOf } from '../../support/builders.ts';
+import { bagOf, clientOf, intentOf, publishedOf, recordOf, specOf, userOf } from '../../support/builders.ts';
 
 const sealer: Sealer = { key: new SealKey(Buffer.alloc(32, 1)), application: 'pgbouncer' as Application };
 const published = publishedOf({
   digest: digestOfSpec(specOf()),
   spec: specOf({
     databases: [{ name: 'orders', database: 'orders', backend: 'main', host: 'db', port: 5432, maxConnections: 0 }],
-    users: [{ name: 'orders', secret: new Secret('SCRAM-SHA-256$x') }],
+    users: [userOf('orders', 'SCRAM-SHA-256$x')],
   }),
 });
 const record = recordOf({ databag: { username: 'u', password: new Secret('p'), 'tls-ca': new Secret('c') } });
@@ -55,6 +55,24 @@ describe('what is kept of an object', () => {
     expectSame(bagCodec, bag);
     expectSame(memoryCodec, { verified: published, waits: [{ id: 'w', sinceWallMs: 1 }] });
     expectSame(memoryCodec, { verified: null, waits: [] });
+  });
+
+  it('comes back with settings of clients and logins', () => {
+    const timeouts = { queryTimeout: 30, clientIdleTimeout: 0 };
+    expectSame(intentCodec, intentOf({ clients: { a: clientOf({ poolMode: 'session', budget: 10, timeouts }) } }));
+    const users = [userOf('a', 'x', { poolMode: 'statement', maxConnections: 3, timeouts })];
+    expectSame(publishedCodec, publishedOf({ digest: published.digest, spec: specOf({ users }) }));
+  });
+
+  it('is read as written by a version whose clients and logins had no settings', () => {
+    const older = (text: string) =>
+      text.replaceAll(/"(?:poolMode|budget)":null,?|"maxConnections":0,?|"timeouts":\{\},?/g, '').replaceAll(',}', '}');
+    const spec = specOf({ users: [userOf('a', 'x')] });
+    const intent = older(intentCodec.encode(sealer, 'intent', intentOf()));
+    const generation = older(publishedCodec.encode(sealer, 'spec', publishedOf({ digest: published.digest, spec })));
+    expect(intent + generation).not.toMatch(/poolMode|budget|timeouts|maxConnections/);
+    expect(intentCodec.decode(sealer, 'intent', intent)).toMatchObject({ value: intentOf() });
+    expect(publishedCodec.decode(sealer, 'spec', generation)).toMatchObject({ value: { spec } });
   });
 
   it('holds every secret sealed and everything else readable', () => {
@@ -153,8 +171,8 @@ describe('canonical text', () => {
   });
 
   it('of a spec has a digest that a changed verifier changes', () => {
-    const one = specOf({ users: [{ name: 'a', secret: new Secret('1') }] });
-    const two = specOf({ users: [{ name: 'a', secret: new Secret('2') }] });
+    const one = specOf({ users: [userOf('a', '1')] });
+    const two = specOf({ users: [userOf('a', '2')] });
     expect(digestOfSpec(one)).not.toBe(digestOfSpec(two));
     expect(digestOfSpec(one)).toBe(digestOfSpec(copyOf(one)));
   });

@@ -17,7 +17,7 @@ import { planChange, takesRestart } from '../../../src/pgbouncer/plan.ts';
 import { render } from '../../../src/pgbouncer/render.ts';
 import { canaryOfLast } from '../../../src/pgbouncer/show.ts';
 import { type Release, versionOf } from '../../../src/pgbouncer/version.ts';
-import { specOf, unit } from '../../support/builders.ts';
+import { specOf, unit, userOf } from '../../support/builders.ts';
 
 interface Wish {
   readonly canary: string;
@@ -48,7 +48,7 @@ const wantedFor = (wish: Wish): Rendered => {
   const spec = specOf({
     options: completeOptions({ pool_mode: 'transaction', ...options }),
     databases: [orders],
-    users: [{ name: user, secret: new Secret('SCRAM-SHA-256$x') }],
+    users: [userOf(user, 'SCRAM-SHA-256$x')],
     slots: [{ unit: unit(0), instances: 3 }],
   });
   return render(spec, unit(0), layoutFor(wish), versionOf(version), canary);

@@ -6,11 +6,11 @@ import type { Layout } from '../../../src/actors/model/workload.ts';
 import { completeOptions } from '../../../src/pgbouncer/catalogue.ts';
 import { Unwritable } from '../../../src/pgbouncer/dialect.ts';
 import { dryRunCopy } from '../../../src/pgbouncer/dry-run.ts';
-import { databasesIn, listenPortOf, settingsIn } from '../../../src/pgbouncer/ini.ts';
+import { databasesIn, listenPortOf, settingsIn, usersIn } from '../../../src/pgbouncer/ini.ts';
 import { canaryOf, render } from '../../../src/pgbouncer/render.ts';
 import { canaryOfLast } from '../../../src/pgbouncer/show.ts';
 import { type Release, versionOf } from '../../../src/pgbouncer/version.ts';
-import { generation, publishedOf, specOf, unit } from '../../support/builders.ts';
+import { generation, publishedOf, specOf, unit, userOf } from '../../support/builders.ts';
 
 const layoutOf = (instances: number): Layout => ({
   listenAddress: '127.0.0.11',
@@ -35,7 +35,7 @@ const fleet = (changes: Partial<FleetSpec> = {}): FleetSpec =>
   specOf({
     options: completeOptions({}),
     databases: [database('orders')],
-    users: [{ name: 'zoe', secret: new Secret('SCRAM-SHA-256$zoe') }],
+    users: [userOf('zoe', 'SCRAM-SHA-256$zoe')],
     slots: [
       { unit: unit(0), instances: 2 },
       { unit: unit(1), instances: 1 },
@@ -56,7 +56,12 @@ const sharesIn = ({ instances }: ReturnType<typeof filesOf>, name = 'orders') =>
 describe('rendered files', () => {
   it('have the sections and keys in the order that a bad line does least harm in', () => {
     const ini = iniOf(fleet());
-    expect([...ini.matchAll(/^\[(\w+)\]$/gm)].map(([, name]) => name)).toEqual(['databases', 'peers', 'pgbouncer']);
+    expect([...ini.matchAll(/^\[(\w+)\]$/gm)].map(([, name]) => name)).toEqual([
+      'databases',
+      'users',
+      'peers',
+      'pgbouncer',
+    ]);
     const keys = [...settingsIn(ini).keys()];
     expect(keys.slice(0, 4)).toEqual(['admin_users', 'stats_users', 'auth_type', 'auth_file']);
     expect(keys.at(-1)).toBe('syslog_ident');
@@ -91,7 +96,7 @@ describe('rendered files', () => {
 
   it('are the same bytes whatever order things were told in', () => {
     const databases = [database('b'), database('a'), database('C')];
-    const users = [...fleet().users, { name: 'adam', secret: new Secret('x') }];
+    const users = [...fleet().users, userOf('adam', 'x')];
     const { options } = fleet();
     const one = filesOf(fleet({ databases, users }));
     const other = filesOf(
@@ -166,10 +171,8 @@ describe('rendered files', () => {
   it('throw for a spec that no file can say, naming it', () => {
     expect(() => filesOf(fleet({ databases: [database('a b')] }))).toThrow(Unwritable);
     expect(() => filesOf(fleet({ databases: [database('a', { host: 'x\ny' })] }))).toThrow(/cannot write host/);
-    expect(() => filesOf(fleet({ users: [{ name: 'a\nb', secret: new Secret('s3cret') }] }))).toThrow(
-      /cannot write the user/,
-    );
-    expect(() => filesOf(fleet({ users: [{ name: 'a', secret: new Secret('s3\ncret') }] }))).toThrow(/^(?!.*s3)/);
+    expect(() => filesOf(fleet({ users: [userOf('a\nb', 's3cret')] }))).toThrow(/cannot write the user/);
+    expect(() => filesOf(fleet({ users: [userOf('a', 's3\ncret')] }))).toThrow(/^(?!.*s3)/);
   });
 
   it('carry the canary of their generation', () => {
@@ -214,6 +217,19 @@ describe('the budget in rendered files', () => {
     const ini = iniOf(fleet({ databases: [database('orders', { maxConnections: 0 })] }));
     expect(ini).toContain("orders = host='10.0.0.5' port=5432 dbname='orders'\n");
     expect(settingsIn(ini).get('default_pool_size')).toBe('20');
+  });
+
+  it('of a login is shared like that of a database', () => {
+    const files = filesOf(fleet({ users: [userOf('zoe', 'x', { maxConnections: 20 })] }));
+    const limits = files.instances.map(({ ini }) => usersIn(ini).get('zoe')?.get('max_user_connections'));
+    expect(limits).toEqual(['7', '7']);
+    const least = filesOf(fleet({ users: [userOf('zoe', 'x', { maxConnections: 2 })] }), '1.24.1', 1, 1);
+    expect(
+      usersIn(least.instances[0]?.ini ?? '')
+        .get('zoe')
+        ?.get('max_user_connections'),
+    ).toBe('1');
+    expect(usersIn(iniOf(fleet())).get('zoe')?.get('max_user_connections')).toBe('0');
   });
 
   it('of a unit goes to the instances it has, also when the spec knows of more or fewer', () => {

@@ -6,6 +6,10 @@ const ini = `[databases]
 orders = host='10.0.0.5' port=5432 dbname='orders' pool_size=9 max_db_connections=9
 free = host='10.0.0.5' port=5432 dbname='it''s'
 
+[users]
+zoe = pool_mode='session' max_user_connections=3 pool_size=3 query_timeout=30
+adam = pool_mode='transaction' max_user_connections=0
+
 [pgbouncer]
 admin_users =
 unix_socket_mode = 0700
@@ -40,14 +44,19 @@ const databases: Rows = [
   row('free', { database: "it's", pool_size: '20', max_connections: '0' }),
   row('pgbouncer', { host: null, pool_size: '2' }),
 ];
+const users: Rows = [
+  { name: 'zoe', pool_mode: 'session', max_user_connections: '3', pool_size: '        3' },
+  { name: 'adam', pool_mode: 'transaction', max_user_connections: '0', pool_size: '        3' },
+  { name: 'troupe_probe', pool_mode: null, max_user_connections: '0', pool_size: '' },
+];
 const changed = (key: string, value: string | null): Rows =>
   config.map((one) => (one['key'] === key ? { ...one, value } : one));
 
 describe('what an instance has loaded', () => {
   it('is what its file says, in the forms that consoles have for it', () => {
-    expect(configMismatches(ini, config, databases)).toEqual([]);
-    expect(configMismatches(ini, changed('unix_socket_mode', '0700'), databases)).toEqual([]);
-    expect(configMismatches(ini, changed('admin_users', ''), databases)).toEqual([]);
+    expect(configMismatches(ini, { config, databases, users })).toEqual([]);
+    expect(configMismatches(ini, { config: changed('unix_socket_mode', '0700'), databases, users })).toEqual([]);
+    expect(configMismatches(ini, { config: changed('admin_users', ''), databases, users })).toEqual([]);
   });
 
   it.each([
@@ -61,12 +70,12 @@ describe('what an instance has loaded', () => {
     ['query_wait_timeout', '', 'query_wait_timeout is empty and not 1.5'],
     ['syslog_ident', 'TROUPE-7-ABC', 'syslog_ident is TROUPE-7-ABC and not troupe-7-abc'],
   ])('is not with %s %j', (key, value, sentence) => {
-    expect(configMismatches(ini, changed(key, value), databases)).toEqual([sentence]);
+    expect(configMismatches(ini, { config: changed(key, value), databases, users })).toEqual([sentence]);
     expect(settingsAmiss(new Map([[key, 'x']]), {})).toEqual([key]);
   });
 
   it('is not where it knows no such setting', () => {
-    expect(configMismatches(ini, config.slice(1), databases)).toEqual(['it knows no admin_users']);
+    expect(configMismatches(ini, { config: config.slice(1), databases, users })).toEqual(['it knows no admin_users']);
   });
 
   it.each([
@@ -78,20 +87,39 @@ describe('what an instance has loaded', () => {
     ['force_user', 'root'],
   ])('is not where %s of a database is another', (column, value) => {
     const rows = databases.map((one) => (one['name'] === 'orders' ? { ...one, [column]: value } : one));
-    expect(configMismatches(ini, config, rows)).toEqual([
+    expect(configMismatches(ini, { config, databases: rows, users })).toEqual([
       expect.stringMatching(`^${column} of database orders is ${value} and not `),
     ]);
   });
 
   it('is not with a database too few or too many', () => {
-    expect(configMismatches(ini, config, databases.slice(1))).toEqual(['it does not serve database orders']);
-    expect(configMismatches(ini, config, [...databases, row('old')])).toEqual([
+    expect(configMismatches(ini, { config, databases: databases.slice(1), users })).toEqual([
+      'it does not serve database orders',
+    ]);
+    expect(configMismatches(ini, { config, databases: [...databases, row('old')], users })).toEqual([
       'it serves database old, which is not in its file',
     ]);
   });
 
+  it.each([
+    ['pool_mode', null, 'empty', 'session'],
+    ['max_user_connections', '4', '4', '3'],
+    ['pool_size', '       30', '30', '3'],
+  ])('is not where %s of a login is another', (column, value, said, wanted) => {
+    const rows = users.map((one) => (one['name'] === 'zoe' ? { ...one, [column]: value } : one));
+    expect(configMismatches(ini, { config, databases, users: rows })).toEqual([
+      `${column} of login zoe is ${said} and not ${wanted}`,
+    ]);
+  });
+
+  it('is not without a login, and is as far as a console shows it', () => {
+    expect(configMismatches(ini, { config, databases, users: users.slice(1) })).toEqual(['it does not know login zoe']);
+    const shown = users.map(({ name = '', pool_mode = '' }) => ({ name, pool_mode }));
+    expect(configMismatches(ini, { config, databases, users: shown })).toEqual([]);
+  });
+
   it('is not known for a file that cannot be read', () => {
-    expect(configMismatches('[pgbouncer]\n???\n', config, databases)).toEqual(['its file cannot be read']);
+    expect(configMismatches('[pgbouncer]\n???\n', { config, databases, users })).toEqual(['its file cannot be read']);
   });
 });
 

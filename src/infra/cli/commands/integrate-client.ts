@@ -1,37 +1,47 @@
 import { askFor } from '../change.ts';
+import { settingsFlags, settingsIn } from '../client-settings.ts';
 import { print, type Verb, waitFlags } from '../verb.ts';
-import { patienceOf, waitUntil } from '../waiting.ts';
+import { patienceOf, verifiedLook, waitUntil } from '../waiting.ts';
 
 export const integrateClientVerb: Verb = {
   name: 'integrate client',
-  summary: 'give a client a database and a login',
-  usage: 'NAME --database DATABASE [--backend BACKEND] [--roles ROLE,...]',
+  summary: 'give a client a database and a login, or change its settings',
+  usage:
+    'NAME --database DATABASE [--backend BACKEND] [--roles ROLE,...] [--pool-mode MODE] [--budget N] [--query-timeout S]...',
   takes: { least: 1, most: 1 },
   flags: {
     database: { value: 'NAME', help: 'made when it is not there' },
     backend: { value: 'NAME', help: 'may be left out when there is only one' },
     roles: { value: 'ROLE,...', help: 'extra rights of the login: createdb, createrole' },
+    ...settingsFlags,
     ...waitFlags,
   },
   run: async (given, context) => {
     const [name = ''] = given.words;
     const patience = patienceOf(given);
     const database = given.required('database');
-    const extraUserRoles = given.text('roles')?.split(',') ?? [];
+    const extraUserRoles = given.text('roles')?.split(',') ?? null;
+    const settings = settingsIn(given);
     const kept = await askFor(context, {
       type: 'addClient',
       name,
       database,
       backend: given.text('backend'),
       extraUserRoles,
+      ...(settings === undefined ? {} : { settings }),
     });
     if (patience === null) {
       print(context, given, kept, `client ${name} is kept (version ${kept.version} of the intent)`);
       return;
     }
+    const isVerified = verifiedLook(kept.version);
     const { username, endpoints } = await waitUntil(context, patience, async (status, signal) => {
       const answer = await context.api.credentials(name, signal);
-      if (answer.kind === 'told') return { kind: 'done', value: answer.value };
+      if (answer.kind === 'told') {
+        // A client that was there before has credentials already; what was changed about it must be served too.
+        const standing = isVerified(status);
+        return standing.kind === 'pending' ? standing : { kind: 'done', value: answer.value };
+      }
       const relation = status.relations.find((one) => one.endpoint === 'database' && one.name === name);
       const reason = relation?.message ?? (answer.kind === 'notYet' ? answer.reason : 'the unit does not know it yet');
       return { kind: 'pending', on: `the credentials of client ${name} (${reason})` };
