@@ -15,7 +15,13 @@ const instanceSchema = z.object({
   version: z.string().nullable(),
 });
 
-const waitSchema = z.object({ id: z.string(), message: z.string(), since: instant, on: z.string() });
+const waitSchema = z.object({
+  id: z.string().meta({ description: 'stable; docs/waits.md explains each' }),
+  kind: z.enum(['waiting', 'blocked']).meta({ description: 'blocked needs a person' }),
+  message: z.string(),
+  since: instant,
+  on: z.string().meta({ description: 'who can end it' }),
+});
 
 export const unitStatusSchema = z.object({
   unit: z.string(),

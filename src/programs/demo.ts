@@ -6,6 +6,7 @@ import type { Application } from '../actors/model/ids.ts';
 import { apiAt } from '../infra/cli/api-client.ts';
 import { exit } from '../infra/cli/exit.ts';
 import { paintWith } from '../infra/cli/screen.ts';
+import { screenWidth } from '../infra/cli/progress.ts';
 import { statusTable } from '../infra/cli/status-table.ts';
 import { table } from '../infra/cli/table.ts';
 import { findBinary, MissingBinary, missingBinaries } from '../infra/local/binaries.ts';
@@ -167,7 +168,9 @@ const present = async (fleet: LocalFleet, served: Served, { json }: DemoOptions,
   const psql = `psql 'postgresql://${username}@${hosts}/${database}?passfile=${passwordFile}'`;
   if (json) io.stdout.write(`${JSON.stringify({ psql, status: served.status })}\n`);
   else
-    io.stdout.write(`${statusTable(served.status, io)}\n\nAs the client "first": ${psql}\nCtrl-C removes all of it.\n`);
+    io.stdout.write(
+      `${statusTable(served.status, { colour: io.colour, width: screenWidth(io.stdout) })}\n\nAs the client "first": ${psql}\nCtrl-C removes all of it.\n`,
+    );
 };
 
 const prove = (

@@ -51,6 +51,7 @@ export interface UnitStatus {
   }[];
   readonly waits: readonly {
     readonly id: string;
+    readonly kind: 'waiting' | 'blocked';
     readonly message: string;
     readonly since: string;
     readonly on: string;

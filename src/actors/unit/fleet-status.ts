@@ -91,8 +91,9 @@ const ownStatus = (state: UnitState, leader: string | null, view: Viewpoint): Un
   message: state.status.message,
   generation: { applied: state.report?.verified?.generation ?? null, refused: state.report?.refused ?? null },
   instances: state.report?.instances ?? [],
-  waits: state.status.waits.map(({ id, message, on, since }) => ({
+  waits: state.status.waits.map(({ id, kind, message, on, since }) => ({
     id,
+    kind,
     message,
     since: iso(view.wall - (view.now - since)),
     on,
@@ -113,7 +114,7 @@ const peerStatus = (record: UnitRecord, state: UnitState, leader: string | null,
     ...wordOf(presence, silentMs, bag, view.now - state.snapshotAt),
     generation: { applied: bag?.applied ?? null, refused: bag?.refused ?? null },
     instances: bag?.instances ?? [],
-    waits: (bag?.waits ?? []).map(({ id, message, on, sinceWallMs }) => ({ id, message, since: iso(sinceWallMs), on })),
+    waits: (bag?.waits ?? []).map(({ sinceWallMs, ...wait }) => ({ ...wait, since: iso(sinceWallMs) })),
     lastSeenMs: Math.round(silentMs + view.now - state.snapshotAt),
     weaknesses: weaknessesIn(bag?.instances ?? []),
   };
@@ -159,7 +160,10 @@ const relationsOf = (
 ): readonly RelationStatus[] => {
   const waits =
     leader === view.self ? state.status.waits : (snapshot.units.find(({ unit }) => unit === leader)?.bag?.waits ?? []);
-  const about = (prefix: string) => waits.find(({ id }) => id === prefix || id.startsWith(`${prefix}:`));
+  const about = (prefix: string) => {
+    const those = waits.filter(({ id }) => id === prefix || id.startsWith(`${prefix}:`));
+    return those.find(({ kind }) => kind === 'blocked') ?? those[0];
+  };
   const backends = Object.entries(snapshot.intent?.backends ?? {}).map(([name, { id }]): RelationStatus => {
     const wait = about(`backend:${name}`);
     return { id, name, endpoint: 'backend-database', database: null, life: 'alive', ...stateOf(wait) };

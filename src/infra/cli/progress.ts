@@ -7,6 +7,9 @@ export interface Output {
   readonly columns?: number;
 }
 
+/** Null where nobody looks at a screen: then nothing is wrapped or cut. */
+export const screenWidth = ({ isTTY, columns }: Output): number | null => (isTTY === true ? (columns ?? 80) : null);
+
 /** What is being waited for. On a terminal one line that moves and is gone at the end; elsewhere one line per change. */
 export interface Progress extends Disposable {
   show(text: string): void;

@@ -24,6 +24,21 @@ export const cut = (text: string, width: number): string => {
   return `${kept}…`;
 };
 
+/** Lines of whole words that fit; a longer word has a line of its own. Null: one line, however long. */
+export const wrapped = (text: string, width: number | null): readonly string[] => {
+  if (width === null || widthOf(text) <= width) return [text];
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    const longer = line === '' ? word : `${line} ${word}`;
+    if (line !== '' && widthOf(longer) > width) {
+      lines.push(line);
+      line = word;
+    } else line = longer;
+  }
+  return [...lines, line];
+};
+
 /** What others wrote, on one line and without control over the terminal: escapes, line breaks and reversed text become visible. */
 export const plain = (text: string): string =>
   text.replace(

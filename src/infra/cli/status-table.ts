@@ -4,27 +4,29 @@ import { ageText } from './duration.ts';
 import { padded, type Paint, paintWith, plain, type Tone } from './screen.ts';
 import { awayFrom, verifiedBy } from './standing.ts';
 import { type Cell, table } from './table.ts';
+import { headlineOf, headlines, headlineText } from './waits-text.ts';
 
 /** The fleet on one screen: who leads, what is in force, the units, the relations, and what anybody waits for. */
 export const statusTable = (
   status: FleetStatus,
-  { colour, now = Date.now() }: { readonly colour: boolean; readonly now?: number },
+  {
+    colour,
+    width,
+    now = Date.now(),
+  }: { readonly colour: boolean; readonly width: number | null; readonly now?: number },
 ): string => {
   const paint = paintWith(colour);
-  const waiting = waitingOf(status.units);
+  const told = new Set(status.units.flatMap((unit) => headlineOf(unit)?.message ?? []));
   const sections = [
     summary(status, paint, now),
-    table(unitHeadings, status.units.map(unitRow), paint),
+    table(unitHeadings, status.units.map(unitRow), paint, width),
     table(
       relationHeadings,
-      status.relations.toSorted(byName).map((relation) => relationRow(relation, waiting)),
+      status.relations.toSorted(byName).map((relation) => relationRow(relation, told)),
       paint,
+      width,
     ),
-    table(
-      ['WAITING', 'FOR', 'ON', 'WHAT'],
-      waiting.map(({ units, since, on, message }) => [units.join(', '), ageText(now - since), on, message]),
-      paint,
-    ),
+    headlines(status.units, { paint, now, width }),
   ];
   return sections.filter((section) => section !== '').join('\n\n');
 };
@@ -37,7 +39,7 @@ const summary = (
   const { published, good, refused } = generation;
   const isConnected = backplane.state === 'connected';
   const lines: readonly (readonly [string, string, Tone | null])[] = [
-    ['application', application, 'bold'],
+    ['application', `${application}: ${standText(units, generation)}`, 'bold'],
     leader === null ? ['leader', 'nobody', 'bad'] : ['leader', `${leader.unit}, epoch ${leader.epoch}`, null],
     ['generation', generationText(published, good, awayFrom(units, published)), published === good ? null : 'warning'],
     ...(refused === null
@@ -61,6 +63,20 @@ const summary = (
   return lines.map(([name, text, tone]) => `${paint(padded(name, 11), 'dim')}  ${paint(plain(text), tone)}`).join('\n');
 };
 
+/** The fleet in one line: `2 of 3 units active, 1 blocked; generation 7 good`. */
+const standText = (units: readonly UnitStatus[], { published, good }: FleetStatus['generation']): string => {
+  const words = Map.groupBy(units, ({ status }) => status);
+  const active = words.get('active')?.length ?? 0;
+  const others = [...words].flatMap(([word, { length }]) => (word === 'active' ? [] : [`${length} ${word}`]));
+  const generation =
+    published === null
+      ? 'no generation yet'
+      : published === good
+        ? `generation ${good} good`
+        : `generation ${published} not verified yet`;
+  return `${[`${active} of ${units.length} units active`, ...others.toSorted()].join(', ')}; ${generation}`;
+};
+
 const generationText = (published: number | null, good: number | null, away: readonly string[]): string => {
   if (published === null) return 'none yet';
   if (published === good) return `${published}, ${verifiedBy(away)}`;
@@ -73,7 +89,7 @@ const unitHeadings = ['UNIT', 'STATUS', 'ADDRESS', 'GENERATION', 'INSTANCES', 'P
 const freshMs = 5_000;
 
 const unitRow = (unit: UnitStatus): readonly Cell[] => {
-  const { generation, lastSeenMs, message, status, waits } = unit;
+  const { generation, lastSeenMs, message, status } = unit;
   return [
     `${unit.unit}${unit.leader ? '*' : ''}`,
     { text: status, tone: statusTone(status) },
@@ -84,7 +100,7 @@ const unitRow = (unit: UnitStatus): readonly Cell[] => {
     instancesCell(unit),
     versionsOf(unit),
     lastSeenMs === null || lastSeenMs < freshMs ? '' : `${ageText(lastSeenMs)} ago`,
-    waits.some((wait) => wait.message === message) ? '' : message,
+    headlineOf(unit)?.message === message ? headlineText(unit) : message,
   ];
 };
 
@@ -112,30 +128,11 @@ const byName = (a: RelationStatus, b: RelationStatus): number =>
 /** What is told below is not told here again. */
 const relationRow = (
   { name, endpoint, database, life, state, message }: RelationStatus,
-  waiting: readonly Waiting[],
+  told: ReadonlySet<string>,
 ): readonly Cell[] => [
   name,
   endpoint,
   database ?? '',
   life === 'dying' ? { text: 'dying', tone: 'warning' } : { text: state, tone: statusTone(state) },
-  message === `database ${database}` || waiting.some((wait) => wait.message === message) ? '' : message,
+  message === `database ${database}` || told.has(message) ? '' : message,
 ];
-
-interface Waiting {
-  readonly units: readonly string[];
-  readonly message: string;
-  readonly on: string;
-  readonly since: number;
-}
-
-/** The same lack of several units is told once, since the first of them had it. */
-const waitingOf = (units: readonly UnitStatus[]): readonly Waiting[] => {
-  const all = units.flatMap(({ unit, waits }) => waits.map((wait) => ({ unit, ...wait })));
-  const same = Map.groupBy(all, ({ id, on, message }) => JSON.stringify([id, on, message]));
-  return [...same.values()].flatMap((group) => {
-    const [first] = group;
-    if (first === undefined) return [];
-    const since = Math.min(...group.map((wait) => Date.parse(wait.since)));
-    return [{ units: group.map(({ unit }) => unit), message: first.message, on: first.on, since }];
-  });
-};

@@ -5,7 +5,8 @@ import { statusTable } from '../../../src/infra/cli/status-table.ts';
 import { MemoryFleet } from '../../support/memory-fleet.ts';
 
 const now = Date.parse('2026-11-24T10:05:00.000Z');
-const shown = (status: FleetStatus, colour = false): string => statusTable(status, { colour, now });
+const shown = (status: FleetStatus, colour = false, width: number | null = null): string =>
+  statusTable(status, { colour, width, now });
 const settled = (): FleetStatus => {
   const fleet = new MemoryFleet();
   fleet.settle();
@@ -18,6 +19,16 @@ const rowsUnder = (text: string, heading: string): readonly (readonly string[])[
   return section.split('\n').map((line) => line.split(/ {2,}/));
 };
 
+type WaitStatus = FleetStatus['units'][number]['waits'][number];
+const waitOf = (given: Partial<WaitStatus>): WaitStatus => ({
+  id: 'instances',
+  kind: 'waiting',
+  message: 'instances do not serve: they have just begun; this unit starts them',
+  since: '2026-11-24T10:00:00.000Z',
+  on: 'pgbouncer/0',
+  ...given,
+});
+
 it('a fleet at rest has one row a unit, the leader marked, and no waits', () => {
   const text = shown(settled());
   expect(rowsUnder(text, 'UNIT')).toEqual([
@@ -27,7 +38,8 @@ it('a fleet at rest has one row a unit, the leader marked, and no waits', () => 
     ['pgbouncer/2', 'active', '127.0.0.13:6432', '1', '2/2', '1.26.0'],
   ]);
   expect(text).toContain('leader       pgbouncer/0, epoch 3\ngeneration   1, verified by every unit\n');
-  expect(text).not.toMatch(/WAITING|RELATION/);
+  expect(text).not.toMatch(/waiting|blocked|RELATION/);
+  expect(text).toMatch(/^application  pgbouncer: 3 of 3 units active; generation 1 good\n/);
 });
 
 it('what is wrong is in its row, and what is waited for below', () => {
@@ -51,7 +63,7 @@ it('what is wrong is in its row, and what is waited for below', () => {
         leader: false,
         status: 'blocked',
         message: 'disk full',
-        waits: [{ id: 'disk', message: 'disk full', since: '2026-11-24T10:00:00.000Z', on: 'operator' }],
+        waits: [waitOf({ id: 'disk', kind: 'blocked', message: 'disk full', on: 'operator' })],
       },
       { ...one, status: 'unknown', message: 'no heartbeat for 70 s', lastSeenMs: 70_000 },
       {
@@ -99,7 +111,7 @@ it('what is wrong is in its row, and what is waited for below', () => {
     'intent       version 4, by alice@host 2h ago\nbackplane    redis, unreachable for 90s: connection refused',
   );
   expect(rowsUnder(text, 'UNIT').slice(1)).toEqual([
-    ['pgbouncer/0', 'blocked', '127.0.0.11:6432', '1', '2/2', '1.26.0'],
+    ['pgbouncer/0', 'blocked', '127.0.0.11:6432', '1', '2/2', '1.26.0', 'disk'],
     ['pgbouncer/1', 'unknown', '127.0.0.12:6432', '1', '2/2', '1.26.0', '70s ago', 'no heartbeat for 70 s'],
     ['pgbouncer/2', 'active', '127.0.0.13:6432', '2 (refuses 3)', '1/2 (2 failing)', '1.24.1, 1.26.0'],
   ]);
@@ -108,10 +120,10 @@ it('what is wrong is in its row, and what is waited for below', () => {
     ['old', 'database', 'olddb', 'dying', 'PostgreSQL is away'],
     ['orders', 'database', 'orders', 'active'],
   ]);
-  expect(rowsUnder(text, 'WAITING')).toEqual([
-    ['WAITING', 'FOR', 'ON', 'WHAT'],
-    ['pgbouncer/0', '5m', 'operator', 'disk full'],
-  ]);
+  expect(text).toMatch(/\n\npgbouncer\/0: blocked for 5m on operator \(disk\)\n  disk full$/);
+  expect(text).toMatch(
+    /^application  pgbouncer: 1 of 3 units active, 1 blocked, 1 unknown; generation 3 not verified yet\n/,
+  );
 });
 
 it('a generation that a silent unit has not verified is not called verified by every unit', () => {
@@ -129,14 +141,81 @@ it('the same lack of several units is told once, and not again in the row of its
     ...unit,
     status: 'blocked' as const,
     message,
-    waits: [{ id: 'backend:main', message, since: `2026-11-24T10:0${unit.number}:00.000Z`, on: 'operator' }],
+    waits: [
+      waitOf({
+        id: 'backend:main',
+        kind: 'blocked',
+        message,
+        since: `2026-11-24T10:0${unit.number}:00.000Z`,
+        on: 'operator',
+      }),
+    ],
   }));
   const main = { id: 1, name: 'main', endpoint: 'backend-database', database: null, life: 'alive' } as const;
   const text = shown({ ...status, units, relations: [{ ...main, state: 'blocked', message }] });
   expect(text.split(message)).toHaveLength(2);
-  expect(rowsUnder(text, 'WAITING').slice(1)).toEqual([
-    ['pgbouncer/0, pgbouncer/1, pgbouncer/2', '5m', 'operator', message],
+  expect(text).toMatch(
+    /\n\nevery unit: blocked for 5m on operator \(backend:main\)\n  backend "main": wrong password$/,
+  );
+});
+
+it('of a unit that lacks several things what blocks it is told in full, the others by their ids, and blocked units come first', () => {
+  const status = settled();
+  const [blocking, other] = [waitOf({ id: 'proof', kind: 'blocked', on: 'operator' }), waitOf({ id: 'leader' })];
+  const units = status.units.map((unit) => {
+    if (unit.number === 0) return unit;
+    const waits = unit.number === 1 ? [waitOf({})] : [waitOf({}), blocking, other];
+    const word = unit.number === 1 ? ('waiting' as const) : ('blocked' as const);
+    return { ...unit, status: word, message: waits.at(unit.number - 1)?.message ?? '', waits };
+  });
+  const text = shown({ ...status, units });
+  expect(text.split('\n\n').at(-1)?.split('\n')).toEqual([
+    'pgbouncer/2: blocked for 5m on operator (proof)',
+    `  ${blocking.message}`,
+    '  also instances, leader: "troupe show-unit pgbouncer/2" tells them in full',
+    'pgbouncer/1: waiting for 5m on pgbouncer/0 (instances)',
+    `  ${blocking.message}`,
   ]);
+  expect(rowsUnder(text, 'UNIT').map((row) => row[6])).toEqual(['MESSAGE', undefined, 'instances', 'proof and 2 more']);
+});
+
+it('the units of one lack are named up to four', () => {
+  const status = settled();
+  const units = [0, 1, 2, 3, 4, 5, 6].flatMap((number) =>
+    status.units.slice(0, 1).map((unit) => ({
+      ...unit,
+      unit: `pgbouncer/${number}`,
+      number,
+      waits: number === 6 ? [] : [waitOf({})],
+    })),
+  );
+  expect(shown({ ...status, units })).toContain(
+    '\npgbouncer/0, pgbouncer/1, pgbouncer/2, pgbouncer/3 and 2 more: waiting',
+  );
+});
+
+it('on a screen long sentences go on below themselves, and elsewhere on one line', () => {
+  const status = settled();
+  const message = 'no heartbeat for 70 s: its coordinator is away, its PgBouncers may well serve, and so on';
+  const units = status.units.map((unit) => ({ ...unit, message, waits: [waitOf({ message })] }));
+  const relation = { id: 1, name: 'main', endpoint: 'backend-database', database: null, life: 'alive' } as const;
+  const long = {
+    ...status,
+    units,
+    relations: [{ ...relation, state: 'blocked' as const, message: `main: ${message}` }],
+  };
+  for (const width of [40, 80, 120]) {
+    const text = shown(long, false, width);
+    expect(
+      text
+        .split('\n')
+        .slice(5)
+        .filter((line) => widthOf(line) > Math.max(width, 75)),
+    ).toEqual([]);
+    expect(text.replaceAll(/\s+/g, ' ')).toContain(`(instances) ${message}`);
+    expect(text.replaceAll(/\s+/g, ' ')).toContain(`main: ${message}`);
+  }
+  expect(shown(long)).toContain(`  main: ${message}\n`);
 });
 
 it('before anything was heard says so', () => {

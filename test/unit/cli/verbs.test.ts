@@ -442,9 +442,9 @@ describe('show-unit', () => {
     fleet.say(1, 'waits for its disk');
     const { code, stdout } = await run('show-unit', 'pgbouncer/1');
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^status +waiting: waits for its disk$/m);
+    expect(stdout).toMatch(/^status +waiting$/m);
     expect(stdout).toMatch(/^2 +202 +serving +1\.26\.0$/m);
-    expect(stdout).toMatch(/^test +\w+ +test +waits for its disk$/m);
+    expect(stdout).toMatch(/^pgbouncer\/1: waiting for \w+ on test \(test\)\n  waits for its disk$/m);
     expect((await run('show-unit', '1')).stdout.split('\n')[0]).toBe(stdout.split('\n')[0]);
     expect(JSON.parse((await run('show-unit', '1', '--json')).stdout)).toEqual({
       answeredBy: 'pgbouncer/0',

@@ -5,11 +5,13 @@ import { ApiRefusal } from '../answer.ts';
 import { apiAt } from '../api-client.ts';
 import { ageText } from '../duration.ts';
 import { CliFailure, exit } from '../exit.ts';
+import { screenWidth } from '../progress.ts';
 import { padded, plain, type Tone } from '../screen.ts';
 import { NoAnswer } from '../socket-request.ts';
 import { statusTone } from '../status-table.ts';
 import { table } from '../table.ts';
 import { type Context, print, type Verb } from '../verb.ts';
+import { waitText } from '../waits-text.ts';
 
 type UnitView = z.output<typeof routes.unit.answer.schema>;
 
@@ -58,12 +60,13 @@ const viewOf = async (number: number, isTraced: boolean, { api, signal }: Contex
   }
 };
 
-const viewText = ({ unit, trace }: UnitView, { paint }: Context): string => {
+const viewText = ({ unit, trace }: UnitView, { paint, stdout }: Context): string => {
+  const width = screenWidth(stdout);
   const { generation, instances, waits, weaknesses } = unit;
   const now = Date.now();
   const facts: readonly (readonly [string, string, Tone | null])[] = [
     ['unit', `${unit.unit}${unit.leader ? ', leads' : ''}`, 'bold'],
-    ['status', unit.message === '' ? unit.status : `${unit.status}: ${unit.message}`, statusTone(unit.status)],
+    ['status', statusText(unit), statusTone(unit.status)],
     ['address', unit.address === '' ? 'none yet' : unit.address, null],
     ['coordinator', `pid ${unit.pid ?? 'unknown'}, version ${unit.version ?? 'unknown'}`, null],
     ['generation', String(generation.applied ?? 'none yet'), null],
@@ -84,11 +87,7 @@ const viewText = ({ unit, trace }: UnitView, { paint }: Context): string => {
       ]),
       paint,
     ),
-    table(
-      ['WAITING', 'FOR', 'ON', 'WHAT'],
-      waits.map(({ id, since, on, message }) => [id, ageText(now - Date.parse(since)), on, message]),
-      paint,
-    ),
+    waits.map((wait) => waitText(wait, unit.unit, { paint, now, width })).join('\n'),
     table(
       ['WEAKNESS', 'MENDED IN', 'WHAT'],
       weaknesses.map(({ id, mendedIn, sentence }) => [
@@ -97,6 +96,7 @@ const viewText = ({ unit, trace }: UnitView, { paint }: Context): string => {
         sentence,
       ]),
       paint,
+      width,
     ),
     trace === undefined
       ? ''
@@ -115,3 +115,7 @@ const viewText = ({ unit, trace }: UnitView, { paint }: Context): string => {
   ];
   return sections.filter((section) => section !== '').join('\n\n');
 };
+
+/** What is lacking is told below in full. */
+const statusText = ({ status, message, waits }: UnitView['unit']): string =>
+  message === '' || waits.some((wait) => wait.message === message) ? status : `${status}: ${message}`;

@@ -1,3 +1,4 @@
+import { screenWidth } from '../progress.ts';
 import { statusTable } from '../status-table.ts';
 import { print, type Verb } from '../verb.ts';
 
@@ -9,6 +10,6 @@ export const statusVerb: Verb = {
   flags: {},
   run: async (given, context) => {
     const { value, json } = await context.api.readStatus(context.signal);
-    print(context, given, json, statusTable(value, { colour: context.colour }));
+    print(context, given, json, statusTable(value, { colour: context.colour, width: screenWidth(context.stdout) }));
   },
 };
