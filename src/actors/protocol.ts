@@ -53,7 +53,13 @@ export type UnitMessage =
   | { readonly type: 'waitsTold'; readonly from: keyof Protocol; readonly waits: readonly Wait[] }
   | WorkloadTold
   /** From the state directory, at the start. */
-  | { readonly type: 'recalled'; readonly memory: Memory; readonly wall: WallMs }
+  | {
+      readonly type: 'recalled';
+      readonly memory: Memory;
+      /** What there was and could not be read, a sentence for each. */
+      readonly losses: readonly string[];
+      readonly wall: WallMs;
+    }
   | { readonly type: 'remembered'; readonly kept: boolean }
   | { readonly type: 'left' };
 

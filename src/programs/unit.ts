@@ -95,9 +95,11 @@ export const runUnit = async (settings: UnitProcessSettings): Promise<number> =>
     view,
   });
 
-  const { memory } = await backplane.recall();
+  const { memory, losses: forgotten } = await backplane.recall();
+  const losses = [...secrets.losses, ...forgotten];
+  for (const loss of losses) unitLog.warn({ loss }, 'something in the state directory was lost');
   running.send(
-    ['unit', { type: 'recalled', memory, wall: clock.wall() }],
+    ['unit', { type: 'recalled', memory, losses, wall: clock.wall() }],
     ['workload', { type: 'recalled', verified: memory.verified }],
     ['unit', { type: 'hookArrived', hook: { type: 'start' } }],
   );
@@ -122,6 +124,7 @@ export const runUnit = async (settings: UnitProcessSettings): Promise<number> =>
 interface Secrets {
   readonly password: Secret | null;
   readonly key: SealKey;
+  readonly losses: readonly string[];
 }
 
 /** While we may still be root: directories for the service account, secrets read, then root is given up for good. */
@@ -146,7 +149,8 @@ const prepare = async (settings: UnitProcessSettings): Promise<Secrets> => {
   }
   process.chdir('/');
   process.umask(0o027);
-  return { password, key: given ?? (await ensureSealKey(join(settings.stateDir, 'secret.key'))) };
+  const kept = given === null ? await ensureSealKey(join(settings.stateDir, 'secret.key')) : { key: given, losses: [] };
+  return { password, ...kept };
 };
 
 const secretFile = async (path: string, what: string): Promise<Secret> => {

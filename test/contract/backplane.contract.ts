@@ -308,6 +308,7 @@ export const backplaneContract = (createFleet: () => Promise<Fleet>): void => {
         intent: null,
         published: null,
         epoch: 0,
+        losses: [],
       });
     });
 
@@ -325,7 +326,9 @@ export const backplaneContract = (createFleet: () => Promise<Fleet>): void => {
       await zero.remember(memory);
       await zero[Symbol.asyncDispose]();
       const recalled = await (await fleet.start(0)).recall();
-      expect(same(recalled, { memory, intent, published: result.published, epoch: leadership.epoch })).toBe(true);
+      expect(same(recalled, { memory, intent, published: result.published, epoch: leadership.epoch, losses: [] })).toBe(
+        true,
+      );
     });
   });
 

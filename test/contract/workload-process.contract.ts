@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { readFile, readlink, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client, type ClientConfig } from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -165,12 +165,16 @@ const ownMatters = (version: string, run: string): void => {
     await expect(open({ ...one, options: { stateDir } })).rejects.toThrow(/cannot use the state directory .*file/);
   });
 
-  it('finds a process whose record is missing, rather than start a second one', async () => {
+  it.each([
+    ['missing', (file: string) => rm(file)],
+    ['cut short', (file: string) => truncate(file, 100)],
+    ['changed', async (file: string) => writeFile(file, (await readFile(file, 'utf8')).replace('"port":', '"port":1'))],
+  ])('finds a process whose record is %s, rather than start a second one', async (_, damage) => {
     const first = await machine.open(pair);
     await serve(first.workload, { port, canary: 'gen-1' });
     const pids = pidsOf(await inspect(first.workload));
     await first.kill();
-    await rm(fileOf('instances', '1', 'process.json'));
+    await damage(fileOf('instances', '1', 'process.json'));
     const workload = await open();
     await takeAll(workload, [{ type: 'start', instances: all }]);
     expect(pidsOf(await inspect(workload))).toEqual(pids);
@@ -185,7 +189,7 @@ const ownMatters = (version: string, run: string): void => {
     await expect.poll(() => machine.isAlive(pid)).toBe(false);
     const record = fileOf('instances', '1', 'process.json');
     const kept = JSON.parse(await readFile(record, 'utf8'));
-    await writeFile(record, JSON.stringify({ ...kept, mark: { ...kept.mark, pid: process.pid } }));
+    await writeFile(record, JSON.stringify({ ...kept, digest: undefined, mark: { ...kept.mark, pid: process.pid } }));
     const workload = await open(one);
     expect((await inspect(workload)).instances).toMatchObject([{ state: 'absent' }]);
     await takeAll(workload, [

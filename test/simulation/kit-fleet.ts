@@ -80,9 +80,9 @@ export class Fleet {
       lane: (actor, { type }) => (['workload', 'backend'].includes(actor) || type === 'postgres' ? undefined : 'store'),
     });
     this.#units.set(number, unit);
-    const { memory } = await ports.backplane.recall();
+    const { memory, losses } = await ports.backplane.recall();
     unit.send(
-      ['unit', { type: 'recalled', memory, wall: unit.clock.wall() }],
+      ['unit', { type: 'recalled', memory, losses, wall: unit.clock.wall() }],
       ['workload', { type: 'recalled', verified: memory.verified }],
       ['unit', { type: 'hookArrived', hook: { type: 'start' } }],
     );

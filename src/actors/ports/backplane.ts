@@ -38,6 +38,8 @@ export interface Recalled {
   readonly published: Published | null;
   /** Highest epoch this unit ever accepted. */
   readonly epoch: Epoch;
+  /** What of it could not be read at this start: a sentence for each, with the file and what follows. */
+  readonly losses: readonly string[];
 }
 
 /**

@@ -50,6 +50,8 @@ export interface UnitState {
   /** Our own memory has been read: before that, nothing may be written over it. */
   readonly recalled: boolean;
   readonly remembered: Memory | null;
+  /** What this process found damaged when it started: said until it ends. */
+  readonly losses: readonly string[];
   readonly remembering: 'no' | 'underWay' | 'failed';
   /** Wall-clock minus monotonic, from the last tick. */
   readonly wallOffset: number;
@@ -70,6 +72,7 @@ export const initial: UnitState = {
   status: { word: 'maintenance', message: 'starting', waits: [] },
   recalled: false,
   remembered: null,
+  losses: [],
   remembering: 'no',
   wallOffset: 0,
   phase: 'running',
@@ -159,6 +162,7 @@ const absorb = (settings: UnitSettings, state: UnitState, message: UnitMessage, 
           recalledSince: new Map(recalledSince),
           recalled: true,
           remembered: message.memory,
+          losses: message.losses,
           wallOffset: message.wall - now,
         },
       };
@@ -252,7 +256,7 @@ const wordOf = (state: UnitState, waits: readonly Wait[]): { readonly word: Stat
   const [first] = waits;
   if (first !== undefined) return { word: 'waiting', message: first.message };
   if (state.report === null) return { word: 'maintenance', message: 'starting' };
-  return { word: 'active', message: '' };
+  return { word: 'active', message: state.losses.join('; ') };
 };
 
 const backplaneWaits = ({ self }: UnitSettings, { backplane }: UnitState): readonly Wait[] => {

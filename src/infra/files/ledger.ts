@@ -3,10 +3,11 @@
  * It outlives the process and the store: the highest epoch accepted and its holder, the unit's own count of starts, the newest
  * leader data and intent in the very form in which the store keeps them (secrets sealed), and the unit's memory.
  *
- * A file that is damaged is set aside under another name, reported, and started over: the store knows most of it again.
+ * What it held before its last write stays beside it. A file that is damaged is set aside under another name, and the earlier one
+ * is used; without that it is started over: the store knows most of it again. Either is reported, and told as a loss.
  * A file sealed with another key is neither damaged nor useless, so it is left alone and the unit does not start.
  */
-import { mkdir, rename, stat } from 'node:fs/promises';
+import { link, mkdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Epoch, Nonce, UnitName } from '../../actors/model/ids.ts';
@@ -76,7 +77,7 @@ export class Ledger {
     return this.#content;
   }
 
-  /** As of the last start. */
+  /** As of the last start; what of it was lost is said in `losses`. */
   get recalled(): Recalled {
     return this.#recalled;
   }
@@ -113,6 +114,7 @@ export class Ledger {
 
   async #write(): Promise<void> {
     const content = this.#content;
+    await keepPrevious(this.#path);
     await writeAtomic(this.#path, textOf(content), 0o600);
     this.#identity = await identityOf(this.#path);
     this.#written = content;
@@ -130,7 +132,21 @@ const identityOf = async (path: string): Promise<string | null> => {
   }
 };
 
+/** A second name for the file as it is, before another one takes its first. */
+const keepPrevious = async (path: string): Promise<void> => {
+  const fresh = `${previousOf(path)}.new`;
+  await rm(fresh, { force: true });
+  try {
+    await link(path, fresh);
+  } catch (cause) {
+    if (isMissing(cause)) return; // There is none yet.
+    throw cause;
+  }
+  await rename(fresh, previousOf(path));
+};
+
 const fileName = 'ledger';
+const previousOf = (path: string): string => `${path}.previous`;
 const maxBytes = 64 * 1024 * 1024;
 
 interface Found {
@@ -139,28 +155,60 @@ interface Found {
 }
 
 const find = async (path: string, unit: UnitName, sealer: Sealer, log: Log): Promise<Found> => {
+  const newest = await look(path, unit, sealer);
+  if (newest.kind === 'found') return newest;
+  const earlier = await look(previousOf(path), unit, sealer);
+  if (newest.kind === 'missing' && earlier.kind === 'missing') return emptyFor(unit);
+  for (const [file, { kind, reason }] of [[path, newest] as const, [previousOf(path), earlier] as const]) {
+    if (kind !== 'damaged') continue;
+    const aside = `${file}.damaged-${Date.now()}`;
+    await rename(file, aside);
+    log.error({ unit, path: file, aside, reason }, 'the ledger is damaged: set aside');
+  }
+  const what = `${path} ${newest.kind === 'missing' ? 'is missing' : `was damaged (${newest.reason})`}`;
+  if (earlier.kind !== 'found')
+    return withLoss(
+      emptyFor(unit),
+      `${what}, and so is the copy of what it held before: what this unit knew is lost, and is what the backplane and the next generation tell it again`,
+    );
+  const { content, recalled } = earlier;
+  // The lost one may have counted a start, and a grant of the lease, that this one has not: no number is used twice.
+  const counted = { ...content, boot: content.boot + 1 };
+  return withLoss(
+    { content: counted, recalled },
+    `${what}: this unit goes on from what was kept before its last write, so its last change may be lost; look at the options and relations`,
+  );
+};
+
+const withLoss = ({ content, recalled }: Found, loss: string): Found => ({
+  content,
+  recalled: { ...recalled, losses: [loss] },
+});
+
+type Looked =
+  | ({ readonly kind: 'found'; readonly reason: '' } & Found)
+  | { readonly kind: 'missing'; readonly reason: '' }
+  | { readonly kind: 'damaged'; readonly reason: string };
+
+/** Rejects for a file that is whole and not for us: nothing is done to it. */
+const look = async (path: string, unit: UnitName, sealer: Sealer): Promise<Looked> => {
   const text = await readWhole(path, maxBytes);
-  if (text === null) return emptyFor(unit);
+  if (text === null) return { kind: 'missing', reason: '' };
   const parsed = parseFile(text);
   const recalled = parsed.kind === 'decoded' ? recall(parsed.value, sealer) : parsed;
   if (recalled.kind === 'otherKey') throw new Error(otherKeySentence(path, recalled.keyId, sealer));
-  if (parsed.kind === 'decoded' && recalled.kind === 'decoded') {
-    if (parsed.value.unit === unit) return { content: parsed.value, recalled: recalled.value };
-    throw new Error(`cannot use the ledger ${path}: it is that of ${parsed.value.unit}, and this unit is ${unit}`);
-  }
-  const aside = `${path}.damaged-${Date.now()}`;
-  await rename(path, aside);
-  const reason = recalled.kind === 'corrupt' ? recalled.reason : 'unreadable';
-  log.error({ unit, path, aside, reason }, 'the ledger is damaged: set aside and started over');
-  return emptyFor(unit);
+  if (parsed.kind !== 'decoded' || recalled.kind !== 'decoded')
+    return { kind: 'damaged', reason: recalled.kind === 'corrupt' ? recalled.reason : 'unreadable' };
+  if (parsed.value.unit === unit) return { kind: 'found', reason: '', content: parsed.value, recalled: recalled.value };
+  throw new Error(`cannot use the ledger ${path}: it is that of ${parsed.value.unit}, and this unit is ${unit}`);
 };
 
 const otherKeySentence = (path: string, keyId: string, { key }: Sealer): string =>
-  `cannot open the secrets in ${path}: they were sealed with key ${keyId}, and the secret key given is ${key.id}; give the key that belongs to this state directory, or remove the file to forget what the unit knew`;
+  `cannot open the secrets in ${path}: they were sealed with key ${keyId}, and the secret key given is ${key.id}; give the key that belongs to this state directory, or remove this file and the other one of its name ("ledger", "${previousOf('ledger')}") to forget what the unit knew`;
 
 const emptyFor = (unit: UnitName): Found => ({
   content: { unit, boot: 0, epoch: 0, holder: null, position: null, objects: new Map(), memory: null },
-  recalled: { memory: { verified: null, waits: [] }, intent: null, published: null, epoch: 0 as Epoch },
+  recalled: { memory: { verified: null, waits: [] }, intent: null, published: null, epoch: 0 as Epoch, losses: [] },
 });
 
 /** Everything in the file must be readable, whatever of it is told now. */
@@ -181,6 +229,7 @@ const recall = (content: LedgerContent, sealer: Sealer): Decoded<Recalled> => {
       intent: valueOf(intent),
       published: valueOf(published),
       epoch: content.epoch as Epoch,
+      losses: [],
     },
   };
 };

@@ -4,10 +4,11 @@
  * Answers are values; the cipher's own words never leave this file.
  */
 import { createCipheriv, createDecipheriv, createHash, createHmac, hkdfSync, randomBytes } from 'node:crypto';
-import { link, readFile, rm } from 'node:fs/promises';
+import { link, readFile, rename, rm } from 'node:fs/promises';
 import type { Application } from '../../actors/model/ids.ts';
 import { Secret } from '../../actors/model/secret.ts';
-import { isMissing, writeAtomic } from './atomic-file.ts';
+import { isMissing, readWhole, writeAtomic } from './atomic-file.ts';
+import { codeOf } from './system-error.ts';
 
 /** Format number of everything sealed or kept in a store; also the prefix of its keys. */
 export const format = 'bp1';
@@ -81,9 +82,12 @@ export const open = (key: SealKey, place: Place, envelope: Envelope): Opened => 
   }
 };
 
-/** From the text of a key file: 32 bytes as 44 characters of base64 or 64 of hex. */
+/** From the text of a key file: 32 bytes as 44 characters of base64 or 64 of hex, and maybe the id of the key to check it by. */
 export const sealKeyOf = (written: Secret, source: string): SealKey => {
-  const plain = written.reveal().trim();
+  const [plain = '', check] = written
+    .reveal()
+    .trim()
+    .split(/\s*\n\s*/);
   const encoding = /^[0-9a-fA-F]{64}$/.test(plain) ? 'hex' : 'base64';
   const decoded = Buffer.from(plain, encoding);
   if (decoded.length !== 32 || (encoding === 'base64' && !/^[A-Za-z0-9+/_-]{43}=?$/.test(plain))) {
@@ -91,7 +95,9 @@ export const sealKeyOf = (written: Secret, source: string): SealKey => {
       `cannot use the secret key in ${source}: it must be 32 random bytes, as base64 or hex (for instance from "openssl rand -base64 32")`,
     );
   }
-  return new SealKey(decoded);
+  const key = new SealKey(decoded);
+  if (check === undefined || check === `id ${key.id}`) return key;
+  throw new Error(`cannot use the secret key in ${source}: it was changed since it was made, its id does not fit`);
 };
 
 export const loadSealKey = async (path: string): Promise<SealKey> => {
@@ -108,18 +114,74 @@ export const loadSealKey = async (path: string): Promise<SealKey> => {
   }
 };
 
-/** Reads the key, making the file (0400) first when there is none: for a unit that runs alone, and for throw-away fleets. */
-export const ensureSealKey = async (path: string): Promise<SealKey> => {
-  const fresh = `${path}.${randomBytes(6).toString('hex')}`;
-  await writeAtomic(fresh, `${randomBytes(32).toString('base64')}\n`, 0o400);
+export interface KeptKey {
+  readonly key: SealKey;
+  /** What of the files was of no use and was replaced by the copy: a sentence for each. */
+  readonly losses: readonly string[];
+}
+
+/**
+ * Reads the key, making the file (0400) first when there is none: for a unit that runs alone, and for throw-away fleets.
+ * Nothing that it sealed can be had without it, so it lies there twice, and either file is enough.
+ */
+export const ensureSealKey = async (path: string): Promise<KeptKey> => {
+  const copy = `${path}.copy`;
+  const [first, second] = await Promise.all([attempt(path), attempt(copy)]);
+  if (first.kind === 'missing' && second.kind === 'missing') {
+    const made = randomBytes(32).toString('base64');
+    await place(path, writtenWithId(made, sealKeyOf(new Secret(made), path)), 'unlessThere');
+    return ensureSealKey(path);
+  }
+  if (first.kind === 'key') {
+    if (second.kind !== 'key' || second.key.id !== first.key.id) await place(copy, first.text, 'replacing');
+    return {
+      key: first.key,
+      losses: second.kind === 'unusable' ? [`${copy} was damaged: it is made again from ${path}`] : [],
+    };
+  }
+  if (second.kind === 'key') {
+    await place(path, second.text, 'replacing');
+    const what = first.kind === 'missing' ? 'was missing' : 'was damaged';
+    return { key: second.key, losses: [`${path} ${what}: it is made again from ${copy}`] };
+  }
+  const cause = first.kind === 'unusable' ? first.cause : second.kind === 'unusable' ? second.cause : null;
+  if (cause === null) return ensureSealKey(path); // Somebody else made it between two looks.
+  throw new Error(
+    `${cause.message}; there is no copy of use in ${copy} either: put the key of this state directory back, or remove the state directory to begin anew`,
+    { cause },
+  );
+};
+
+type Attempt =
+  | { readonly kind: 'key'; readonly key: SealKey; readonly text: string }
+  | { readonly kind: 'missing' }
+  | { readonly kind: 'unusable'; readonly cause: Error };
+
+const attempt = async (path: string): Promise<Attempt> => {
+  const written = await readWhole(path, 10_000);
+  if (written === null) return { kind: 'missing' };
   try {
-    await link(fresh, path); // Whole or not at all, and never over an existing key.
+    const key = sealKeyOf(new Secret(written), path);
+    return { kind: 'key', key, text: writtenWithId(written.trim().split('\n')[0] ?? '', key) };
   } catch (cause) {
-    if (!(cause instanceof Error && 'code' in cause && cause.code === 'EEXIST')) throw cause;
+    return { kind: 'unusable', cause: cause instanceof Error ? cause : new Error(String(cause)) };
+  }
+};
+
+const writtenWithId = (plain: string, { id }: SealKey): string => `${plain}\nid ${id}\n`;
+
+/** Whole or not at all; several may do it at once. */
+const place = async (path: string, written: string, how: 'unlessThere' | 'replacing'): Promise<void> => {
+  const fresh = `${path}.${randomBytes(6).toString('hex')}`;
+  await writeAtomic(fresh, written, 0o400);
+  if (how === 'replacing') return rename(fresh, path);
+  try {
+    await link(fresh, path);
+  } catch (cause) {
+    if (codeOf(cause) !== 'EEXIST') throw cause;
   } finally {
     await rm(fresh);
   }
-  return loadSealKey(path);
 };
 
 const nameOf = ({ application, object, field }: Place): string => `${format}|${application}|${object}|${field}`;

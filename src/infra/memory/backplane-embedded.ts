@@ -132,7 +132,10 @@ const storedFrom = <T>(name: ObjectName, codec: Codec<T>, kept: Kept<T>, sealer:
 
 /** Leases, members and bags are of the process that ended; everything else is as it was. */
 const storeFrom = (ledger: Ledger, sealer: Sealer): MemoryStore => {
-  const { epoch, objects } = ledger.content;
+  const { content, recalled } = ledger;
+  const { objects } = content;
+  // The write that was lost may have kept one grant of the lease, and nobody else knows of it.
+  const epoch = content.epoch + (recalled.losses.length > 0 ? 1 : 0);
   const read = <T>(name: ObjectName, codec: Codec<T>): Kept<T> | null => {
     const stored = objects.get(name);
     if (stored === undefined) return null;

@@ -224,7 +224,13 @@ const reasonOf = (cause: unknown): string => (cause instanceof Error ? cause.mes
 export class MemoryKeeper implements Keeper {
   boot = 0;
   epoch = 0;
-  #recalled: Recalled = { memory: { verified: null, waits: [] }, intent: null, published: null, epoch: 0 as Epoch };
+  #recalled: Recalled = {
+    memory: { verified: null, waits: [] },
+    intent: null,
+    published: null,
+    epoch: 0 as Epoch,
+    losses: [],
+  };
 
   /** Called for each new process of the unit. */
   started(): this {

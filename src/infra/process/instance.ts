@@ -10,13 +10,12 @@ import type { PgBouncerVersion } from '../../actors/model/workload.ts';
 import type { Clock } from '../../actors/ports/clock.ts';
 import { versionIn } from '../../pgbouncer/show.ts';
 import { type Console, consoleAt, type Patience } from '../console/console.ts';
-import { writeAtomic } from '../files/atomic-file.ts';
 import type { Log } from '../files/log.ts';
 import { environment } from './environment.ts';
 import { openLog } from './log-file.ts';
 import { isAlive, markOf } from '../files/process-mark.ts';
 import type { InstancePlace } from './places.ts';
-import { type ProcessRecord, readRecord } from './record.ts';
+import { type ProcessRecord, readRecord, writeRecord } from './record.ts';
 import {
   describeHolder,
   type HeldListener,
@@ -196,8 +195,7 @@ export class Instance {
 
   /** One write after the other: the file has one writer at a time. */
   #record({ mark, port, socketDir, paused }: Running): Promise<void> {
-    const text = JSON.stringify({ mark, port, socketDir, paused });
-    const written = this.#recorded.then(() => writeAtomic(this.place.record, text, 0o600));
+    const written = this.#recorded.then(() => writeRecord(this.place.record, { mark, port, socketDir, paused }));
     this.#recorded = written.catch(() => {}); // Whoever asked for it is told; the next one is not to blame.
     return written;
   }

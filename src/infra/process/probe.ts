@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { Secret } from '../../actors/model/secret.ts';
 import { scramVerifier } from '../../pgbouncer/scram.ts';
 import { writeAtomic } from '../files/atomic-file.ts';
+import { checked, unchecked } from '../files/checked.ts';
 import { readOwn } from './own-file.ts';
 
 /** The unit's own login, for proving that logins over TCP work. Kept, so that the auth file is the same after a restart. */
@@ -17,11 +18,8 @@ export const probeLogin = async (file: string): Promise<ProbeLogin> => {
   if (kept !== null) return kept;
   const password = new Secret(randomBytes(24).toString('base64url'));
   const fresh = { username: 'troupe_probe', password, verifier: await scramVerifier(password, randomBytes(16)) };
-  await writeAtomic(
-    file,
-    JSON.stringify({ ...fresh, password: password.reveal(), verifier: fresh.verifier.reveal() }),
-    0o600,
-  );
+  const plain = { ...fresh, password: password.reveal(), verifier: fresh.verifier.reveal() };
+  await writeAtomic(file, checked(plain), 0o600);
   return fresh;
 };
 
@@ -31,11 +29,6 @@ const secret = z
   .transform((text) => new Secret(text));
 const schema = z.object({ username: z.string(), password: secret, verifier: secret });
 
-const parse = (text: string | null): ProbeLogin | null => {
-  if (text === null) return null;
-  try {
-    return schema.safeParse(JSON.parse(text)).data ?? null;
-  } catch {
-    return null; // A file of no use is replaced: nobody but this unit knows the password.
-  }
-};
+/** A file of no use is replaced: nobody but this unit knows the password. */
+const parse = (text: string | null): ProbeLogin | null =>
+  text === null ? null : (schema.safeParse(unchecked(text)).data ?? null);

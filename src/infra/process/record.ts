@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { writeAtomic } from '../files/atomic-file.ts';
+import { checked, unchecked } from '../files/checked.ts';
 import { type ProcessMark } from '../files/process-mark.ts';
 import { codeOf } from '../files/system-error.ts';
 
@@ -20,12 +22,15 @@ const schema = z.object({
   paused: z.boolean(),
 });
 
+export const writeRecord = (file: string, { mark, port, socketDir, paused }: ProcessRecord): Promise<void> =>
+  writeAtomic(file, checked({ mark, port, socketDir, paused }), 0o600);
+
 /** Null when there is none, or one that is of no use: what runs is then found by its arguments and its socket. */
 export const readRecord = (file: string): ProcessRecord | null => {
   try {
-    return schema.safeParse(JSON.parse(readFileSync(file, 'utf8'))).data ?? null;
+    return schema.safeParse(unchecked(readFileSync(file, 'utf8'))).data ?? null;
   } catch (cause) {
-    if (codeOf(cause) === 'ENOENT' || cause instanceof SyntaxError) return null;
+    if (codeOf(cause) === 'ENOENT') return null;
     throw cause;
   }
 };

@@ -108,7 +108,7 @@ describe('unit', () => {
   it('keeps the instant of a wait over a restart', () => {
     const self = actor();
     const waits = [{ id: 'backend:main', sinceWallMs: 940_000 }];
-    self.feed({ type: 'recalled', memory: { verified: null, waits }, wall: wall(1_000_000) });
+    self.feed({ type: 'recalled', memory: { verified: null, waits }, losses: [], wall: wall(1_000_000) });
     const wait = { id: 'backend:main', kind: 'blocked', message: 'away', since: 1, on: 'backend' } as const;
     self.feed({ type: 'waitsTold', from: 'backend', waits: [wait] });
     expect(self.state().status.waits).toMatchObject([{ id: 'backend:main', since: 1 - 60_000 }]);
@@ -118,7 +118,7 @@ describe('unit', () => {
     const self = actor();
     self.feed({ type: 'workloadTold', report });
     expect(self.take()).toEqual([]); // What an earlier process remembered is not known yet.
-    self.feed({ type: 'recalled', memory: { verified: null, waits: [] }, wall: wall(0) });
+    self.feed({ type: 'recalled', memory: { verified: null, waits: [] }, losses: [], wall: wall(0) });
     expect(self.take()).toEqual(['remember']);
     self.feed({ type: 'workloadTold', report });
     self.feed({ type: 'remembered', kept: false });

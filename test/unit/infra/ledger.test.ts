@@ -57,7 +57,7 @@ describe('the ledger', () => {
     expect(same(ledger.recalled.memory, memory)).toBe(true);
     const next = await open();
     expect(next.content).toMatchObject({ epoch: 7, holder: 'ab', boot: 2 });
-    expect(same(next.recalled, { memory, intent, published: null, epoch: 7 })).toBe(true);
+    expect(same(next.recalled, { memory, intent, published: null, epoch: 7, losses: [] })).toBe(true);
     expect(await readFile(path(), 'utf8')).not.toContain('planted-secret');
   });
 
@@ -102,16 +102,45 @@ describe('the ledger', () => {
       async (file: string) => writeFile(file, (await readFile(file, 'utf8')).replace('ledger 1', 'ledger 9')),
     ],
     ['something else', (file: string) => writeFile(file, '\u0000\u0001 nonsense')],
-  ])('that is %s is set aside, reported, and started over', async (_, damage) => {
+  ])('that is %s is set aside and told, and what it held before its last write counts', async (_, damage) => {
     const before = await open();
+    await before.keep((content) => ({ ...content, epoch: 4 }));
     await before.keep((content) => ({ ...content, epoch: 5 }));
     await damage(path());
     const damaged = await readFile(path(), 'utf8');
     const ledger = await open();
-    expect(ledger.content).toMatchObject({ boot: 1, epoch: 0 });
+    expect(ledger.content).toMatchObject({ epoch: 4 });
+    expect(ledger.recalled.losses).toEqual([expect.stringContaining(`${path()} was damaged`)]);
     expect(reports).toHaveLength(1);
     const aside = (await readdir(directory())).find((name) => name.startsWith('ledger.damaged-'));
     expect(await readFile(join(directory(), aside ?? ''), 'utf8')).toBe(damaged);
+    // The lost write may have counted a start: its number is not used again.
+    expect(ledger.content.boot).toBe(before.content.boot + 2);
+    const next = await open();
+    expect(next.content.boot).toBe(before.content.boot + 3);
+    expect(next.recalled.losses).toEqual([]);
+  });
+
+  it('that is missing is made again from what it held before, and says so', async () => {
+    const before = await open();
+    await before.keep((content) => ({ ...content, epoch: 4 }));
+    await before.keep((content) => ({ ...content, epoch: 5 }));
+    await rm(path());
+    const ledger = await open();
+    expect(ledger.content.epoch).toBe(4);
+    expect(ledger.recalled.losses).toEqual([expect.stringContaining(`${path()} is missing`)]);
+  });
+
+  it('of which no copy is whole is started over, and both are set aside', async () => {
+    const before = await open();
+    await before.keep((content) => ({ ...content, epoch: 5 }));
+    await truncate(path(), 30);
+    await truncate(`${path()}.previous`, 30);
+    const ledger = await open();
+    expect(ledger.content).toMatchObject({ boot: 1, epoch: 0 });
+    expect(ledger.recalled.losses).toEqual([expect.stringMatching(/is lost/)]);
+    const asides = (await readdir(directory())).filter((name) => name.includes('.damaged-'));
+    expect(asides).toHaveLength(2);
     expect((await open()).content.boot).toBe(2);
   });
 

@@ -115,9 +115,9 @@ describe('the key', () => {
     it('is made once, readable by its owner only, and the same for all who ask at once', async () => {
       const path = join(directory, 'key');
       const keys = await Promise.all(Array.from({ length: 8 }, () => ensureSealKey(path)));
-      expect(new Set(keys.map(({ id }) => id)).size).toBe(1);
+      expect(new Set(keys.map(({ key: { id } }) => id)).size).toBe(1);
       expect((await stat(path)).mode & 0o777).toBe(0o400);
-      expect((await loadSealKey(path)).id).toBe(keys[0]?.id);
+      expect((await loadSealKey(path)).id).toBe(keys[0]?.key.id);
     });
 
     it('that is missing is said with what to do', async () => {
