@@ -93,21 +93,39 @@ const valueOf = ({ kind }: OptionEntry, text: string): OptionValue => {
   }
 };
 
-const problemOf = ({ key, kind }: OptionEntry, value: unknown): string | null => {
-  const mustBe = (what: string): string => `${key}=${shown(value)} must be ${what}`;
+/** What a value must be, as a refusal says it. */
+export const valuesOf = ({ kind }: OptionEntry): string => {
   switch (kind.type) {
     case 'integer':
-      return Number.isSafeInteger(value) && isWithin(value, kind) ? null : mustBe(`a whole number ${range(kind)}`);
+      return `a whole number ${range(kind)}`;
     case 'seconds':
-      return isWithin(value, kind) && /^\d+(?:\.\d{1,3})?$/.test(String(value))
-        ? null
-        : mustBe(`a number of seconds ${range(kind)}, without a unit`);
+      return `a number of seconds ${range(kind)}, without a unit`;
     case 'flag':
-      return typeof value === 'boolean' ? null : mustBe('true or false');
+      return 'true or false';
     case 'choice':
-      return typeof value === 'string' && kind.among.includes(value) ? null : mustBe(`one of ${kind.among.join(', ')}`);
+      return `one of ${kind.among.join(', ')}`;
     case 'text':
-      return typeof value === 'string' && value.isWellFormed() && kind.pattern.test(value) ? null : mustBe(kind.what);
+      return kind.what;
+  }
+};
+
+const problemOf = (entry: OptionEntry, value: unknown): string | null =>
+  isValue(entry, value)
+    ? null
+    : `${entry.key}=${shown(value)} must be ${valuesOf(entry)}${isNumber(entry) ? ', in plain decimal digits' : ''}`;
+
+const isValue = ({ kind }: OptionEntry, value: unknown): boolean => {
+  switch (kind.type) {
+    case 'integer':
+      return Number.isSafeInteger(value) && isWithin(value, kind);
+    case 'seconds':
+      return isWithin(value, kind) && /^\d+(?:\.\d{1,3})?$/.test(String(value));
+    case 'flag':
+      return typeof value === 'boolean';
+    case 'choice':
+      return typeof value === 'string' && kind.among.includes(value);
+    case 'text':
+      return typeof value === 'string' && value.isWellFormed() && kind.pattern.test(value);
   }
 };
 
@@ -117,7 +135,8 @@ interface Range {
 }
 const isWithin = (value: unknown, { min, max }: Range): boolean =>
   typeof value === 'number' && value >= min && value <= max;
-const range = ({ min, max }: Range): string => `from ${min} to ${max}, in plain decimal digits`;
+const range = ({ min, max }: Range): string => `from ${min} to ${max}`;
+const isNumber = ({ kind }: OptionEntry): boolean => kind.type === 'integer' || kind.type === 'seconds';
 const shown = (value: unknown): string =>
   (typeof value === 'string' ? value : String(JSON.stringify(value))).slice(0, 80);
 

@@ -1,5 +1,5 @@
 /** Settings that no operator can have, because Troupe gives them their value or nothing in it could work with another. */
-const reasons: readonly (readonly [why: string, keys: readonly string[]])[] = [
+export const reserved: readonly (readonly [why: string, keys: readonly string[]])[] = [
   [
     'each instance is given its place by its unit (TROUPE_LISTEN_ADDRESS, TROUPE_RUN_DIR)',
     ['listen_addr', 'unix_socket_dir', 'unix_socket_mode', 'unix_socket_group', 'so_reuseport', 'peer_id'],
@@ -56,7 +56,7 @@ const reasons: readonly (readonly [why: string, keys: readonly string[]])[] = [
   ],
 ];
 
-const whys: ReadonlyMap<string, string> = new Map(reasons.flatMap(([why, keys]) => keys.map((key) => [key, why])));
+const whys: ReadonlyMap<string, string> = new Map(reserved.flatMap(([why, keys]) => keys.map((key) => [key, why])));
 
 /** Why this setting of PgBouncer, or option of the charm, is none of ours; undefined when it is not reserved. */
 export const whyReserved = (key: string): string | undefined => whys.get(key);

@@ -1,8 +1,7 @@
 import { hostname, userInfo } from 'node:os';
-import type { ErrorCode } from '../api/errors.ts';
 import { ApiRefusal } from '../infra/cli/answer.ts';
 import { ApiClient } from '../infra/cli/api-client.ts';
-import { CliFailure, type Exit, exit } from '../infra/cli/exit.ts';
+import { CliFailure, type Exit, exit, exitOf } from '../infra/cli/exit.ts';
 import { findUnit } from '../infra/cli/find-unit.ts';
 import { helpText, verbHelp } from '../infra/cli/help.ts';
 import { nearest } from '../infra/cli/nearest.ts';
@@ -96,15 +95,9 @@ const author = (): string => {
 
 const failureOf = (cause: unknown): { readonly code: Exit; readonly sentences: readonly string[] } => {
   if (cause instanceof CliFailure) return { code: cause.exit, sentences: cause.sentences };
-  if (cause instanceof ApiRefusal) return { code: exitFor(cause.error.code), sentences: [cause.message] };
+  if (cause instanceof ApiRefusal) return { code: exitOf[cause.error.code], sentences: [cause.message] };
   if (cause instanceof NoAnswer)
     return { code: exit.unreachable, sentences: [`the unit does not answer: ${cause.message}`] };
   const said = cause instanceof Error ? cause.message : String(cause);
   return { code: exit.failed, sentences: [`this is a defect of troupe ${version}, please report it: ${said}`] };
-};
-
-const exitFor = (code: ErrorCode): Exit => {
-  if (['invalid-input', 'unknown-unit', 'unknown-client', 'unknown-relation', 'other-unit'].includes(code))
-    return exit.usage;
-  return code === 'moved' || code === 'refused' || code === 'not-yet' ? exit.refused : exit.failed;
 };

@@ -1,3 +1,4 @@
+import { exitMeans } from './exit.ts';
 import { commonFlags, type Flag, type Verb } from './verb.ts';
 
 /** Verbs of programs that this one does not hold. */
@@ -15,8 +16,8 @@ export const helpText = (verbs: readonly Verb[]): string => {
     '',
     ...aligned(lines),
     '',
-    'troupe VERB --help says more. Exit codes: 0 done, 1 failed, 2 wrong usage or input, 3 no unit answers,',
-    '4 refused for a reason, 5 kept but not verified everywhere in time.',
+    'troupe VERB --help says more. Exit codes:',
+    ...aligned(Object.entries(exitMeans)),
   ].join('\n');
 };
 
