@@ -2,6 +2,14 @@ import { defineConfig } from 'vitest/config';
 
 const onServers = { globalSetup: ['test/support/servers-setup.ts'], testTimeout: 60_000, hookTimeout: 120_000 };
 
+/** Each file has a whole fleet in containers: one at a time is enough for a small machine. */
+const onImages = {
+  globalSetup: ['test/support/e2e-setup.ts'],
+  testTimeout: 120_000,
+  hookTimeout: 300_000,
+  fileParallelism: false,
+};
+
 /** Nothing that these tests run keeps anything between files: they may share a process, which halves their time. */
 const pure = { isolate: false };
 
@@ -13,6 +21,7 @@ export default defineConfig({
       { test: { name: 'simulation', include: ['test/simulation/**/*.test.ts'], testTimeout: 60_000, ...pure } },
       { test: { name: 'contract', include: ['test/contract/**/*.test.ts'], ...onServers } },
       { test: { name: 'integration', include: ['test/integration/**/*.test.ts'], ...onServers } },
+      { test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], ...onImages } },
     ],
   },
 });

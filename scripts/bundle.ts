@@ -2,7 +2,7 @@
  * What ships: `troupe.mjs`, beside it one bundle for each program that it may load, the files they read while they run
  * (`assets`), and the licences of the libraries they hold. Nothing of it needs anything else but Node.
  */
-import { cpSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { type Plugin, rolldown } from 'rolldown';
 
@@ -16,7 +16,9 @@ export interface Bundle {
 export const bundleInto = async (directory: string): Promise<readonly Bundle[]> => {
   rmSync(directory, { recursive: true, force: true });
   const programs = new Set<string>();
-  const bundles = [await bundle('src/main.ts', 'troupe', directory, [programsLoadedLater(programs)])];
+  const executable = await bundle('src/main.ts', 'troupe', directory, [programsLoadedLater(programs), asCommand]);
+  chmodSync(join(directory, executable.file), 0o755);
+  const bundles = [executable];
   for (const program of programs) bundles.push(await bundle(program, nameOf(program), directory));
   for (const file of globSync('src/infra/**/*', { withFileTypes: true })) {
     const path = join(file.parentPath, file.name);
@@ -59,6 +61,8 @@ const programsLoadedLater = (found: Set<string>): Plugin => ({
     return { id: `./${nameOf(program)}.mjs`, external: true };
   },
 });
+
+const asCommand: Plugin = { name: 'as-command', banner: '#!/usr/bin/env node' };
 
 /** All that a program wants to know of the manifest. */
 const manifestOfVersion: Plugin = {

@@ -6,7 +6,7 @@ import type { CredentialsAnswer } from '../../actors/ports/fleet.ts';
 import { changeAnswerSchema } from '../../api/change.ts';
 import { aliveMs, createEventReader, statusEvent } from '../../api/events.ts';
 import { pathOf, routes } from '../../api/routes.ts';
-import { fleetStatusSchema } from '../../api/status.ts';
+import { fleetStatusSchema, probeSchema } from '../../api/status.ts';
 import { ApiRefusal, type Read, readAnswer, readText } from './answer.ts';
 import { type About, outcomeOf, requestFor } from './change-request.ts';
 import { CliFailure, exit } from './exit.ts';
@@ -56,6 +56,14 @@ export class ApiClient {
     signal: AbortSignal,
   ): Promise<Read<z.output<typeof routes.unit.answer.schema>>> {
     return this.#read(routes.unit.answer.schema, `${pathOf('unit', { number })}${trace ? '?trace' : ''}`, signal);
+  }
+
+  /** The unit that is asked, and no other in its place. */
+  async readiness(signal: AbortSignal): Promise<z.output<typeof probeSchema>> {
+    const socket = await this.#reach(signal);
+    const asked = { method: 'get', path: pathOf('readiness') };
+    const { text } = await ask(socket, asked, AbortSignal.any([signal, AbortSignal.timeout(answerMs)]));
+    return readText(socket, probeSchema, text).value;
   }
 
   async connections(signal: AbortSignal): Promise<readonly ClientConnection[]> {

@@ -3,6 +3,7 @@ import { configVerb } from './commands/config.ts';
 import { dsnVerb } from './commands/dsn.ts';
 import { integrateBackendVerb } from './commands/integrate-backend.ts';
 import { integrateClientVerb } from './commands/integrate-client.ts';
+import { readyVerb } from './commands/ready.ts';
 import { removeRelationVerb } from './commands/remove-relation.ts';
 import { showUnitVerb } from './commands/show-unit.ts';
 import { statusVerb } from './commands/status.ts';
@@ -17,5 +18,6 @@ export const verbs: readonly Verb[] = [
   removeRelationVerb,
   dsnVerb,
   showUnitVerb,
+  readyVerb,
   versionVerb,
 ];

@@ -166,6 +166,23 @@ describe('client relations', () => {
     ]);
   });
 
+  it('are told one address when all units are behind the same load balancer', () => {
+    const client = actor();
+    const published = publishedOf({
+      generation: generation(4),
+      spec: specOf({ users: [userOf('pgbouncer_orders_2', accountOf().verifier)] }),
+    });
+    const units = [unitRecordOf(0), unitRecordOf(1)].map((record) => ({
+      ...record,
+      bag: record.bag && { ...record.bag, address: 'balancer:6432', applied: generation(4) },
+    }));
+    client.observe([recordOf()], intentOf(), units);
+    client.lead();
+    client.feed({ type: 'generationTold', published, verdict: { covers: 1, good: null, refused: null } });
+    client.feed({ type: 'rosterTold', units });
+    expect(client.take()).toMatchObject([{ type: 'writeRecord', record: { databag: { endpoints: 'balancer:6432' } } }]);
+  });
+
   it('are no longer served once the intent does not name them, and are forgotten only after PostgreSQL confirmed', () => {
     const client = actor();
     client.observe([recordOf()], intentOf({ clients: {}, nextRelation: relation(3) }));

@@ -466,3 +466,20 @@ describe('show-unit', () => {
     ]);
   });
 });
+
+describe('ready', () => {
+  it('tells by its exit code whether clients may be sent to the unit', async () => {
+    const yet = await (await fleetWithCli()).run('ready');
+    const reason = 'pgbouncer/0 is not ready: no generation has been verified here yet';
+    expect(yet).toEqual({ code: 1, stdout: '', stderr: `troupe: ${reason}\n` });
+    const { run } = await withClient();
+    expect(await run('ready')).toEqual({ code: 0, stdout: 'pgbouncer/0 is ready\n', stderr: '' });
+    expect(JSON.parse((await run('ready', '--json')).stdout)).toMatchObject({ ok: true, unit: 'pgbouncer/0' });
+  });
+
+  it('says when there is no unit to ask', async () => {
+    const { run, apis } = await fleetWithCli();
+    await apis[0]?.[Symbol.asyncDispose]();
+    expect((await run('ready')).code).toBe(3);
+  });
+});

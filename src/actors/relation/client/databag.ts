@@ -30,7 +30,11 @@ export const databagOf = (record: RelationRecord, units: readonly UnitRecord[], 
   };
 };
 
-export const endpointsOf = (units: readonly UnitRecord[]): readonly string[] =>
-  units.flatMap(({ presence, bag }) =>
-    presence === 'live' && bag !== null && bag.address !== '' ? [bag.address] : [],
-  );
+/** Units behind a load balancer all say its address: it is one endpoint. */
+export const endpointsOf = (units: readonly UnitRecord[]): readonly string[] => [
+  ...new Set(
+    units.flatMap(({ presence, bag }) =>
+      presence === 'live' && bag !== null && bag.address !== '' ? [bag.address] : [],
+    ),
+  ),
+];

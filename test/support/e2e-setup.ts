@@ -1,0 +1,67 @@
+/** Builds the images that the end-to-end tests run, and fails a run that leaves a container, a network or a volume behind. */
+import { appendFileSync } from 'node:fs';
+import type { TestProject } from 'vitest/node';
+import { isAlive, markOf, type ProcessMark } from '../../src/infra/files/process-mark.ts';
+import { docker } from './docker.ts';
+import { ownedThings, removeThings } from './e2e-things.ts';
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    readonly e2e: {
+      /** Whose all that a test starts is: the process that looks whether anything was left. */
+      readonly owner: ProcessMark;
+      readonly images: Images;
+    };
+  }
+}
+
+/** Names of what was built: a unit with the PgBouncer of Debian 13, one with that of its testing branch, HAProxy. */
+export interface Images {
+  readonly trixie: string;
+  readonly forky: string;
+  readonly haproxy: string;
+}
+
+export const setup = async (project: TestProject): Promise<() => Promise<void>> => {
+  await findEngine();
+  await removeThings(await ownedThings((owner) => !isAlive(owner)));
+  const images: Images = {
+    trixie: await build('troupe-e2e', '.', ['-f', 'deploy/Dockerfile']),
+    forky: await build('troupe-e2e:forky', '.', ['-f', 'deploy/Dockerfile', '--build-arg', 'SUITE=forky', ...oldLists]),
+    haproxy: await build('troupe-e2e-haproxy', 'deploy/haproxy', []),
+  };
+  const owner = markOf(process.pid);
+  if (owner === null) throw new Error('cannot see this process in /proc: the end-to-end tests need Linux');
+  project.provide('e2e', { owner, images });
+  return async () => {
+    const left = await ownedThings(({ pid }) => pid === process.pid);
+    await removeThings(left);
+    if (left.length > 0) throw new Error(`end-to-end tests left behind: ${left.map(({ name }) => name).join(', ')}`);
+  };
+};
+
+/** Where the lists of packages are a copy whose date has passed, nothing newer is to be had. */
+const oldLists = ['--build-arg', 'APT_OPTIONS=-o Acquire::Check-Valid-Until=false'];
+
+const findEngine = async (): Promise<void> => {
+  try {
+    const engine = await docker(['version', '--format', '{{.Server.Version}}']);
+    const compose = await docker(['compose', 'version', '--short']);
+    say(`Docker ${engine.trim()} with compose ${compose.trim()}`);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(`the end-to-end tests need a Docker engine with compose, and none answers here: ${why}`, { cause });
+  }
+};
+
+const build = async (name: string, context: string, args: readonly string[]): Promise<string> => {
+  await docker(['build', '-q', '-t', name, ...args, context]);
+  say(`image ${name}`);
+  return name;
+};
+
+const say = (line: string): void => {
+  console.log(`servers: ${line}`);
+  const file = process.env['TROUPE_TEST_PROVIDERS'];
+  if (file !== undefined) appendFileSync(file, `${line}\n`);
+};
