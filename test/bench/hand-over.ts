@@ -14,7 +14,7 @@ export const leaderKilled = async (bench: BenchFleet, rounds = 5): Promise<Row> 
   const value = rounded(median(values) / 1_000);
   const budget = (ttlMs - renewMs / 2 + 500) / 1_000;
   const name = `leader killed -9 → next leader's first accepted write, median of ${rounds}`;
-  return { name, value, unit: 's', floor: null, ratio: null, budget: `${budget} s`, holds: value <= budget };
+  return { name, value, unit: 's', floor: null, ratio: null, budget: `${budget} s`, holds: value <= budget, note: '' };
 };
 
 /** The leader's coordinator told to hand over: until a survivor sees the next one hold the lease. */
@@ -23,7 +23,7 @@ export const leaderStopped = async (bench: BenchFleet, rounds = 7): Promise<Row>
   for (let round = 0; round < rounds; round += 1) values.push(await stopOnce(bench));
   const value = rounded(median(values));
   const name = `leader stopped cleanly → next leader holds the lease, median of ${rounds}`;
-  return { name, value, unit: 'ms', floor: null, ratio: null, budget: '50 ms', holds: value <= 50 };
+  return { name, value, unit: 'ms', floor: null, ratio: null, budget: '50 ms', holds: value <= 50, note: '' };
 };
 
 const killOnce = async (bench: BenchFleet, seconds: number): Promise<number> => {

@@ -1,4 +1,7 @@
-/** One measured line. `floor`: what the same takes without Troupe, measured in the same run; null where there is nothing to compare. */
+/**
+ * One measured line. `floor`: what the same takes without Troupe, measured in the same run; null where there is nothing to compare.
+ * `note`: what a figure that does not hold is made of, as far as this run measured it; empty where there is nothing to explain.
+ */
 export interface Row {
   readonly name: string;
   readonly value: number;
@@ -7,6 +10,7 @@ export interface Row {
   readonly ratio: number | null;
   readonly budget: string;
   readonly holds: boolean;
+  readonly note: string;
 }
 
 export const percentile = (values: readonly number[], share: number): number => {
@@ -27,11 +31,15 @@ export const reportText = (rows: readonly Row[]): string => {
   ]);
   const widths = cells[0]?.map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0))) ?? [];
   return cells
-    .map((row) =>
+    .flatMap((row, index) => [
       row
         .map((cell, column) => cell.padEnd(widths[column] ?? 0))
         .join('  ')
         .trimEnd(),
-    )
+      ...notesOf(rows[index]),
+    ])
     .join('\n');
 };
+
+const notesOf = (row: Row | undefined): readonly string[] =>
+  row === undefined || row.note === '' ? [] : [`    ${row.note}`];
