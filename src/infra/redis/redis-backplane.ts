@@ -310,6 +310,6 @@ export class RedisBackplane implements Backplane {
 }
 
 const keptGenerations = 50;
-const everybodyHearsUpTo = 50;
+const everybodyHearsUpTo = 10;
 /** Who is not in the roster (yet) looks again after about one heartbeat. */
 const strangerRetryMs = 1_000;
