@@ -3,6 +3,7 @@
  * does not understand forgets all the following ones.
  */
 import type { Options, OptionValue } from '../actors/model/intent.ts';
+import { quoted } from '../actors/model/quoted.ts';
 import type { OptionsView } from '../actors/model/status.ts';
 import type { PgBouncerVersion } from '../actors/model/workload.ts';
 import { nearest } from './nearest.ts';
@@ -137,13 +138,16 @@ const isWithin = (value: unknown, { min, max }: Range): boolean =>
   typeof value === 'number' && value >= min && value <= max;
 const range = ({ min, max }: Range): string => `from ${min} to ${max}`;
 const isNumber = ({ kind }: OptionEntry): boolean => kind.type === 'integer' || kind.type === 'seconds';
-const shown = (value: unknown): string =>
-  (typeof value === 'string' ? value : String(JSON.stringify(value))).slice(0, 80);
+/** What is plain is shown as it was written; only what could mislead is quoted. */
+const shown = (value: unknown): string => {
+  if (typeof value !== 'string') return quoted(String(JSON.stringify(value))).slice(1, -1);
+  return /^[\x21-\x7e]{0,80}$/.test(value) ? value : quoted(value);
+};
 
 const whyUnknown = (key: string): string => {
   const why = whyReserved(key);
   if (why !== undefined) return `${key} cannot be set: ${why}`;
   const near = nearest(key.toLowerCase(), byKey.keys());
   const hint = near === null ? 'troupe config lists those there are' : `did you mean ${near}?`;
-  return `there is no option ${JSON.stringify(key.slice(0, 80))}: ${hint}`;
+  return `there is no option ${quoted(key)}: ${hint}`;
 };

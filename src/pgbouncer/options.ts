@@ -25,6 +25,8 @@ const seconds = (min: number, max = 31_536_000): OptionKind => ({ type: 'seconds
 const choice = (...among: readonly string[]): OptionKind => ({ type: 'choice', among });
 const flag: OptionKind = { type: 'flag' };
 const day = 86_400;
+/** Linux takes no more seconds; PgBouncer takes more, proves, reloads, and does not start again. */
+const longestProbing = 32_767;
 
 const sentence: OptionKind = {
   type: 'text',
@@ -270,13 +272,13 @@ export const options: readonly OptionEntry[] = [
   },
   {
     key: 'tcp_keepidle',
-    kind: integer(0, day),
+    kind: integer(0, longestProbing),
     default: 15,
     help: 'seconds of silence before the first probe; 0: as the system has it',
   },
   {
     key: 'tcp_keepintvl',
-    kind: integer(0, day),
+    kind: integer(0, longestProbing),
     default: 5,
     help: 'seconds between probes; 0: as the system has it',
   },

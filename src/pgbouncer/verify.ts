@@ -41,14 +41,18 @@ const settingMismatches = (
 
 const said = (value: string): string => (value === '' ? 'empty' : value);
 
-/** Times are shown in six significant digits, modes in decimal (1.24, 1.26) or as they were written (1.18), choices in lower case. */
+/** Modes are shown in decimal (1.24, 1.26) or as they were written (1.18), choices in lower case. */
 const isInForce = (key: string, wanted: string, shown: string | undefined): boolean => {
   if (shown === undefined || wanted === shown) return shown !== undefined;
   if (key === 'unix_socket_mode') return modeOf(wanted) === modeOf(shown);
   const kind = optionOf(key)?.kind.type;
-  if (kind === 'seconds') return shown !== '' && Number(Number(wanted).toPrecision(6)) === Number(shown);
+  if (kind === 'seconds') return shown !== '' && isShownAs(Number(wanted), Number(shown));
   return kind === 'choice' && wanted.toLowerCase() === shown.toLowerCase();
 };
+
+/** Times are shown in six significant digits; which way PgBouncer rounds a half is the system's to say (454468.5 is 454468). */
+const isShownAs = (wanted: number, shown: number): boolean =>
+  Math.abs(wanted - shown) <= 0.500_001 * 10 ** (Math.floor(Math.log10(Math.max(wanted, Number.MIN_VALUE))) - 5);
 
 const modeOf = (mode: string): number => Number.parseInt(mode, mode.startsWith('0') ? 8 : 10);
 

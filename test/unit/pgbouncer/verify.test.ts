@@ -60,6 +60,26 @@ describe('what an instance has loaded', () => {
   });
 
   it.each([
+    ['454468.5', '454468'],
+    ['454468.5', '454469'],
+    ['2233.125', '2233.12'],
+    ['0.125', '0.125'],
+    ['0', '0'],
+  ])('is a time of %s that is shown as %s', (wanted, shown) => {
+    expect(settingsAmiss(new Map([['query_timeout', wanted]]), { query_timeout: shown })).toEqual([]);
+  });
+
+  it.each([
+    ['454468.5', '454470'],
+    ['2233.125', '2233.11'],
+    ['0.125', '0.12'],
+    ['0', '0.001'],
+    ['5', '0'],
+  ])('is not a time of %s that is shown as %s', (wanted, shown) => {
+    expect(settingsAmiss(new Map([['query_timeout', wanted]]), { query_timeout: shown })).toEqual(['query_timeout']);
+  });
+
+  it.each([
     ['admin_users', 'root', 'admin_users is root and not empty'],
     ['unix_socket_mode', '511', 'unix_socket_mode is 511 and not 0700'],
     ['unix_socket_mode', '700', 'unix_socket_mode is 700 and not 0700'],
