@@ -17,7 +17,7 @@ export default defineConfig({
   test: {
     cache: false, // The checkout may belong to somebody else.
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], ...pure } },
+      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 60_000, ...pure } },
       { test: { name: 'simulation', include: ['test/simulation/**/*.test.ts'], testTimeout: 60_000, ...pure } },
       { test: { name: 'contract', include: ['test/contract/**/*.test.ts'], ...onServers } },
       { test: { name: 'integration', include: ['test/integration/**/*.test.ts'], ...onServers } },
