@@ -45,7 +45,8 @@ export const readDryRun = (exitCode: number | null, stderr: string): DryRun => {
   // The last word about a file that does not load says only that; those before it say why.
   const reasons =
     complaints.length > 1 ? complaints.filter((words) => words !== 'cannot load config file') : complaints;
-  return { kind: 'refused', reason: reasons.slice(0, 3).join('; ') || wordless(exitCode, stderr) };
+  const words = reasons.slice(0, 3).join('; ');
+  return { kind: 'refused', reason: words === '' ? wordless(exitCode, stderr) : `PgBouncer says: ${words}` };
 };
 
 const end = 'nowhere to listen on';

@@ -140,7 +140,7 @@ export const lack = {
       `the fleet stays on ${good === null ? 'what it serves' : `generation ${good}`} until the options are changed again`,
     example: {
       version: 12,
-      reason: 'pgbouncer/1: invalid value "x" for parameter server_check_query (pgbouncer.ini:14)',
+      reason: 'pgbouncer/1: PgBouncer says: invalid value "x" for parameter server_check_query (pgbouncer.ini:14)',
       good: 7,
     },
     happens:
@@ -208,7 +208,7 @@ export const lack = {
     example: {
       self: here,
       generation: 8,
-      reason: 'invalid value "x" for parameter server_check_query in configuration (pgbouncer.ini:14)',
+      reason: 'PgBouncer says: invalid value "x" for parameter server_check_query in configuration (pgbouncer.ini:14)',
     },
     happens:
       'PgBouncer of this unit was asked about the rendered files before they are put in place, and refused them. Nothing was changed on this unit.',
@@ -411,6 +411,18 @@ export const lack = {
     happens: 'PostgreSQL refuses to make or drop the database or the login of the client.',
     remedy:
       'Do what the sentence says there. Or take the wish back: `troupe remove-relation CLIENT`. Other clients are not affected.',
+  }),
+
+  clientUnkept: saying({
+    id: 'client:<name>:record',
+    kind: 'waiting',
+    on: 'backplane',
+    what: ({ name }) => `what was done for client "${name}" is not kept yet`,
+    why: ({ reason }) => reason,
+    way: 'the leader writes it again in a moment',
+    example: { name: 'orders', reason: 'the store did not answer' },
+    happens: 'The leader has done a step for the client and could not write that down in the store.',
+    remedy: 'Nothing, unless `backplane` says that the store is away.',
   }),
 
   clientFleetSpec: saying({

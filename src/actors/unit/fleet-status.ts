@@ -59,7 +59,7 @@ const backplaneOf = ({ backplane }: UnitState, view: Viewpoint): FleetStatus['ba
   const since = iso(view.wall - (backplane.kind === 'unknown' ? 0 : view.now - backplane.since));
   switch (backplane.kind) {
     case 'unknown':
-      return { kind, state: 'unreachable', message: 'not read yet', since };
+      return { kind, state: 'unreachable', message: 'it has not been read since this unit started', since };
     case 'connected':
       return { kind, state: 'connected', message: '', since };
     case 'unreachable':
@@ -173,7 +173,9 @@ const relationsOf = (
     const published = snapshot.relations.some((record) => record.id === id && record.databag !== null);
     const served = { state: 'active', message: `database ${database}` } as const;
     const state =
-      wait === undefined && published ? served : stateOf(wait ?? { kind: 'waiting', message: 'waits for the leader' });
+      wait === undefined && published
+        ? served
+        : stateOf(wait ?? { kind: 'waiting', message: 'no leader has taken it up yet' });
     return { id, name, endpoint: 'database', database, life: 'alive', ...state };
   });
   const named = new Set(clients.map(({ id }) => id));

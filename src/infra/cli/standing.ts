@@ -1,4 +1,5 @@
 import type { FleetStatus, UnitStatus } from '../../actors/model/status.ts';
+import { headlineOf } from './waits-text.ts';
 
 /** How far the fleet is with an intent. */
 export type Standing =
@@ -29,8 +30,9 @@ export const standingOf = ({ generation, leader, units }: FleetStatus, version: 
 
 const publisher = (leader: FleetStatus['leader'], units: readonly UnitStatus[]): string => {
   if (leader === null) return 'a leader: nobody leads';
-  const [wait] = units.find(({ unit }) => unit === leader.unit)?.waits ?? [];
-  return `${leader.unit} to publish it${wait === undefined ? '' : ` (${wait.message})`}`;
+  const unit = units.find((one) => one.unit === leader.unit);
+  const wait = unit === undefined ? undefined : headlineOf(unit);
+  return `${leader.unit} to publish it${wait === undefined ? '' : ` (${wait.kind}: ${wait.message})`}`;
 };
 
 const laggards = (units: readonly UnitStatus[], published: number | null): readonly UnitStatus[] =>
@@ -45,4 +47,5 @@ const isAway = ({ status }: UnitStatus): boolean => status === 'down' || status 
 export const verifiedBy = (away: readonly string[]): string =>
   away.length === 0 ? 'verified by every unit' : `verified by every live unit (away: ${away.join(', ')})`;
 
-const wordsOf = ({ unit, message }: UnitStatus): string => (message === '' ? unit : `${unit} (${message})`);
+const wordsOf = ({ unit, status, message }: UnitStatus): string =>
+  message === '' ? unit : `${unit} (${status}: ${message})`;

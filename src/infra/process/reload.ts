@@ -3,7 +3,7 @@ import type { Instance } from './instance.ts';
 import { logEnd, logSince } from './log-file.ts';
 import { done, failed, refused, together } from './outcome.ts';
 import type { Unit } from './unit.ts';
-import { troubles } from './words.ts';
+import { quoted, troubles } from './words.ts';
 
 /** PgBouncer reads its file before it answers, so what it says about it is in the log by then. Before 1.25 only there. */
 export const reload = async (unit: Unit, instances: readonly Instance[], signal: AbortSignal): Promise<StepOutcome> =>
@@ -18,8 +18,8 @@ const reloadOne = async (unit: Unit, instance: Instance, signal: AbortSignal): P
   if (answer.kind === 'silent' || answer.kind === 'absent')
     return failed(`cannot reload instance ${instance.id}: ${answer.reason}`);
   const words = troubles(await logSince(log, since)).filter((text) => aboutFiles.test(text));
-  const reason = words.length > 0 ? words.join('; ') : answer.kind === 'refused' ? answer.reason : null;
-  return reason === null ? done : refused(`instance ${instance.id} does not load its files: ${reason}`);
+  const said = words.length === 0 && answer.kind === 'refused' ? [answer.reason] : words;
+  return said.length === 0 ? done : refused(`instance ${instance.id} does not load its files: ${quoted(said)}`);
 };
 
 const aboutFiles =

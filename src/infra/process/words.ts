@@ -6,7 +6,10 @@ export const troubles = (log: string): readonly string[] =>
   });
 
 /** The last few of them as one clause; empty when the log says nothing. */
-export const lastTroubles = (log: string): string => [...new Set(troubles(log))].slice(-3).join('; ');
+export const lastTroubles = (log: string): string => quoted([...new Set(troubles(log))].slice(-3));
+
+export const quoted = (words: readonly string[]): string =>
+  words.length === 0 ? '' : `PgBouncer says: ${words.join('; ')}`;
 
 const logLine = /^\S+ \S+ \S+ \[\d+\] (ERROR|FATAL|WARNING) (?:@\S+ in function \S+ )?(.*)$/;
 /** What happens to one client or server is no fault of a step: `C-0x55d0c0: db/user@address …`. */

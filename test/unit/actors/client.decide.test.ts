@@ -289,6 +289,27 @@ describe('client relations', () => {
     expect(stepsOf(client.take())).toEqual(['ensureDatabase']);
   });
 
+  it('that the backplane did not keep say so, and are written again', () => {
+    const client = actor();
+    client.observe([]);
+    client.facts(ready);
+    client.lead();
+    client.feed({ type: 'minted', id: relation(2), account: accountOf() });
+    const written = () => client.take().some(({ type }) => type === 'writeRecord');
+    expect(written()).toBe(true);
+    client.feed({ type: 'recordAnswered', record: recordOf({ provisioned: false }), outcome: 'unavailable' });
+    expect(client.state().waits).toMatchObject([
+      {
+        id: 'client:orders:record',
+        kind: 'waiting',
+        on: 'backplane',
+        message: expect.stringContaining('did not answer'),
+      },
+    ]);
+    client.feed({ type: 'ticked', wall: wall(0) }, 600);
+    expect(written()).toBe(true);
+  });
+
   it('backs off after a refusal, tells it as blocked, and tries again at once when the platform says so', () => {
     const client = actor();
     client.observe([recordOf({ provisioned: false })]);

@@ -243,4 +243,19 @@ describe('fleet status', () => {
     const [main] = read(snapshotOf({ lease, units, intent: intentOf() })).relations;
     expect(main).toMatchObject({ name: 'main', state: 'blocked', message: 'two primaries' });
   });
+
+  it('calls a relation blocked when one of several things that it lacks needs a person', () => {
+    const wait = { kind: 'waiting', message: 'is being provisioned', sinceWallMs: 5, on: 'backend:main' } as const;
+    const waits = [
+      { ...wait, id: 'client:orders:provision' },
+      { ...wait, id: 'client:orders:trouble', kind: 'blocked', message: 'permission denied' } as const,
+    ];
+    const lease = { holder: unit(1), nonce: nonce('n1'), epoch: epoch(4), freeInMs: 5_000 };
+    const units = [unitRecordOf(0), unitRecordOf(1, { bag: bagOf({ waits }) })];
+    const { relations } = read(snapshotOf({ lease, units, intent: intentOf() }));
+    expect(relations.find(({ name }) => name === 'orders')).toMatchObject({
+      state: 'blocked',
+      message: 'permission denied',
+    });
+  });
 });

@@ -68,7 +68,7 @@ describe('config', () => {
     fleet.publish();
     fleet.verify(0, 2);
     fleet.say(1, 'waits for its disk');
-    await said(started, 'waiting for pgbouncer/1 (waits for its disk)\n');
+    await said(started, 'waiting for pgbouncer/1 (waiting: waits for its disk)\n');
     fleet.verify(1);
     const { code, stdout } = await started.ended;
     expect(code).toBe(0);
@@ -159,7 +159,7 @@ describe('config', () => {
     const { code, stderr } = await started.ended;
     expect(code).toBe(5);
     expect(stderr).toMatch(
-      /troupe: kept, but not done within 0\.6 s: still waiting for pgbouncer\/1, pgbouncer\/2 \(waits for its disk\); /,
+      /troupe: kept, but not done within 0\.6 s: still waiting for pgbouncer\/1, pgbouncer\/2 \(waiting: waits for its disk\); /,
     );
   });
 

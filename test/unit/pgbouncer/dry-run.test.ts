@@ -50,9 +50,9 @@ describe('a dry run', () => {
     ['another exit code', 0, limit + end, /exit code 0/],
     ['a signal', null, limit, /a signal/],
     ['no words', 1, '', /exit code 1/],
-    ['other last words', 1, end + limit + line('FATAL', 'TLS setup failed'), /^TLS setup failed$/],
-    ['a warning', 1, line('WARNING', 'something is odd') + end, /^something is odd$/],
-    ['an error', 1, line('ERROR', 'broken auth file') + end, /^broken auth file$/],
+    ['other last words', 1, end + limit + line('FATAL', 'TLS setup failed'), /^PgBouncer says: TLS setup failed$/],
+    ['a warning', 1, line('WARNING', 'something is odd') + end, /^PgBouncer says: something is odd$/],
+    ['an error', 1, line('ERROR', 'broken auth file') + end, /^PgBouncer says: broken auth file$/],
     ['a program that is none', 127, 'sh: pgbouncer: not found\n', /exit code 127: sh: pgbouncer: not found/],
     ['the words in another place', 1, line('LOG', 'nowhere to listen on'), /exit code 1/],
   ])('refuses by %s', (_, code, stderr, words) => {
@@ -66,11 +66,12 @@ describe('a dry run', () => {
       line('FATAL', 'cannot load config file');
     expect(readDryRun(1, stderr)).toEqual({
       kind: 'refused',
-      reason: 'unknown parameter: pgbouncer/verbos; invalid value "0" for parameter verbos in configuration (x.ini:9)',
+      reason:
+        'PgBouncer says: unknown parameter: pgbouncer/verbos; invalid value "0" for parameter verbos in configuration (x.ini:9)',
     });
     expect(readDryRun(1, line('FATAL', 'cannot load config file'))).toEqual({
       kind: 'refused',
-      reason: 'cannot load config file',
+      reason: 'PgBouncer says: cannot load config file',
     });
   });
 });

@@ -43,22 +43,9 @@ export const absorb = (
             ...setWork(state, message.record.id, { busy: false, trouble: null }),
             records: new Map(state.records).set(message.record.id, message.record),
           }
-        : troubled(
-            state,
-            message.record.id,
-            'waiting',
-            `our side of the relation could not be written (${message.outcome})`,
-            now,
-          );
+        : troubled(state, message.record.id, 'unkept', whyUnkept(message.outcome), now);
     case 'recordRemoved': {
-      if (!isKept(message.outcome))
-        return troubled(
-          state,
-          message.id,
-          'waiting',
-          `the removed relation could not be forgotten yet (${message.outcome})`,
-          now,
-        );
+      if (!isKept(message.outcome)) return troubled(state, message.id, 'unkept', whyUnkept(message.outcome), now);
       const records = new Map(state.records);
       const work = new Map(state.work);
       records.delete(message.id);
@@ -74,7 +61,19 @@ export const absorb = (
   }
 };
 
-const isKept = (outcome: WriteOutcome): boolean => outcome === 'committed' || outcome === 'staged';
+type Kept = Extract<WriteOutcome, 'committed' | 'staged'>;
+const isKept = (outcome: WriteOutcome): outcome is Kept => outcome === 'committed' || outcome === 'staged';
+
+const whyUnkept = (outcome: Exclude<WriteOutcome, Kept>): string => {
+  switch (outcome) {
+    case 'fenced':
+      return 'another unit leads by now';
+    case 'conflict':
+      return 'somebody else wrote it at the same moment';
+    case 'unavailable':
+      return 'the store did not answer';
+  }
+};
 
 /** A step that was given up may still arrive in PostgreSQL after its undoing: what it leaves is looked for soon. */
 const sweepSoon = (state: ClientState, now: number): ClientState => ({

@@ -1,9 +1,10 @@
 import { same } from '../../model/same.ts';
 import { lack } from '../../model/wait-catalogue.ts';
+import type { Lack } from '../../model/waits.ts';
 import { usernameOf } from './databag.ts';
 import { laggards, type NextStep, nextStep } from './next-step.ts';
 import { type Relation, relationsOf } from './relations.ts';
-import { type ClientState, noBackendWork, noWork, setBackend, setWork, type Work } from './state.ts';
+import { type ClientState, noBackendWork, noWork, setBackend, setWork, type Trouble, type Work } from './state.ts';
 import { accessOf, type Turn } from './turn.ts';
 
 /** Every relation by itself, in order of their ids. */
@@ -60,11 +61,21 @@ const forRelation = (turn: Turn, before: ClientState, relation: Relation): Clien
   if (trouble !== null && (step.type === 'nothing' || step.type === 'wait'))
     return take(turn, setWork(state, id, { trouble: null }), relation, step);
   if (trouble !== null) {
-    const told = { name, backend, reason: trouble.reason };
-    lacks.push(trouble.kind === 'blocked' ? lack.clientRefused(told) : lack.clientTrouble(told));
+    lacks.push(lackOf(trouble, name, backend));
   }
   if (work.busy || (trouble !== null && now < trouble.retryAt)) return state;
   return take(turn, state, relation, step);
+};
+
+const lackOf = ({ kind, reason }: Trouble, name: string, backend: string): Lack => {
+  switch (kind) {
+    case 'unkept':
+      return lack.clientUnkept({ name, reason });
+    case 'waiting':
+      return lack.clientTrouble({ name, backend, reason });
+    case 'blocked':
+      return lack.clientRefused({ name, backend, reason });
+  }
 };
 
 const take = (turn: Turn, state: ClientState, relation: Relation, step: NextStep): ClientState => {

@@ -40,7 +40,8 @@ export interface BackendWork {
   readonly trouble: Trouble | null;
 }
 export interface Trouble {
-  readonly kind: 'waiting' | 'blocked';
+  /** `unkept`: the backplane did not take what we wrote about it. */
+  readonly kind: 'waiting' | 'blocked' | 'unkept';
   readonly reason: string;
   readonly attempt: number;
   readonly retryAt: number;
