@@ -18,6 +18,8 @@ export interface UnitProcessSettings {
   /** Host that clients are told; null: the listen address. */
   readonly advertise: string | null;
   readonly pgbouncer: string;
+  /** Null: the API is on its unix socket only. */
+  readonly api: ApiSettings | null;
   /** Account to drop to when started as root. */
   readonly user: string;
   readonly leaseTtlMs: number;
@@ -26,6 +28,15 @@ export interface UnitProcessSettings {
   readonly departureGraceMs: number;
   readonly leaveOnStop: boolean;
   readonly logLevel: LogLevel;
+}
+/** The API on TCP. */
+export interface ApiSettings {
+  readonly host: string;
+  readonly port: number;
+  /** Null: without TLS, which loopback alone is allowed. */
+  readonly tls: { readonly certificate: string; readonly key: string } | null;
+  /** Null: nobody has a token, and probes alone are answered. */
+  readonly tokenFile: string | null;
 }
 export type LogLevel = (typeof logLevels)[number];
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
@@ -57,7 +68,7 @@ export const loadUnitSettings = (
   );
   const raw = Object.fromEntries(
     [...settingNames].flatMap((name) => {
-      const value = flags[name] ?? environment[name];
+      const value = flags[name] ?? (isForCommands(name, environment[name]) ? undefined : environment[name]);
       return value === undefined ? [] : [[name, value] as const];
     }),
   );
@@ -75,6 +86,7 @@ export const loadUnitSettings = (
     problems.push(
       'TROUPE_SECRET_KEY_FILE is missing: units that share a backplane need the same key, 32 random bytes as base64 in a file (head -c 32 /dev/urandom | base64)',
     );
+  const api = apiOf(data, problems);
   if (problems.length > 0) return { kind: 'invalid', problems };
   return {
     kind: 'settings',
@@ -90,6 +102,7 @@ export const loadUnitSettings = (
       listenAddress: data.TROUPE_LISTEN_ADDRESS,
       advertise: data.TROUPE_ADVERTISE ?? null,
       pgbouncer: data.TROUPE_PGBOUNCER,
+      api,
       user: data.TROUPE_USER,
       leaseTtlMs: data.TROUPE_LEASE_TTL,
       drainDelayMs: data.TROUPE_DRAIN_DELAY,
@@ -111,6 +124,41 @@ const unitOf = (application: Application, given: string | undefined, problems: s
   return unitNameOf(application, Number(number));
 };
 
+/**
+ * TROUPE_API serves both: a unit listens where `host:port` says, the command line asks at a path or a URL. Each leaves the other's
+ * form alone, so that they can share an environment.
+ */
+const isForCommands = (name: string, value: string | undefined): boolean =>
+  name === 'TROUPE_API' && value !== undefined && /^(?:\/|\.|[a-z]+:\/\/|unix:)/i.test(value);
+
+const apiOf = (
+  {
+    TROUPE_API: address,
+    TROUPE_API_CERT_FILE: certificate,
+    TROUPE_API_KEY_FILE: key,
+    TROUPE_API_TOKEN_FILE: tokenFile,
+  }: z.output<ReturnType<typeof schemaWith>>,
+  problems: string[],
+): ApiSettings | null => {
+  if ((certificate === undefined) !== (key === undefined))
+    problems.push('TROUPE_API_CERT_FILE and TROUPE_API_KEY_FILE belong together: give both, or neither');
+  if (address === undefined) {
+    if (certificate !== undefined)
+      problems.push('TROUPE_API_CERT_FILE is for the API on TCP: say where with TROUPE_API=HOST:PORT, or remove it');
+    return null;
+  }
+  const { host, port } = address;
+  const tls = certificate === undefined || key === undefined ? null : { certificate, key };
+  if (tls === null && !isLoopback(host))
+    problems.push(
+      `TROUPE_API=${host}: without TLS the API may listen on loopback only: set TROUPE_API_CERT_FILE and TROUPE_API_KEY_FILE, or use 127.0.0.1`,
+    );
+  return { host, port, tls, tokenFile: tokenFile ?? null };
+};
+
+const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
+
 const units = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const;
 const duration = (leastMs: number, mostMs: number) =>
   z
@@ -123,6 +171,17 @@ const duration = (leastMs: number, mostMs: number) =>
     .refine((ms) => ms >= leastMs && ms <= mostMs, `must be between ${leastMs} and ${mostMs} ms`);
 const path = z.string().regex(/^\/[^\0\n]*$/, 'must be an absolute path');
 const host = z.string().regex(/^[A-Za-z0-9.:-]{1,253}$/, 'must be an IP address or a host name');
+const hostPort = z
+  .string()
+  .regex(
+    /^(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})):[1-9]\d{0,4}$/,
+    'must be HOST:PORT, with brackets around an IPv6 address',
+  )
+  .transform((text) => {
+    const at = text.lastIndexOf(':');
+    return { host: text.slice(0, at).replace(/^\[(.*)\]$/, '$1'), port: Number(text.slice(at + 1)) };
+  })
+  .refine(({ port }) => port <= 65_535, 'must have a port up to 65535');
 const flag = z
   .enum(['true', 'false', '1', '0'], 'must be true or false')
   .transform((text) => text === 'true' || text === '1');
@@ -157,6 +216,10 @@ const schemaWith = ({ stateDir, runDir, cpus }: Defaults) =>
     TROUPE_LISTEN_ADDRESS: host.default('127.0.0.1'),
     TROUPE_ADVERTISE: host.optional(),
     TROUPE_PGBOUNCER: z.string().min(1, 'must name a program').default('pgbouncer'),
+    TROUPE_API: hostPort.optional(),
+    TROUPE_API_CERT_FILE: path.optional(),
+    TROUPE_API_KEY_FILE: path.optional(),
+    TROUPE_API_TOKEN_FILE: path.optional(),
     TROUPE_USER: z
       .string()
       .regex(/^[a-z_][a-z0-9_-]{0,31}$/, 'must be the name of an account')
@@ -184,6 +247,12 @@ export const unitSettingHelp = {
   TROUPE_LISTEN_ADDRESS: 'address that the instances share (127.0.0.1); the port is the option listen_port',
   TROUPE_ADVERTISE: 'host that clients are told (the listen address)',
   TROUPE_PGBOUNCER: 'the PgBouncer program (pgbouncer on the PATH)',
+  TROUPE_API:
+    'HOST:PORT to serve the API at, beside its socket (in the environment a path or URL is left to the other verbs)',
+  TROUPE_API_CERT_FILE: 'its certificate chain in PEM; without one HOST must be loopback',
+  TROUPE_API_KEY_FILE: 'the key of that certificate',
+  TROUPE_API_TOKEN_FILE:
+    'tokens, "SCOPE TOKEN" a line: read, operate (changes), secrets (passwords), or several with commas; without it TCP answers probes only',
   TROUPE_USER: 'account to drop to when started as root (postgres)',
   TROUPE_LEASE_TTL: 'how long leadership lasts without renewal (5s)',
   TROUPE_DRAIN_DELAY: 'between turning readiness off and draining (2s)',
@@ -194,5 +263,5 @@ export const unitSettingHelp = {
 } as const satisfies Readonly<Record<string, string>>;
 
 const settingNames: ReadonlySet<string> = new Set(Object.keys(unitSettingHelp));
-/** Settings of the command line tool, which may share an environment with a unit. */
-const elsewhere: ReadonlySet<string> = new Set(['TROUPE_API', 'TROUPE_API_TOKEN_FILE', 'TROUPE_API_CA_FILE']);
+/** What the command line alone reads, which may share an environment with a unit. */
+const elsewhere: ReadonlySet<string> = new Set(['TROUPE_API_CA_FILE']);

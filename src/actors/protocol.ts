@@ -51,6 +51,8 @@ export type UnitMessage =
   | LeadershipTold
   /** What an actor lacks; the whole list each time. */
   | { readonly type: 'waitsTold'; readonly from: keyof Protocol; readonly waits: readonly Wait[] }
+  /** Files that the API of this unit cannot use as they are now, all of them. */
+  | { readonly type: 'apiTold'; readonly troubles: readonly ApiTrouble[] }
   | WorkloadTold
   /** From the state directory, at the start. */
   | {
@@ -152,6 +154,11 @@ export type PeersMessage =
   | { readonly type: 'statusTold'; readonly status: UnitRecordStatus }
   | { readonly type: 'bagAnswered'; readonly outcome: WriteOutcome }
   | { readonly type: 'removeAnswered'; readonly unit: UnitName; readonly outcome: WriteOutcome };
+
+export interface ApiTrouble {
+  readonly file: 'tokens' | 'certificate';
+  readonly reason: string;
+}
 
 export interface UnitRecordStatus {
   readonly word: StatusWord;

@@ -7,6 +7,8 @@ export const errorCatalogue = {
     status: 400,
     means: 'the request, or what it asks for, is not valid; `problems` says where and why',
   },
+  unauthorized: { status: 401, means: 'over TCP this needs a token, and none that this unit knows was sent' },
+  forbidden: { status: 403, means: 'the token has not the scope that this needs; the message names both' },
   'not-found': { status: 404, means: 'there is nothing at this path' },
   'unknown-unit': { status: 404, means: 'the application has no such unit; `known` names those there are' },
   'unknown-client': { status: 404, means: 'there is no such client relation; `known` names those there are' },

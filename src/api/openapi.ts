@@ -25,10 +25,21 @@ export const openApiDocument = (version: string): Readonly<Record<string, unknow
   info: {
     title: 'Troupe',
     version,
-    description: 'One unit of a fleet of PgBouncers. Any unit answers for the fleet as it sees it.',
+    description:
+      'One unit of a fleet of PgBouncers. Any unit answers for the fleet as it sees it. Tokens are for TCP; who may open the unix socket may do everything.',
   },
   paths: pathsOf(),
-  components: { schemas: componentSchemas() },
+  components: {
+    schemas: componentSchemas(),
+    securitySchemes: {
+      token: {
+        type: 'http',
+        scheme: 'bearer',
+        description:
+          'A token of the file TROUPE_API_TOKEN_FILE of the unit. Scopes: read; operate (changes) and secrets (credentials) include read, but not each other.',
+      },
+    },
+  },
   'x-errors': Object.entries(errorCatalogue).map(([code, { status, means }]) => ({ code, status, means })),
 });
 
@@ -84,6 +95,7 @@ const operationOf = (operationId: string, route: Route): Readonly<Record<string,
   return {
     operationId,
     summary: route.summary,
+    security: route.scope === null ? [] : [{ token: [route.scope] }],
     parameters: [
       ...names.map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } })),
       ...Object.entries(route.query ?? {}).map(([name, description]) => ({
@@ -113,8 +125,11 @@ const anywhere: readonly ErrorCode[] = [
   'internal',
 ];
 
-const errorResponses = ({ errors, probe }: Route): Readonly<Record<number, unknown>> => {
-  const codes = [...new Set([...anywhere, ...errors])];
+/** Those that a request without the right token earns. */
+const guarded: readonly ErrorCode[] = ['unauthorized', 'forbidden'];
+
+const errorResponses = ({ errors, probe, scope }: Route): Readonly<Record<number, unknown>> => {
+  const codes = [...new Set([...anywhere, ...(scope === null ? [] : guarded), ...errors])];
   const statuses = [...new Set(codes.map((code) => errorCatalogue[code].status))].filter(
     (status) => !(probe && status === 503),
   );

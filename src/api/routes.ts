@@ -9,6 +9,7 @@ import {
 } from './change.ts';
 import type { ErrorCode } from './errors.ts';
 import { statusEvent } from './events.ts';
+import type { Scope } from './scope.ts';
 import { clientConnectionsSchema, fleetStatusSchema, probeSchema, relationsSchema, unitViewSchema } from './status.ts';
 
 export interface Route {
@@ -16,6 +17,8 @@ export interface Route {
   /** Parameters in braces. */
   readonly path: string;
   readonly summary: string;
+  /** What a token must have to ask over TCP; null: none is needed. */
+  readonly scope: Scope | null;
   /** The status code alone is the answer, 200 or 503, to GET, HEAD and OPTIONS alike. */
   readonly probe?: true;
   readonly query?: Readonly<Record<string, string>>;
@@ -26,7 +29,7 @@ export interface Route {
 }
 
 const json = <S extends z.ZodType>(schema: S) => ({ media: 'application/json', schema }) as const;
-const probe = { method: 'get', probe: true, answer: json(probeSchema), errors: [] } as const;
+const probe = { method: 'get', scope: null, probe: true, answer: json(probeSchema), errors: [] } as const;
 const changeErrors = ['invalid-input', 'moved', 'refused', 'unavailable'] as const;
 const bodyErrors = ['too-large', 'unsupported-media-type'] as const;
 
@@ -39,6 +42,7 @@ export const routes = {
   metrics: {
     method: 'get',
     path: '/metrics',
+    scope: 'read',
     summary: 'What this unit knows, for Prometheus',
     answer: { media: 'text/plain', schema: z.string() },
     errors: [],
@@ -46,6 +50,7 @@ export const routes = {
   openApi: {
     method: 'get',
     path: '/openapi.json',
+    scope: 'read',
     summary: 'This document',
     answer: json(z.record(z.string(), z.unknown())),
     errors: [],
@@ -53,6 +58,7 @@ export const routes = {
   status: {
     method: 'get',
     path: '/v1/status',
+    scope: 'read',
     summary: 'The fleet as this unit sees it',
     answer: json(fleetStatusSchema),
     errors: [],
@@ -60,6 +66,7 @@ export const routes = {
   options: {
     method: 'get',
     path: '/v1/config',
+    scope: 'read',
     summary: 'The options in force, with their defaults',
     answer: json(optionsViewSchema),
     errors: ['not-yet'],
@@ -67,6 +74,7 @@ export const routes = {
   changeOptions: {
     method: 'patch',
     path: '/v1/config',
+    scope: 'operate',
     summary: 'Sets options, or resets them with null',
     body: optionsChangeSchema,
     answer: json(changeAnswerSchema),
@@ -75,6 +83,7 @@ export const routes = {
   relations: {
     method: 'get',
     path: '/v1/relations',
+    scope: 'read',
     summary: 'Backends and clients',
     answer: json(relationsSchema),
     errors: [],
@@ -82,6 +91,7 @@ export const routes = {
   addBackend: {
     method: 'post',
     path: '/v1/relations/backends',
+    scope: 'operate',
     summary: 'Integrates a PostgreSQL cluster, or changes how to reach it',
     body: backendSchema,
     answer: json(changeAnswerSchema),
@@ -90,6 +100,7 @@ export const routes = {
   addClient: {
     method: 'post',
     path: '/v1/relations/clients',
+    scope: 'operate',
     summary: 'Integrates a client: a database and a login for it',
     body: clientSchema,
     answer: json(changeAnswerSchema),
@@ -98,6 +109,7 @@ export const routes = {
   removeRelation: {
     method: 'delete',
     path: '/v1/relations/{name}',
+    scope: 'operate',
     summary: 'Removes a relation; of a client the login goes and the database stays',
     query: {
       author: 'who asks, for people; "api" when absent',
@@ -110,6 +122,7 @@ export const routes = {
   credentials: {
     method: 'get',
     path: '/v1/relations/{name}/credentials',
+    scope: 'secrets',
     summary: 'What a client is given, password included',
     answer: json(credentialsSchema),
     errors: ['unknown-client', 'not-yet'],
@@ -117,6 +130,7 @@ export const routes = {
   unit: {
     method: 'get',
     path: '/v1/units/{number}',
+    scope: 'read',
     summary: 'One unit in depth',
     query: { trace: 'with its last decisions; only the unit that answers has them' },
     answer: json(unitViewSchema),
@@ -125,6 +139,7 @@ export const routes = {
   clients: {
     method: 'get',
     path: '/v1/clients',
+    scope: 'read',
     summary: 'Who is connected to the instances of this unit',
     answer: json(clientConnectionsSchema),
     errors: ['unavailable'],
@@ -132,6 +147,7 @@ export const routes = {
   events: {
     method: 'get',
     path: '/v1/events',
+    scope: 'read',
     summary: `Server-sent events: the status at once and after each change, as \`${statusEvent}\``,
     answer: { media: 'text/event-stream', schema: z.string() },
     errors: ['too-many-watchers'],

@@ -111,6 +111,10 @@ export const runUnit = async (settings: UnitProcessSettings): Promise<number> =>
     await using _api = await openApi({
       fleet,
       socket: join(settings.runDir, `${self.replace('/', '-')}.sock`),
+      tcp:
+        settings.api === null
+          ? null
+          : { ...settings.api, onTroubles: (troubles) => running.send(['unit', { type: 'apiTold', troubles }]) },
       log: unitLog.child({ component: 'api' }),
       version,
     });

@@ -15,6 +15,7 @@ const fleetIn = async (options: { readonly held?: boolean } = {}) => {
   const api = await openApi({
     fleet: fleet.seenFrom(0),
     socket: join(runDir, 'pgbouncer-0.sock'),
+    tcp: null,
     log: silent,
     version: '0',
   });

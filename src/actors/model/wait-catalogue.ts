@@ -261,6 +261,39 @@ export const lack = {
       'Do what the sentence says about the address, file or process it names (`ss -ltnp` shows who listens). PgBouncer’s own log is in the state directory of the unit. It heals by itself within 15 s after the cause is gone.',
   }),
 
+  // The API of this unit on TCP.
+
+  apiTokens: saying({
+    id: 'api-tokens',
+    kind: 'blocked',
+    on: 'operator',
+    what: ({ self }) => `the API of ${self} does not take its changed token file`,
+    why: ({ reason }) => reason,
+    way: 'the tokens it held before stay in use until the file is right',
+    example: { self: here, reason: '/etc/troupe/tokens: line 2 must begin with a scope: read, operate, secrets' },
+    happens:
+      'The file of `--api-token-file` was changed while the unit runs, and what it holds now is no list of tokens, or everybody may read it, or it is gone.',
+    remedy:
+      'Write the file as the sentence says: `SCOPE TOKEN` a line, mode 0640 or less, readable by the account of the unit. It is read again within seconds. Until then a token that you meant to take away still works.',
+  }),
+
+  apiCertificate: saying({
+    id: 'api-certificate',
+    kind: 'blocked',
+    on: 'operator',
+    what: ({ self }) => `the API of ${self} does not take its changed certificate`,
+    why: ({ reason }) => reason,
+    way: 'the certificate it had before stays in use until the files are right',
+    example: {
+      self: here,
+      reason: '/etc/troupe/api.key: everybody may read it: close it with "chmod o= /etc/troupe/api.key"',
+    },
+    happens:
+      'The files of `--api-cert-file` and `--api-key-file` were changed while the unit runs, and they are no certificate and key that belong together.',
+    remedy:
+      'Put both files of the same certificate there, the key readable by the account of the unit and not by everybody. They are read again within seconds.',
+  }),
+
   // Backends: one set of ids for each, with its name in it.
 
   backendUnlooked: saying({

@@ -13,8 +13,8 @@ import type { UnitName } from '../model/ids.ts';
 import { same } from '../model/same.ts';
 import type { Memory, Snapshot } from '../model/snapshot.ts';
 import { lack } from '../model/wait-catalogue.ts';
-import type { StatusWord, Wait } from '../model/waits.ts';
-import type { UnitMessage, UnitRecordStatus, WorkloadReport } from '../protocol.ts';
+import { type Lack, type StatusWord, type Wait, waitsOf } from '../model/waits.ts';
+import type { ApiTrouble, UnitMessage, UnitRecordStatus, WorkloadReport } from '../protocol.ts';
 import { hooksBetween } from './hooks.ts';
 
 export interface UnitSettings {
@@ -43,6 +43,8 @@ export interface UnitState {
   readonly stale: boolean;
   readonly observedAt: number;
   readonly waitsOf: ReadonlyMap<Name, readonly Wait[]>;
+  /** What the API of this unit lacks. */
+  readonly apiWaits: readonly Wait[];
   /** Monotonic since of waits that an earlier process had, by id. */
   readonly recalledSince: ReadonlyMap<string, number>;
   readonly report: WorkloadReport | null;
@@ -67,6 +69,7 @@ export const initial: UnitState = {
   stale: false,
   observedAt: Number.NEGATIVE_INFINITY,
   waitsOf: new Map(),
+  apiWaits: [],
   recalledSince: new Map(),
   report: null,
   status: { word: 'maintenance', message: 'starting', waits: [] },
@@ -150,6 +153,8 @@ const absorb = (settings: UnitSettings, state: UnitState, message: UnitMessage, 
       return { state };
     case 'waitsTold':
       return { state: { ...state, waitsOf: new Map(state.waitsOf).set(message.from, message.waits) } };
+    case 'apiTold':
+      return { state: { ...state, apiWaits: waitsOf(state.apiWaits, apiLacks(settings, message.troubles), now) } };
     case 'workloadTold':
       return { state: { ...state, report: message.report } };
     case 'recalled': {
@@ -242,9 +247,11 @@ const conclude = (
 };
 
 const statusOf = (settings: UnitSettings, state: UnitState, now: number): UnitRecordStatus => {
-  const waits = [...backplaneWaits(settings, state), ...everybody.flatMap((from) => state.waitsOf.get(from) ?? [])].map(
-    (wait) => ({ ...wait, since: Math.min(wait.since, state.recalledSince.get(wait.id) ?? now) }),
-  );
+  const waits = [
+    ...backplaneWaits(settings, state),
+    ...everybody.flatMap((from) => state.waitsOf.get(from) ?? []),
+    ...state.apiWaits,
+  ].map((wait) => ({ ...wait, since: Math.min(wait.since, state.recalledSince.get(wait.id) ?? now) }));
   return { ...wordOf(state, waits), waits };
 };
 
@@ -270,6 +277,11 @@ const backplaneWaits = ({ self }: UnitSettings, { backplane }: UnitState): reado
       return [{ ...lack.backplaneRefused({ self, reason: backplane.reason }), since: backplane.since }];
   }
 };
+
+const apiLacks = ({ self }: UnitSettings, troubles: readonly ApiTrouble[]): readonly Lack[] =>
+  troubles.map(({ file, reason }) =>
+    file === 'tokens' ? lack.apiTokens({ self, reason }) : lack.apiCertificate({ self, reason }),
+  );
 
 const sameStatus = (a: UnitRecordStatus, b: UnitRecordStatus): boolean =>
   a.word === b.word &&

@@ -84,7 +84,7 @@ const probed = <P extends { readonly ok: boolean }>(reply: FastifyReply, probe: 
 
 const told = <T>(answer: Told<T>): T => {
   if (answer.kind === 'told') return answer.value;
-  throw new Refusal('not-yet', answer.reason);
+  throw new Refusal('not-yet', answer.reason, {}, { 'retry-after': '1' });
 };
 
 const listed = (names: readonly string[]): string => (names.length === 0 ? '' : ` (there are: ${names.join(', ')})`);

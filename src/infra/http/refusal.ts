@@ -7,9 +7,16 @@ import { codeOf } from '../files/system-error.ts';
 export class Refusal extends Error {
   override readonly name = 'Refusal';
   readonly body: ErrorBody;
-  constructor(code: ErrorCode, message: string, more: Partial<Omit<ErrorBody['error'], 'code' | 'message'>> = {}) {
+  readonly headers: Readonly<Record<string, string>>;
+  constructor(
+    code: ErrorCode,
+    message: string,
+    more: Partial<Omit<ErrorBody['error'], 'code' | 'message'>> = {},
+    headers: Readonly<Record<string, string>> = {},
+  ) {
     super(message);
     this.body = { error: { code, message, ...more } };
+    this.headers = headers;
   }
   get status(): number {
     return errorCatalogue[this.body.error.code].status;

@@ -105,6 +105,20 @@ describe('unit', () => {
     expect(self.state().status.word).toBe('active');
   });
 
+  it('is blocked by what its API lacks, until that is mended', () => {
+    const self = actor();
+    self.feed({ type: 'workloadTold', report });
+    const troubles = [{ file: 'tokens', reason: 'no scope in line 2' }] as const;
+    self.feed({ type: 'apiTold', troubles });
+    self.feed({ type: 'apiTold', troubles }, 5_000);
+    expect(self.state().status).toMatchObject({
+      word: 'blocked',
+      waits: [{ id: 'api-tokens', message: expect.stringContaining('no scope in line 2'), since: 2 }],
+    });
+    self.feed({ type: 'apiTold', troubles: [] });
+    expect(self.state().status).toMatchObject({ word: 'active', waits: [] });
+  });
+
   it('keeps the instant of a wait over a restart', () => {
     const self = actor();
     const waits = [{ id: 'backend:main', sinceWallMs: 940_000 }];

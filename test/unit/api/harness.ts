@@ -1,11 +1,13 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { type IncomingHttpHeaders, request } from 'node:http';
+import { request as tlsRequest } from 'node:https';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import type { Fleet } from '../../../src/actors/ports/fleet.ts';
-import { type OpenApi, openApi } from '../../../src/infra/http/server.ts';
+import { type FileTrouble, type OpenApi, openApi, type TcpOptions } from '../../../src/infra/http/server.ts';
+import { authority, type Pair } from '../../support/certificates.ts';
 
 export interface Line {
   readonly level: string;
@@ -19,14 +21,16 @@ export const temporaryDirectory = async (): Promise<string> => {
   return directory;
 };
 
+export type Served = OpenApi & { readonly lines: readonly Line[] };
+
 /** The real server over a real socket, until the test ends. */
-export const serve = async (fleet: Fleet, socket?: string): Promise<OpenApi & { readonly lines: readonly Line[] }> => {
+export const serve = async (fleet: Fleet, socket?: string, tcp: TcpOptions | null = null): Promise<Served> => {
   const lines: Line[] = [];
   const at = (level: string) => (fields: Readonly<Record<string, unknown>>, message: string) =>
     void lines.push({ level, message, fields });
   const log = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
   const path = socket ?? join(await temporaryDirectory(), 'pgbouncer-0.sock');
-  const api = await openApi({ fleet, socket: path, log, version: '1.2.3' });
+  const api = await openApi({ fleet, socket: path, tcp, log, version: '1.2.3' });
   let isOpen = true;
   const close = async () => {
     if (isOpen) await api[Symbol.asyncDispose]();
@@ -36,6 +40,54 @@ export const serve = async (fleet: Fleet, socket?: string): Promise<OpenApi & { 
   return { ...api, lines, [Symbol.asyncDispose]: close };
 };
 
+export const tokens = {
+  read: 'read-token-0123456789abcdef',
+  operate: 'operate-token-0123456789abc',
+  secrets: 'secrets-token-0123456789abc',
+  all: 'all-token-0123456789abcdefg',
+} as const;
+const tokenText = `# who may do what
+
+read ${tokens.read}
+operate ${tokens.operate}
+secrets ${tokens.secrets}
+operate,secrets ${tokens.all}
+`;
+
+/** The same server on loopback as well, over TLS when there is a certificate. */
+export const serveTcp = async (
+  fleet: Fleet,
+  { pair = null, text = tokenText }: { readonly pair?: Pair | null; readonly text?: string | null } = {},
+) => {
+  const directory = await temporaryDirectory();
+  const troubles: FileTrouble[][] = [];
+  const files = {
+    certificate: join(directory, 'certificate.pem'),
+    key: join(directory, 'key.pem'),
+    token: join(directory, 'tokens'),
+  };
+  const write = (file: keyof typeof files, content: string) => writeFile(files[file], content, { mode: 0o600 });
+  if (text !== null) await write('token', text);
+  if (pair !== null) {
+    await write('certificate', pair.certificate);
+    await write('key', pair.key);
+  }
+  const api = await serve(fleet, undefined, {
+    host: '127.0.0.1',
+    port: 0,
+    tls: pair === null ? null : files,
+    tokenFile: text === null ? null : files.token,
+    onTroubles: (now) => void troubles.push([...now]),
+    lookMs: 20,
+  });
+  const port = Number(api.address?.split(':').at(-1));
+  const at: At = { host: '127.0.0.1', port, ca: pair === null ? null : authority };
+  return { ...api, at, files, troubles, write };
+};
+
+/** Path of a socket, or a place on TCP: over TLS when an authority is named. */
+export type At = string | { readonly host: string; readonly port: number; readonly ca: string | null };
+
 export interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
@@ -44,17 +96,18 @@ export interface Answer {
 }
 
 export const ask = async (
-  socketPath: string,
+  at: At,
   method: string,
   path: string,
   body?: unknown,
-  headers: Readonly<Record<string, string>> = { 'content-type': 'application/json' },
+  headers: Readonly<Record<string, string>> = body === undefined ? {} : { 'content-type': 'application/json' },
 ): Promise<Answer> => {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
   const raw =
     typeof body === 'string' || body instanceof Uint8Array || body === undefined ? body : JSON.stringify(body);
-  const asked = request(
-    { socketPath, method, path, agent: false, headers: body === undefined ? {} : headers },
+  const { ca = null, ...where } = typeof at === 'string' ? { socketPath: at } : at;
+  const asked = (ca === null ? request : tlsRequest)(
+    { ...where, ...(ca === null ? {} : { ca }), method, path, agent: false, headers },
     (response) => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -76,9 +129,9 @@ export const ask = async (
 };
 
 /** Bytes as they are, and what comes back until the other side closes. */
-export const askRaw = async (socket: string, bytes: string): Promise<string> => {
+export const askRaw = async (at: At, bytes: string): Promise<string> => {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
-  const connection = createConnection(socket);
+  const connection = typeof at === 'string' ? createConnection(at) : createConnection(at.port, at.host);
   let got = '';
   connection.setEncoding('utf8');
   connection.on('data', (chunk: string) => (got += chunk));
@@ -87,3 +140,5 @@ export const askRaw = async (socket: string, bytes: string): Promise<string> => 
   connection.write(bytes);
   return await promise;
 };
+
+export const bearing = (token: string): Readonly<Record<string, string>> => ({ authorization: `Bearer ${token}` });

@@ -10,7 +10,11 @@ const documentSchema = z.object({
     z.string(),
     z.record(
       z.string(),
-      z.object({ operationId: z.string(), responses: z.record(z.string(), z.object({ description: z.string() })) }),
+      z.object({
+        operationId: z.string(),
+        security: z.array(z.record(z.string(), z.array(z.string()))),
+        responses: z.record(z.string(), z.object({ description: z.string() })),
+      }),
     ),
   ),
   components: z.object({ schemas: z.record(z.string(), z.record(z.string(), z.unknown())) }),
@@ -50,6 +54,17 @@ describe('the OpenAPI document', () => {
     );
     expect(documented.toSorted()).toEqual(served.toSorted());
     expect(new Set(all.map(({ operationId }) => operationId)).size).toBe(all.length);
+  });
+
+  it('says what a token must have for each operation, and what happens without', () => {
+    for (const [operationId, { scope }] of operations) {
+      const operation = all.find((one) => one.operationId === operationId);
+      expect(operation?.security).toEqual(scope === null ? [] : [{ token: [scope] }]);
+      expect(['401', '403'].filter((status) => Object.hasOwn(operation?.responses ?? {}, status))).toHaveLength(
+        scope === null ? 0 : 2,
+      );
+    }
+    expect(text).toContain('"securitySchemes":{"token":{"type":"http","scheme":"bearer"');
   });
 
   it('refers only to schemas that it holds', () => {

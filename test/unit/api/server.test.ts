@@ -8,7 +8,7 @@ import { createEventReader } from '../../../src/api/events.ts';
 import { fleetStatusSchema, unitViewSchema } from '../../../src/api/status.ts';
 import { parserRefusalOf } from '../../../src/infra/http/refusal.ts';
 import { MemoryFleet } from '../../support/memory-fleet.ts';
-import { ask, askRaw, serve } from './harness.ts';
+import { ask, askRaw, bearing, serve, serveTcp, tokens } from './harness.ts';
 
 const backend = { name: 'main', endpoints: ['db1:5432'], username: 'admin', password: 'marker-password' };
 
@@ -145,6 +145,11 @@ describe('errors', () => {
   > = {
     'malformed-request': ({ socket }) => raw(socket, 'nonsense\r\n\r\n'),
     'invalid-input': ({ socket }) => patch(socket, { options: { no_such_option: 1, pool_mode: 'x' } }),
+    unauthorized: async ({ fleet }) => ask((await serveTcp(fleet.seenFrom(0))).at, 'GET', '/v1/status'),
+    forbidden: async ({ fleet }) => {
+      const { at } = await serveTcp(fleet.seenFrom(0));
+      return ask(at, 'GET', '/v1/relations/orders/credentials', undefined, bearing(tokens.read));
+    },
     'not-found': ({ socket }) => ask(socket, 'GET', '/v2/status'),
     'unknown-unit': ({ socket }) => ask(socket, 'GET', '/v1/units/9'),
     'unknown-client': ({ socket }) => ask(socket, 'GET', '/v1/relations/nobody/credentials'),
