@@ -4,10 +4,11 @@ import { ApiClient } from '../infra/cli/api-client.ts';
 import { CliFailure, type Exit, exit, exitOf } from '../infra/cli/exit.ts';
 import { findUnit } from '../infra/cli/find-unit.ts';
 import { helpText, verbHelp } from '../infra/cli/help.ts';
+import { isListenAddress } from '../infra/cli/place.ts';
 import { nearest } from '../infra/cli/nearest.ts';
 import type { Output } from '../infra/cli/progress.ts';
 import { paintWith, plain } from '../infra/cli/screen.ts';
-import { NoAnswer } from '../infra/cli/socket-request.ts';
+import { NoAnswer } from '../infra/cli/api-request.ts';
 import { parseGiven, type Verb } from '../infra/cli/verb.ts';
 import { verbs } from '../infra/cli/verbs.ts';
 import { version } from '../version.ts';
@@ -52,10 +53,15 @@ const run = async (argv: readonly string[], io: CliIo): Promise<void> => {
   const given = parseGiven(verb, args);
   if (given.has('help')) return say(verbHelp(verb));
   const { stdout, stderr, stdin, colour, runDirectories, environment } = io;
-  const api = given.text('api') ?? (environment['TROUPE_API'] || null);
+  const whereabouts = {
+    api: given.text('api') ?? askedAt(environment['TROUPE_API']),
+    tokenFile: environment['TROUPE_API_TOKEN_FILE'] || null,
+    caFile: environment['TROUPE_API_CA_FILE'] || null,
+    runDirectories,
+  };
   const { signal } = new AbortController();
   await verb.run(given, {
-    api: new ApiClient((asking) => findUnit({ api, runDirectories }, asking)),
+    api: new ApiClient((asking) => findUnit(whereabouts, asking)),
     stdout,
     stderr,
     stdin,
@@ -66,6 +72,9 @@ const run = async (argv: readonly string[], io: CliIo): Promise<void> => {
     signal,
   });
 };
+
+/** In the environment of a unit this may be where it listens: then its socket is the way to it. */
+const askedAt = (variable = ''): string | null => (variable === '' || isListenAddress(variable) ? null : variable);
 
 const isHelp = (word: string): boolean => ['--help', '-h', 'help'].includes(word);
 

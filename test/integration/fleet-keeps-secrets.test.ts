@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { Secret } from '../../src/actors/model/secret.ts';
-import { ask } from '../../src/infra/cli/socket-request.ts';
+import { ask } from '../../src/infra/cli/api-request.ts';
+import { socketAt } from '../../src/infra/cli/place.ts';
 import { queryPostgres } from '../support/fleet-query.ts';
 import {
   answersOf,
@@ -97,7 +98,7 @@ const everythingHappens = async (): Promise<void> => {
   const refused = { name: 'refused', username: 'x', endpoints: ['no port'], password: passwords['a refused password'] };
   for (const body of [refused, { ...refused, endpoints: 7 }]) {
     const asked = { method: 'post', path: '/v1/relations/backends', body };
-    const { status, text } = await ask(fleet().unit(0).socket, asked, AbortSignal.timeout(10_000));
+    const { status, text } = await ask(socketAt(fleet().unit(0).socket), asked, AbortSignal.timeout(10_000));
     expect(status).toBe(400);
     expect(markersIn(text, passwords)).toEqual([]);
   }
@@ -129,7 +130,7 @@ describe('a fleet', () => {
     expect(answers.size).toBeGreaterThanOrEqual(3 * 13);
     expect(finds(answers)).toEqual([]);
     const asked = { method: 'get', path: '/v1/relations/second/credentials' };
-    const { text } = await ask(fleet().unit(1).socket, asked, AbortSignal.timeout(10_000));
+    const { text } = await ask(socketAt(fleet().unit(1).socket), asked, AbortSignal.timeout(10_000));
     expect(markersIn(text, secrets)).toEqual(['client second']);
   });
 

@@ -4,7 +4,8 @@ import { lstat, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { operations, pathOf } from '../../src/api/routes.ts';
-import { ask, begin } from '../../src/infra/cli/socket-request.ts';
+import { ask, begin } from '../../src/infra/cli/api-request.ts';
+import { socketAt } from '../../src/infra/cli/place.ts';
 import { type FleetUnderTest, unitCount } from './fleet-under-test.ts';
 
 /** A name for people, and what nobody may see. */
@@ -41,13 +42,17 @@ export const answersOf = async (fleet: FleetUnderTest): Promise<ReadonlyMap<stri
       for (const number of numbers) {
         const path = pathOf(operation, { number });
         const asked = operation === 'unit' && unit.endsWith(`/${number}`) ? `${path}?trace` : path;
-        const { status, text } = await ask(socket, { method, path: asked }, AbortSignal.timeout(10_000));
+        const { status, text } = await ask(socketAt(socket), { method, path: asked }, AbortSignal.timeout(10_000));
         if (status !== 200 && !(operation === 'leader' && status === 503))
           throw new Error(`GET ${asked} of ${unit} answers ${status}: ${text}`);
         answers.set(`GET ${asked} of ${unit}`, text);
       }
     }
-    const stream = await begin(socket, { method: 'get', path: pathOf('events') }, AbortSignal.timeout(10_000));
+    const stream = await begin(
+      socketAt(socket),
+      { method: 'get', path: pathOf('events') },
+      AbortSignal.timeout(10_000),
+    );
     for await (const chunk of stream.setEncoding('utf8')) {
       answers.set(`events of ${unit}`, String(chunk));
       break;

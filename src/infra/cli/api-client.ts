@@ -10,13 +10,14 @@ import { fleetStatusSchema, probeSchema } from '../../api/status.ts';
 import { ApiRefusal, type Read, readAnswer, readText } from './answer.ts';
 import { type About, outcomeOf, requestFor } from './change-request.ts';
 import { CliFailure, exit } from './exit.ts';
-import { ask, begin, bodyOf, NoAnswer, type SocketRequest } from './socket-request.ts';
+import { type Place, socketAt } from './place.ts';
+import { ask, begin, bodyOf, NoAnswer, type ApiRequest } from './api-request.ts';
 
-/** Finds the socket to ask at; asked again after a unit was lost. */
-export type Find = (signal: AbortSignal) => Promise<string>;
+/** Finds the place to ask at; asked again after a unit was lost. */
+export type Find = (signal: AbortSignal) => Promise<Place>;
 
 /** Asks the unit whose socket this is. Methods reject while it does not answer. */
-export const apiAt = (socket: string): ApiClient => new ApiClient(() => Promise.resolve(socket));
+export const apiAt = (socket: string): ApiClient => new ApiClient(() => Promise.resolve(socketAt(socket)));
 
 const answerMs = 15_000;
 const shortestPauseMs = 50;
@@ -25,7 +26,7 @@ const longestPauseMs = 1_000;
 export class ApiClient {
   readonly #find: Find;
   readonly #silenceMs: number;
-  #socket: string | null = null;
+  #place: Place | null = null;
 
   /** A stream of events that is silent for `silenceMs` is dead, whatever the kernel says. */
   constructor(find: Find, { silenceMs = 3 * aliveMs }: { readonly silenceMs?: number } = {}) {
@@ -33,9 +34,9 @@ export class ApiClient {
     this.#silenceMs = silenceMs;
   }
 
-  /** Where it asks; empty before the first answer. */
-  get socket(): string {
-    return this.#socket ?? '';
+  /** Where it asks; null before it was looked for. */
+  get place(): Place | null {
+    return this.#place;
   }
 
   async status(signal: AbortSignal): Promise<FleetStatus> {
@@ -116,7 +117,7 @@ export class ApiClient {
         if (!isPassing(cause, wasAnswered)) throw cause;
         onAway(cause.message);
       }
-      this.#socket = null;
+      this.#place = null;
       await delay(pauseMs, undefined, { signal }).catch(() => {}); // Then the loop ends.
       pauseMs = Math.min(pauseMs * 2, longestPauseMs);
     }
@@ -127,31 +128,31 @@ export class ApiClient {
     const over = new AbortController();
     const silence = setTimeout(() => over.abort(new Error('it is silent')), this.#silenceMs);
     try {
-      const socket = await this.#reach(signal);
+      const place = await this.#reach(signal);
       const either = AbortSignal.any([signal, over.signal]);
-      const response = await begin(socket, { method: 'get', path: pathOf('events') }, either);
+      const response = await begin(place, { method: 'get', path: pathOf('events') }, either);
       const status = response.statusCode ?? 0;
-      if (status !== 200) readAnswer(socket, fleetStatusSchema, { status, text: await bodyOf(response) });
+      if (status !== 200) readAnswer(place, fleetStatusSchema, { status, text: await bodyOf(response) });
       const read = createEventReader();
       try {
         for await (const chunk of response.setEncoding('utf8')) {
           silence.refresh();
           for (const { event, data } of read(String(chunk)))
-            if (event === statusEvent) yield readText(socket, fleetStatusSchema, data).value;
+            if (event === statusEvent) yield readText(place, fleetStatusSchema, data).value;
         }
       } catch (cause) {
-        throw cause instanceof CliFailure ? cause : new NoAnswer(socket, true, either.aborted ? either.reason : cause);
+        throw cause instanceof CliFailure ? cause : new NoAnswer(place, true, either.aborted ? either.reason : cause);
       }
-      throw new NoAnswer(socket, true, 'it ended the stream');
+      throw new NoAnswer(place, true, 'it ended the stream');
     } finally {
       clearTimeout(silence);
       over.abort();
     }
   }
 
-  async #reach(signal: AbortSignal): Promise<string> {
-    this.#socket ??= await this.#find(signal);
-    return this.#socket;
+  async #reach(signal: AbortSignal): Promise<Place> {
+    this.#place ??= await this.#find(signal);
+    return this.#place;
   }
 
   /** A question may be repeated: when the unit is lost another one is asked, once. */
@@ -160,22 +161,22 @@ export class ApiClient {
       return await this.#ask(schema, { method: 'get', path }, signal);
     } catch (cause) {
       if (!(cause instanceof NoAnswer) || signal.aborted) throw cause;
-      this.#socket = null;
+      this.#place = null;
       return await this.#ask(schema, { method: 'get', path }, signal);
     }
   }
 
-  async #ask<S extends z.ZodType>(schema: S, asked: SocketRequest, signal: AbortSignal): Promise<Read<z.output<S>>> {
-    const socket = await this.#reach(signal);
-    return readAnswer(
-      socket,
-      schema,
-      await ask(socket, asked, AbortSignal.any([signal, AbortSignal.timeout(answerMs)])),
-    );
+  async #ask<S extends z.ZodType>(schema: S, asked: ApiRequest, signal: AbortSignal): Promise<Read<z.output<S>>> {
+    const place = await this.#reach(signal);
+    return readAnswer(place, schema, await ask(place, asked, AbortSignal.any([signal, AbortSignal.timeout(answerMs)])));
   }
 }
 
 /** What another connection may mend. Before the first answer only silence is: everything else is told at once. */
 const isPassing = (cause: unknown, wasAnswered: boolean): cause is Error =>
   cause instanceof NoAnswer ||
-  (wasAnswered && (cause instanceof ApiRefusal || (cause instanceof CliFailure && cause.exit === exit.unreachable)));
+  (wasAnswered &&
+    ((cause instanceof ApiRefusal && !isAboutToken(cause)) ||
+      (cause instanceof CliFailure && cause.exit === exit.unreachable)));
+
+const isAboutToken = ({ error }: ApiRefusal): boolean => error.code === 'unauthorized' || error.code === 'forbidden';

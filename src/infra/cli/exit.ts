@@ -18,6 +18,8 @@ export const exitMeans: Readonly<Record<Exit, string>> = {
 export const exitOf: Readonly<Record<ErrorCode, Exit>> = {
   'malformed-request': exit.failed,
   'invalid-input': exit.usage,
+  unauthorized: exit.refused,
+  forbidden: exit.refused,
   'not-found': exit.failed,
   'unknown-unit': exit.usage,
   'unknown-client': exit.usage,

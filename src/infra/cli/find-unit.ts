@@ -4,18 +4,20 @@ import { join } from 'node:path';
 import { pathOf } from '../../api/routes.ts';
 import { codeOf } from '../files/system-error.ts';
 import { CliFailure, exit } from './exit.ts';
-import { ask, NoAnswer } from './socket-request.ts';
+import { type Credentials, type Place, placeOf, socketAt } from './place.ts';
+import { ask, NoAnswer } from './api-request.ts';
 
-export interface Whereabouts {
+export interface Whereabouts extends Credentials {
   /** `--api` or TROUPE_API. */
   readonly api: string | null;
   /** Where units of this machine have their sockets, `<application>-<number>.sock`. */
   readonly runDirectories: readonly string[];
 }
 
-/** Path of the socket of a unit to ask. */
-export const findUnit = async ({ api, runDirectories }: Whereabouts, signal: AbortSignal): Promise<string> => {
-  if (api !== null) return socketOf(api);
+/** Where to ask a unit. */
+export const findUnit = async (whereabouts: Whereabouts, signal: AbortSignal): Promise<Place> => {
+  const { api, runDirectories } = whereabouts;
+  if (api !== null) return placeOf(api, whereabouts);
   const directories = await Promise.all(runDirectories.map(lookIn));
   const applications = byApplication(directories.flatMap(({ places }) => places));
   const closed = directories.filter(({ isClosed }) => isClosed).map(({ directory }) => directory);
@@ -44,23 +46,17 @@ export const findUnit = async ({ api, runDirectories }: Whereabouts, signal: Abo
       exit.usage,
       `several applications answer here: choose with ${answering.map(({ name, socket }) => `--api ${socket} (${name})`).join(' or ')}`,
     );
-  return first.socket;
+  return socketAt(first.socket);
 };
 
-const socketOf = (api: string): string => {
-  if (/^[a-z]+:\/\//i.test(api))
-    throw new CliFailure(exit.usage, `--api ${JSON.stringify(api)}: must be the path of a unit's socket`);
-  return api.replace(/^unix:/, '');
-};
-
-interface Place {
+interface Found {
   readonly application: string;
   readonly number: number;
   readonly socket: string;
 }
 
 /** Sockets of each application in the order of unit numbers. */
-const byApplication = (places: readonly Place[]): ReadonlyMap<string, readonly string[]> => {
+const byApplication = (places: readonly Found[]): ReadonlyMap<string, readonly string[]> => {
   const sorted = places.toSorted((a, b) => a.number - b.number);
   const grouped = Map.groupBy(sorted, ({ application }) => application);
   return new Map(grouped.entries().map(([application, of]) => [application, of.map(({ socket }) => socket)]));
@@ -68,7 +64,7 @@ const byApplication = (places: readonly Place[]): ReadonlyMap<string, readonly s
 
 const lookIn = async (directory: string) => {
   try {
-    const places = (await readdir(directory)).flatMap((name) => placeOf(directory, name));
+    const places = (await readdir(directory)).flatMap((name) => foundAt(directory, name));
     return { directory, places, isClosed: false };
   } catch (cause) {
     const code = codeOf(cause);
@@ -77,7 +73,7 @@ const lookIn = async (directory: string) => {
   }
 };
 
-const placeOf = (directory: string, name: string): readonly Place[] => {
+const foundAt = (directory: string, name: string): readonly Found[] => {
   const [, application, number] = /^([a-z][a-z0-9-]*)-(\d{1,9})\.sock$/.exec(name) ?? [];
   return application === undefined ? [] : [{ application, number: Number(number), socket: join(directory, name) }];
 };
@@ -124,6 +120,7 @@ const firstToAnswer = async (name: string, sockets: readonly string[], signal: A
 
 const answers = async (socket: string, signal: AbortSignal): Promise<void> => {
   const timely = AbortSignal.any([signal, AbortSignal.timeout(patienceMs)]);
-  const { status } = await ask(socket, { method: 'get', path: pathOf('liveness') }, timely);
-  if (status !== 200) throw new NoAnswer(socket, true, `it answers ${status}`);
+  const place = socketAt(socket);
+  const { status } = await ask(place, { method: 'get', path: pathOf('liveness') }, timely);
+  if (status !== 200) throw new NoAnswer(place, true, `it answers ${status}`);
 };

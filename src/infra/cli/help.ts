@@ -12,12 +12,16 @@ export const helpText = (verbs: readonly Verb[]): string => {
   return [
     'troupe: keeps a fleet of PgBouncers correct',
     '',
-    'usage: troupe VERB [ARGUMENTS] [--json] [--api SOCKET]',
+    'usage: troupe VERB [ARGUMENTS] [--json] [--api PLACE]',
     '',
     ...aligned(lines),
     '',
     'troupe VERB --help says more. Exit codes:',
     ...aligned(Object.entries(exitMeans)),
+    '',
+    'A unit on another machine: --api https://HOST:PORT, or TROUPE_API. TROUPE_API_TOKEN_FILE names the file with the token,',
+    "TROUPE_API_CA_FILE that with the authority of the unit's certificate (else those of the system). When TROUPE_API is",
+    'HOST:PORT, as for "troupe unit", it says where that unit listens, and verbs ask at the sockets of this machine.',
   ].join('\n');
 };
 

@@ -66,7 +66,10 @@ export class Given {
 
 /** Flags of every verb. */
 export const commonFlags: Readonly<Record<string, Flag>> = {
-  api: { value: 'SOCKET', help: 'the unit to ask (TROUPE_API; otherwise any unit of this machine)' },
+  api: {
+    value: 'PLACE',
+    help: 'the unit to ask: path of its socket, or https://HOST:PORT (TROUPE_API; otherwise any unit of this machine)',
+  },
   json: { help: 'print JSON' },
   help: { short: 'h', help: 'print this help' },
 };

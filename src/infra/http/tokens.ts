@@ -39,7 +39,7 @@ const shape = /^[A-Za-z0-9._~+/-]+=*$/;
  * A token a line, `SCOPE TOKEN`, scopes with commas: `operate,secrets 3f…`. Empty lines and lines that begin with # mean nothing.
  * Throws an Error of one sentence that names the line and never what it holds.
  */
-export const tokensIn = (text: string): Tokens => {
+const tokensIn = (text: string): Tokens => {
   const entries: { readonly hash: Buffer; readonly granted: ReadonlySet<Scope> }[] = [];
   for (const [index, line] of text.split(/\r?\n/).entries()) {
     const words = line.trim();

@@ -7,6 +7,7 @@ import { Secret } from '../../../src/actors/model/secret.ts';
 import type { FleetStatus } from '../../../src/actors/model/status.ts';
 import { aliveText } from '../../../src/api/events.ts';
 import { apiAt, ApiClient } from '../../../src/infra/cli/api-client.ts';
+import { socketAt } from '../../../src/infra/cli/place.ts';
 import { MemoryFleet } from '../../support/memory-fleet.ts';
 import { serve, temporaryDirectory } from '../api/harness.ts';
 import { fleetWithCli, runIn, said } from './harness.ts';
@@ -71,7 +72,7 @@ describe('an API client', () => {
     const { socket: dying } = await pretender((response) => void response.destroy());
     const { socket: living } = await serve(fleet.seenFrom(1));
     const sockets = [dying, living];
-    const api = new ApiClient(async () => sockets.shift() ?? living);
+    const api = new ApiClient(async () => socketAt(sockets.shift() ?? living));
     expect((await api.status(signal)).answeredBy).toBe('pgbouncer/1');
   });
 
@@ -118,7 +119,7 @@ describe('watching', () => {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
       response.write(`event: status\ndata: ${JSON.stringify({ ...fleet.status(0), application: `a${streams}` })}\n\n`);
     });
-    const { next, away } = watch(new ApiClient(async () => socket, { silenceMs: 100 }));
+    const { next, away } = watch(new ApiClient(async () => socketAt(socket), { silenceMs: 100 }));
     await next(({ application }) => application === 'a2');
     expect(away).toEqual([expect.stringContaining('it is silent')]);
   });
@@ -135,7 +136,7 @@ describe('watching', () => {
       }
       response.write(textOf('second'));
     });
-    const { next, away } = watch(new ApiClient(async () => socket, { silenceMs: 400 }));
+    const { next, away } = watch(new ApiClient(async () => socketAt(socket), { silenceMs: 400 }));
     await next(({ application }) => application === 'second');
     expect(away).toEqual([]);
   });

@@ -1,6 +1,8 @@
+import type { CredentialsAnswer } from '../../../actors/ports/fleet.ts';
+import { ApiRefusal } from '../answer.ts';
 import { askFor } from '../change.ts';
 import { settingsFlags, settingsIn } from '../client-settings.ts';
-import { print, type Verb, waitFlags } from '../verb.ts';
+import { type Context, print, type Verb, waitFlags } from '../verb.ts';
 import { patienceOf, verifiedLook, waitUntil } from '../waiting.ts';
 
 export const integrateClientVerb: Verb = {
@@ -35,17 +37,23 @@ export const integrateClientVerb: Verb = {
       return;
     }
     const isVerified = verifiedLook(kept.version);
-    const { username, endpoints } = await waitUntil(context, patience, async (status, signal) => {
-      const answer = await context.api.credentials(name, signal);
-      if (answer.kind === 'told') {
+    const credentials = await waitUntil(context, patience, async (status, signal) => {
+      const relation = status.relations.find((one) => one.endpoint === 'database' && one.name === name);
+      const answer = await credentialsOf(context, name, signal);
+      if (answer.kind === 'told' || (answer.kind === 'hidden' && relation?.state === 'active')) {
         // A client that was there before has credentials already; what was changed about it must be served too.
         const standing = isVerified(status);
-        return standing.kind === 'pending' ? standing : { kind: 'done', value: answer.value };
+        return standing.kind === 'pending' ? standing : { kind: 'done', value: answer };
       }
-      const relation = status.relations.find((one) => one.endpoint === 'database' && one.name === name);
       const reason = relation?.message ?? (answer.kind === 'notYet' ? answer.reason : 'the unit does not know it yet');
       return { kind: 'pending', on: `the credentials of client ${name} (${reason})` };
     });
+    if (credentials.kind === 'hidden') {
+      const said = `client ${name} has database ${database}; its credentials take a token with scope secrets`;
+      print(context, given, { ...kept, client: name, database }, said);
+      return;
+    }
+    const { username, endpoints } = credentials.value;
     print(
       context,
       given,
@@ -56,4 +64,18 @@ export const integrateClientVerb: Verb = {
       ].join('\n'),
     );
   },
+};
+
+/** Hidden from a token that may change the fleet and not read what it hands out. */
+const credentialsOf = async (
+  { api }: Context,
+  name: string,
+  signal: AbortSignal,
+): Promise<CredentialsAnswer | { readonly kind: 'hidden' }> => {
+  try {
+    return await api.credentials(name, signal);
+  } catch (cause) {
+    if (cause instanceof ApiRefusal && cause.error.code === 'forbidden') return { kind: 'hidden' };
+    throw cause;
+  }
 };

@@ -7,7 +7,7 @@ import { ageText } from '../duration.ts';
 import { CliFailure, exit } from '../exit.ts';
 import { screenWidth } from '../progress.ts';
 import { padded, plain, type Tone } from '../screen.ts';
-import { NoAnswer } from '../socket-request.ts';
+import { NoAnswer } from '../api-request.ts';
 import { statusTone } from '../status-table.ts';
 import { table } from '../table.ts';
 import { type Context, print, type Verb } from '../verb.ts';
@@ -47,14 +47,17 @@ const viewOf = async (number: number, isTraced: boolean, { api, signal }: Contex
   } catch (cause) {
     if (!(cause instanceof ApiRefusal && cause.error.code === 'other-unit')) throw cause;
     const { application } = await api.status(signal);
-    const socket = join(dirname(api.socket), `${application}-${number}.sock`);
-    return await apiAt(socket)
+    const place = api.place;
+    const unknownHere = `the decisions of ${application}/${number} are known to it alone`;
+    if (place?.kind !== 'socket')
+      throw new CliFailure(exit.usage, `${unknownHere}: ask it itself, with --api and its own address`, cause);
+    return await apiAt(join(dirname(place.path), `${application}-${number}.sock`))
       .readUnit(number, isTraced, signal)
       .catch((away: unknown) => {
         if (!(away instanceof NoAnswer)) throw away;
         throw new CliFailure(
           exit.unreachable,
-          `the decisions of ${application}/${number} are known to it alone, and it does not answer here (${away.message}): ask on its machine, or with --api`,
+          `${unknownHere}, and it does not answer here (${away.message}): ask on its machine, or with --api and its own address`,
         );
       });
   }
