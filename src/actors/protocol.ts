@@ -5,7 +5,15 @@ import type { Hook } from './model/hook.ts';
 import type { Epoch, Generation, RelationId, UnitName, WallMs } from './model/ids.ts';
 import type { Intent } from './model/intent.ts';
 import type { Leadership } from './model/leadership.ts';
-import type { Account, InstanceReport, Memory, RelationRecord, Snapshot, UnitRecord } from './model/snapshot.ts';
+import type {
+  Account,
+  BudgetReport,
+  InstanceReport,
+  Memory,
+  RelationRecord,
+  Snapshot,
+  UnitRecord,
+} from './model/snapshot.ts';
 import type { StatusWord, Wait } from './model/waits.ts';
 import type { Inspection, Step, StepOutcome } from './model/workload.ts';
 
@@ -75,6 +83,8 @@ export interface WorkloadReport {
   readonly verified: Published | null;
   readonly refused: { readonly generation: Generation; readonly reason: string } | null;
   readonly instances: readonly InstanceReport[];
+  /** Of every database that has one. */
+  readonly budget: readonly BudgetReport[];
   /** A plan is under way. */
   readonly changing: boolean;
   /** Drained and stopped as asked. */

@@ -5,9 +5,9 @@
  * has loaded exactly them.
  */
 import { createHash } from 'node:crypto';
-import { parts, shareOf } from '../actors/model/budget.ts';
+import { type Budget, budgetsIn, grantOf, isSameBudget, parts, sum } from '../actors/model/budget.ts';
 import type { FleetSpec, Published } from '../actors/model/fleet-spec.ts';
-import type { UnitName } from '../actors/model/ids.ts';
+import type { BudgetKey, UnitName } from '../actors/model/ids.ts';
 import { Secret } from '../actors/model/secret.ts';
 import type { InstanceLayout, Layout, PgBouncerVersion, Rendered } from '../actors/model/workload.ts';
 import { completeOptions, renderedOption } from './catalogue.ts';
@@ -32,11 +32,12 @@ export const render = (
   canary: string,
 ): Rendered => {
   const listenPort = Number(completeOptions(spec.options)['listen_port']);
-  const authFile = authFileOf(spec, layout);
-  const databases = databasesOf(spec, unit, layout.instances.length);
-  const users = usersOf(spec, unit, layout.instances.length, version);
-  const peers = isAtLeast(version, '1.19') ? peersOf(layout, listenPort) : [];
-  const instances = layout.instances.map((instance, index) => {
+  const serving = layout.instances.slice(0, servingOf(spec, unit, layout));
+  const databases = databasesOf(spec, unit, layout);
+  const users = usersOf(spec, unit, layout, version);
+  const authFile = authFileOf(spec, unit, layout);
+  const peers = isAtLeast(version, '1.19') ? peersOf(serving, listenPort) : [];
+  const instances = serving.map((instance, index) => {
     const settings = settingsOf(spec, layout, instance, version);
     const ini = encodeIni(
       [
@@ -56,44 +57,65 @@ export const render = (
 const digestOf = (ini: string, authFile: Secret): string =>
   createHash('sha256').update(ini).update(authFile.reveal()).digest('hex').slice(0, 12);
 
-/** The databases of each instance. */
-const databasesOf = (spec: FleetSpec, unit: UnitName, instances: number): readonly Entries[] => {
-  const all = byName(spec.databases).map((database) => ({
-    database,
-    shares: sharesOf(database.maxConnections, spec, unit, instances),
+/** The databases of each instance that serves. One that has no share here yet is left out: to PgBouncer nothing is no limit. */
+const databasesOf = (spec: FleetSpec, unit: UnitName, layout: Layout): readonly Entries[] =>
+  entriesOf(byName(spec.databases), servingOf(spec, unit, layout), (database) => ({
+    shares: sharesOf(spec, unit, layout, { of: 'database', ...database }),
+    entry: (share) => databaseEntry(database, share),
   }));
-  return Array.from({ length: instances }, (_, index) =>
-    all.map(({ database, shares }) => databaseEntry(database, shares[index] ?? 0)),
-  );
-};
 
 /** The logins of each instance, with what they have for themselves. */
-const usersOf = (spec: FleetSpec, unit: UnitName, instances: number, version: PgBouncerVersion): readonly Entries[] => {
+const usersOf = (spec: FleetSpec, unit: UnitName, layout: Layout, version: PgBouncerVersion): readonly Entries[] => {
   const options = completeOptions(spec.options);
-  const all = byName(spec.users).map((user) => ({
-    user,
-    shares: sharesOf(user.maxConnections, spec, unit, instances),
+  return entriesOf(byName(spec.users), servingOf(spec, unit, layout), (user) => ({
+    shares: sharesOf(spec, unit, layout, { of: 'login', ...user }),
+    entry: (share) => [user.name, userEntry(user, share, options, version)],
   }));
-  return Array.from({ length: instances }, (_, index) =>
-    all.map(({ user, shares }) => [user.name, userEntry(user, shares[index] ?? 0, options, version)]),
+};
+
+interface Shared {
+  readonly shares: Shares;
+  readonly entry: (share: number) => readonly [string, string];
+}
+const entriesOf = <T>(items: readonly T[], serving: number, sharedOf: (item: T) => Shared): readonly Entries[] => {
+  const all = items.map(sharedOf);
+  return Array.from({ length: serving }, (_, index) =>
+    all.flatMap(({ shares, entry }) => {
+      const share = shares === 'unlimited' ? 0 : shares[index];
+      return share === undefined ? [] : [entry(share)];
+    }),
   );
 };
 
+type Shares = readonly number[] | 'unlimited';
+
 /**
- * Connections of each of our instances, of a database or a login; 0 is unlimited. What the spec gives this unit goes to the
- * instances it has, which may be more or fewer than the spec knows of. One that would be left with nothing has one connection until
- * the next spec counts it: to PgBouncer nothing is no limit.
+ * Connections of each of our instances, of a database or a login; none where this unit has no share of it yet. What the spec gives
+ * this unit goes to the instances it has, which may be more or fewer than the spec knows of, less what those of an earlier life
+ * still hold.
  */
-const sharesOf = (
-  maxConnections: number,
-  { slots }: FleetSpec,
-  unit: UnitName,
-  instances: number,
-): readonly number[] => {
-  if (maxConnections === 0) return [];
-  const ours = shareOf(maxConnections, slots, unit);
-  const total = ours.reduce((sum, share) => sum + share, 0);
-  return (ours.length === instances ? ours : parts(total, instances)).map((share) => Math.max(share, 1));
+export const sharesOf = (spec: FleetSpec, unit: UnitName, layout: Layout, budget: Budget): Shares => {
+  if (budget.maxConnections === 0) return 'unlimited';
+  const granted = sum(grantOf(spec, budget, unit));
+  if (granted === 0) return [];
+  const serving = servingOf(spec, unit, layout);
+  return parts(Math.max(granted - retiringFrom(layout, budget), serving), serving);
+};
+
+/** Connections that instances of an earlier life still hold. */
+export const retiringFrom = ({ retiring }: Layout, budget: BudgetKey): number =>
+  sum(retiring.filter((one) => isSameBudget(one, budget)).map(({ connections }) => connections));
+
+/**
+ * How many of our instances serve: all of them, unless there are more than the spec knows of and a share has not one connection for
+ * each. The others wait for the next spec. They share one address: a client must not meet one that lacks its database.
+ */
+export const servingOf = (spec: FleetSpec, unit: UnitName, { instances }: Layout): number => {
+  const granted = budgetsIn(spec).flatMap((budget) => {
+    const shares = sum(grantOf(spec, budget, unit));
+    return shares === 0 ? [] : [shares];
+  });
+  return Math.min(instances.length, ...granted);
 };
 
 /** One login may use all of the share, so the pool is as large as the limit. */
@@ -114,7 +136,7 @@ const databaseEntry = (
 };
 
 /** A request to cancel a query reaches any of the instances, and is handed on to the one that has it. */
-const peersOf = ({ instances }: Layout, port: number): Entries =>
+const peersOf = (instances: readonly InstanceLayout[], port: number): Entries =>
   instances.map(({ id, socketDir }) => {
     const pairs = [['host', socketDir] as const, ['port', port] as const];
     return [String(id), connectionString(pairs)];
@@ -151,7 +173,10 @@ const optionEntries = ({ options: given }: FleetSpec, version: PgBouncerVersion)
 
 const ignoring = 'ignore_startup_parameters';
 
-const authFileOf = ({ users }: FleetSpec, { probe }: Layout): Secret => {
+/** A login that has no share here yet cannot be let in: it would have no limit. */
+const authFileOf = (spec: FleetSpec, unit: UnitName, layout: Layout): Secret => {
+  const { probe } = layout;
+  const users = spec.users.filter((user) => sharesOf(spec, unit, layout, { of: 'login', ...user }).length > 0);
   const logins = [...users, { name: probe.username, secret: probe.verifier }];
   return new Secret(
     byName(logins)

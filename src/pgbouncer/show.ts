@@ -1,6 +1,6 @@
 /** What the console's SHOW commands say. Columns and their order differ between versions: they are read by name. */
 import { parseVersion } from './version.ts';
-import type { PgBouncerVersion } from '../actors/model/workload.ts';
+import type { PgBouncerVersion, PoolFact } from '../actors/model/workload.ts';
 
 export type Rows = readonly Readonly<Record<string, string | null>>[];
 
@@ -21,6 +21,28 @@ export const canaryOfLast = (value: string): string => value.replace(/\/[0-9a-f]
 
 /** The global pause in SHOW STATE (from 1.19), which does not know of databases that are paused one by one. */
 export const isPaused = (state: Rows): boolean => settingIn(state, 'paused') === 'yes';
+
+/**
+ * SHOW DATABASES and SHOW POOLS: pooled connections to each database and of each login, less the console itself. What a login may
+ * have is told by none of the versions alike, and by 1.18 not at all.
+ */
+export const poolsShown = (databases: Rows, pools: Rows): readonly PoolFact[] => [
+  ...databases.flatMap((row): readonly PoolFact[] => {
+    const name = row['name'] ?? '';
+    const [limit, open] = [Number(row['max_connections'] ?? 0), Number(row['current_connections'] ?? 0)];
+    return name === 'pgbouncer' ? [] : [{ of: 'database', name, limit, open, databases: [name] }];
+  }),
+  ...[...Map.groupBy(pools, (row) => row['user'] ?? '')].flatMap(([name, rows]): readonly PoolFact[] => {
+    const used = rows.filter((row) => row['database'] !== 'pgbouncer' && serversIn(row) > 0);
+    if (used.length === 0) return [];
+    const open = used.reduce((sum, row) => sum + serversIn(row), 0);
+    return [{ of: 'login', name, limit: null, open, databases: used.map((row) => row['database'] ?? '') }];
+  }),
+];
+
+/** Whatever state they are in. */
+const serversIn = (row: Rows[number]): number =>
+  Object.entries(row).reduce((sum, [column, value]) => sum + (column.startsWith('sv_') ? Number(value ?? 0) : 0), 0);
 
 /** SHOW VERSION: one row with one column. */
 export const versionIn = (rows: Rows): PgBouncerVersion | null => parseVersion(Object.values(rows[0] ?? {})[0] ?? '');

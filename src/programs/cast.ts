@@ -63,7 +63,7 @@ export const createCast = (settings: CastSettings, ports: CastPorts) => {
     },
     config: {
       initial: initialConfig,
-      decide: decideConfig({ self, answerMs: 8_000 }),
+      decide: decideConfig({ self, answerMs: 8_000, shrinkMs: 10_000 }),
       perform: performConfig(ports.backplane, ports.callers),
     },
     workload: {
@@ -84,6 +84,7 @@ export const createCast = (settings: CastSettings, ports: CastPorts) => {
         pid: settings.pid,
         version: settings.version,
         departureGraceMs: settings.departureGraceMs,
+        usageMs: 5_000,
       }),
       perform: performPeers(ports.backplane),
     },

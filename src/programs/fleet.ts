@@ -71,6 +71,9 @@ const notRead: NotYet = { kind: 'notYet', reason: 'the backplane has not been re
 const readiness = ({ report, phase }: UnitState): ReturnType<Fleet['ready']> => {
   if (phase !== 'running') return { ready: false, reason: 'this unit is stopping' };
   if (report?.verified == null) return { ready: false, reason: 'no generation has been verified here yet' };
+  const unserved = report.budget.filter(({ given }) => given === 0).map(({ name }) => name);
+  if (unserved.length > 0)
+    return { ready: false, reason: `no share of the connections to ${unserved.join(', ')} is to be had here yet` };
   const absent = report.instances.filter(({ state }) => state !== 'serving').map(({ id }) => id);
   return absent.length === report.instances.length
     ? { ready: false, reason: 'no instance serves' }

@@ -39,6 +39,7 @@ export const openPlace = async (port: number): Promise<Place> => {
   const layout: Layout = {
     listenAddress: '127.0.0.1',
     authFile: join(directory, 'userlist.txt'),
+    retiring: [],
     probe: { username: 'troupe_probe', verifier: await scramVerifier(password, Buffer.alloc(16, 7)) },
     instances: [1, 2].map((id) => ({ id, ini: join(directory, `${id}.ini`), socketDir: join(directory, String(id)) })),
   };

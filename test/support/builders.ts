@@ -37,6 +37,7 @@ export const specOf = (changes: Partial<FleetSpec> = {}): FleetSpec => ({
   databases: [],
   users: [],
   slots: [{ unit: unit(0), instances: 2 }],
+  holdings: [],
   ...changes,
 });
 
@@ -119,6 +120,7 @@ export const bagOf = (changes: Partial<UnitBag> = {}): UnitBag => ({
   applied: generation(1),
   refused: null,
   instances: [],
+  budget: [],
   waits: [],
   ...changes,
 });

@@ -4,7 +4,8 @@ import type { Intent } from '../model/intent.ts';
 import { known } from '../model/known.ts';
 import type { ConfigMessage, WriteOutcome } from '../protocol.ts';
 import { changeIntent } from './change.ts';
-import { compose } from './compose.ts';
+import { limitsIn } from './compose.ts';
+import { seatsFor } from './seats.ts';
 import type { Asked, ConfigEffect, ConfigSettings, ConfigState } from './state.ts';
 
 /** More than this many people changing one fleet at once is an accident. */
@@ -112,13 +113,7 @@ const answerTo = ({ expected }: Asked, intent: Intent | null): ChangeOutcome | n
 /** What today's roster cannot serve is refused at the door, before it becomes an intent. */
 const cannotFit = (state: ConfigState, intent: Intent): string | null => {
   if (!state.units.known) return null;
-  const tried = compose({
-    options: intent.options,
-    intended: intent.clients,
-    clients: [],
-    facts: new Map(),
-    units: state.units.value,
-    current: null,
-  });
+  const seated = state.published.known ? (state.published.value?.spec.slots ?? null) : null;
+  const tried = seatsFor(limitsIn(intent.options, intent.clients), state.units.value, seated);
   return tried.kind === 'refused' ? tried.reason : null;
 };

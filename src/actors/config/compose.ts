@@ -1,10 +1,13 @@
 import { completeOptions } from '../../pgbouncer/catalogue.ts';
 import type { BackendFacts } from '../model/backend.ts';
-import { smallestBudget } from '../model/budget.ts';
-import type { DatabaseSpec, FleetSpec, SlotSpec, UserSpec } from '../model/fleet-spec.ts';
+import { type Budget, budgetsIn, isSameBudget, sharesOf, sum } from '../model/budget.ts';
+import type { DatabaseSpec, FleetSpec, HoldingSpec, Published, SlotSpec, UserSpec } from '../model/fleet-spec.ts';
+import type { BudgetKey, UnitName } from '../model/ids.ts';
 import type { Intent, Options } from '../model/intent.ts';
 import type { UnitRecord } from '../model/snapshot.ts';
 import type { ServedClient } from '../protocol.ts';
+import { allot, type Claim, overdue } from './allot.ts';
+import { type Limit, type Seating, seatsFor } from './seats.ts';
 
 export interface Inputs {
   readonly options: Options;
@@ -13,38 +16,52 @@ export interface Inputs {
   readonly clients: readonly ServedClient[];
   readonly facts: ReadonlyMap<string, BackendFacts>;
   readonly units: readonly UnitRecord[];
-  /** What is published: a backend that is away keeps the address it has there. */
-  readonly current: FleetSpec | null;
+  /** What is published: a backend that is away keeps the address it has there, and a unit what it was granted there. */
+  readonly current: Published | null;
+  /** Units that must give something up are waited for before others get it. */
+  readonly isPatient: boolean;
 }
 export type Composed =
-  | { readonly kind: 'composed'; readonly spec: FleetSpec }
+  | {
+      readonly kind: 'composed';
+      readonly spec: FleetSpec;
+      /** Whom the budget has no room for; null when it has room for all. */
+      readonly unseated: Extract<Seating, { kind: 'seated' }>['unseated'];
+      /** Who holds more than its share of a budget, so that others wait for theirs. */
+      readonly overdue: readonly Overdue[];
+    }
   /** The intent cannot be had with this fleet. */
   | { readonly kind: 'refused'; readonly reason: string };
+
+export interface Overdue extends BudgetKey {
+  readonly unit: UnitName;
+  readonly granted: number;
+  readonly isLive: boolean;
+  /** It has taken its smaller share, and its clients keep what is open above it. */
+  readonly isCurrent: boolean;
+  /** Null: it had no limit. */
+  readonly held: number | null;
+}
 
 /** The fleet spec that follows from intent, roster, backend facts and secrets: same inputs, same spec. */
 export const compose = (inputs: Inputs): Composed => {
   const options = completeOptions(inputs.options);
-  const slots = inputs.units.map(({ unit, instances }): SlotSpec => ({ unit, instances }));
   const budget = Number(options['max_db_connections'] ?? 0);
-  const reason = whyTooSmall(budget, inputs.intended, slots);
-  if (reason !== null) return { kind: 'refused', reason };
+  const seating = seatsFor(limitsIn(options, inputs.intended), inputs.units, inputs.current?.spec.slots ?? null);
+  if (seating.kind === 'refused') return seating;
+  const { slots, unseated } = seating;
   const databases = databasesOf(inputs, budget);
   const users = inputs.clients
     .flatMap((client) => userOf(client, inputs.intended))
     .toSorted((a, b) => (a.name < b.name ? -1 : 1));
-  return { kind: 'composed', spec: { options, databases, users, slots } };
-};
-
-const whyTooSmall = (budget: number, intended: Intent['clients'], slots: readonly SlotSpec[]): string | null => {
-  const least = smallestBudget(slots);
-  const budgets = [
-    ['max_db_connections', budget] as const,
-    ...Object.entries(intended).map(([name, client]) => [`budget of client "${name}"`, client.budget ?? 0] as const),
-  ];
-  const small = budgets.find(([, limit]) => limit !== 0 && limit < least);
-  return small === undefined
-    ? null
-    : `${small.join('=')} is too small for ${least} instances on ${slots.length} units, each needs at least one connection: set it to ${least} or more, to 0 for no limit, or run fewer instances`;
+  const allotted = budgetsIn({ databases, users }).map((budget) => allottedOf(inputs, slots, budget));
+  const holdings = allotted.flatMap((one) => one.holdings);
+  return {
+    kind: 'composed',
+    spec: { options, databases, users, slots, holdings },
+    unseated,
+    overdue: allotted.flatMap((one) => one.overdue),
+  };
 };
 
 const userOf = ({ id, name, account }: ServedClient, intended: Intent['clients']): readonly UserSpec[] => {
@@ -54,11 +71,20 @@ const userOf = ({ id, name, account }: ServedClient, intended: Intent['clients']
   return [{ name: account.username, secret: account.verifier, poolMode, maxConnections: budget ?? 0, timeouts }];
 };
 
+/** What an operator limits: databases, all alike, and single clients. */
+export const limitsIn = (options: Options, clients: Intent['clients']): readonly Limit[] => [
+  { name: 'max_db_connections', connections: Number(completeOptions(options)['max_db_connections'] ?? 0) },
+  ...Object.entries(clients).map(([name, { budget }]) => ({
+    name: `budget of client "${name}"`,
+    connections: budget ?? 0,
+  })),
+];
+
 const databasesOf = ({ clients, facts, current }: Inputs, maxConnections: number): readonly DatabaseSpec[] => {
   const entries = new Map<string, DatabaseSpec>();
   for (const { database, backend } of clients) {
     const seen = facts.get(backend);
-    const earlier = current?.databases.find((entry) => entry.name === database && entry.backend === backend);
+    const earlier = current?.spec.databases.find((entry) => entry.name === database && entry.backend === backend);
     const server = seen?.kind === 'ready' ? seen.primary : earlier;
     // Nobody ever saw a primary of this backend: there is nothing to point at yet, and its wait says so.
     if (server === undefined) continue;
@@ -66,3 +92,82 @@ const databasesOf = ({ clients, facts, current }: Inputs, maxConnections: number
   }
   return [...entries.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
 };
+
+interface Allotted {
+  readonly holdings: readonly HoldingSpec[];
+  readonly overdue: readonly Overdue[];
+}
+
+const allottedOf = (
+  { units, current, isPatient }: Inputs,
+  slots: readonly SlotSpec[],
+  { of, name, maxConnections }: Budget,
+): Allotted => {
+  const key: BudgetKey = { of, name };
+  const exact = sharesOf(maxConnections, slots);
+  const before = grantsIn(current, key);
+  const claims = units.map((record) =>
+    claimOf(record, current, key, { exact: sum(exact.get(record.unit) ?? []), ...before(record.unit) }),
+  );
+  const allotments = allot(maxConnections, claims, isPatient);
+  const holdings = allotments.flatMap(({ unit, granted, reserved }, index): readonly HoldingSpec[] =>
+    granted === claims[index]?.exact && reserved === 0 ? [] : [{ ...key, unit, granted, reserved: finite(reserved) }],
+  );
+  const late = overdue(claims, allotments).map(
+    ({ unit, isLive, isCurrent, held, granted, reserved }): Overdue => ({
+      ...key,
+      unit,
+      granted: allotments.find((one) => one.unit === unit)?.granted ?? 0,
+      isLive,
+      isCurrent,
+      held: finite(isCurrent ? held : Math.max(held, granted, reserved)),
+    }),
+  );
+  return { holdings, overdue: late };
+};
+
+/** What the current generation gives each unit. */
+const grantsIn = (
+  current: Published | null,
+  key: BudgetKey,
+): ((unit: UnitName) => Pick<Claim, 'granted' | 'reserved'>) => {
+  const nothing = { granted: 0, reserved: 0 };
+  if (current === null) return () => nothing;
+  const { databases, users, slots, holdings } = current.spec;
+  const before = (key.of === 'database' ? databases : users).find(({ name }) => name === key.name);
+  if (before === undefined) return () => nothing;
+  const exact = sharesOf(before.maxConnections, slots);
+  const moving = new Map(holdings.filter((one) => isSameBudget(one, key)).map((one) => [one.unit, one]));
+  return (unit) => {
+    const shares = exact.get(unit);
+    const holding = moving.get(unit);
+    const granted = before.maxConnections === 0 ? Number.POSITIVE_INFINITY : (holding?.granted ?? sum(shares ?? []));
+    const reserved = holding === undefined ? 0 : (holding.reserved ?? Number.POSITIVE_INFINITY);
+    return { granted: shares === undefined ? 0 : granted, reserved };
+  };
+};
+
+/**
+ * A unit that is silent or down keeps what it has. One that left the roster holds nothing: it left after its PgBouncers had ended,
+ * or its departure grace has passed. In the latter case they may still run where nobody reaches them; if they do, the fleet exceeds
+ * the budget by what that unit had, until it is heard again or stopped. Nobody can tell from here, and to wait longer is to set a
+ * longer grace.
+ */
+const claimOf = (
+  { unit, instances, presence, bag }: UnitRecord,
+  current: Published | null,
+  key: BudgetKey,
+  shares: Pick<Claim, 'exact' | 'granted' | 'reserved'>,
+): Claim => {
+  const told = bag?.budget.find((one) => isSameBudget(one, key));
+  return {
+    unit,
+    instances,
+    ...shares,
+    isCurrent: current !== null && bag?.applied === current.generation,
+    held: told === undefined ? 0 : (told.held ?? Number.POSITIVE_INFINITY),
+    isLive: presence === 'live',
+  };
+};
+
+const finite = (connections: number): number | null => (Number.isFinite(connections) ? connections : null);

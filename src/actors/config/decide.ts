@@ -28,9 +28,12 @@ export const decideWith =
     const effects: ConfigEffect[] = [];
     let next = absorb(settings, state, message, now, effects);
     next = serveAsked(next, now, effects);
+    if (generationIn(next) !== generationIn(state)) next = { ...next, publishedAt: now };
     next = lead(settings, next, now, effects);
     return speak(state, next, effects, now);
   };
+
+const generationIn = ({ published: it }: ConfigState): number | null => (it.known ? (it.value?.generation ?? 0) : null);
 
 const absorb = (
   settings: ConfigSettings,

@@ -1,6 +1,6 @@
 /** A leader's work: compose from the facts, publish what is new, judge by the acknowledgements. */
 import type { FleetSpec, Verdict } from '../model/fleet-spec.ts';
-import type { Generation } from '../model/ids.ts';
+import type { Generation, UnitName } from '../model/ids.ts';
 import type { Intent, Options } from '../model/intent.ts';
 import { same } from '../model/same.ts';
 import type { UnitRecord } from '../model/snapshot.ts';
@@ -13,7 +13,7 @@ export const lead = (
   now: number,
   effects: ConfigEffect[],
 ): ConfigState => {
-  const composed = composedFrom(before);
+  const composed = composedFrom(before, now - before.publishedAt < settings.shrinkMs);
   const state = same(composed, before.composed) ? before : { ...before, composed };
   const { leadership, published: current } = state;
   if (leadership === null || !current.known || !state.intent.known || now < state.retryAt) return state;
@@ -32,7 +32,7 @@ export const lead = (
 };
 
 /** Null while an input is unknown: whatever publishes, removes or shrinks needs all of them. */
-const composedFrom = (state: ConfigState): Composed | null => {
+const composedFrom = (state: ConfigState, isPatient: boolean): Composed | null => {
   const { intent, published: current, units, facts, clients, leadership } = state;
   if (leadership === null) return null;
   if (!intent.known || !current.known || !units.known || !facts.known || !clients.known) return null;
@@ -43,7 +43,8 @@ const composedFrom = (state: ConfigState): Composed | null => {
     clients: clients.value,
     facts: facts.value,
     units: units.value,
-    current: current.value?.spec ?? null,
+    current: current.value,
+    isPatient,
   });
 };
 
@@ -61,6 +62,7 @@ const reasonFor = ({ published: current, intent }: ConfigState, spec: FleetSpec,
     same(before.databases, spec.databases) ? [] : ['databases changed'],
     same(before.users, spec.users) ? [] : ['clients changed'],
     same(before.slots, spec.slots) ? [] : ['roster changed'],
+    same(before.holdings, spec.holdings) ? [] : ['shares moved'],
   ];
   return parts.flat().join(', ');
 };
@@ -70,7 +72,7 @@ const judged = (state: ConfigState, composed: Composed | null, units: readonly U
   const { verdict, published: current, intent } = state;
   if (!current.known || current.value === null || !intent.known) return verdict;
   const { generation, intentVersion, spec } = current.value;
-  const live = units.filter(({ presence }) => presence === 'live');
+  const live = units.filter(({ unit, presence }) => presence === 'live' && isSeated(spec, unit));
   const served = live.length > 0 && live.every(({ bag }) => bag?.applied === generation);
   const stands = composed?.kind === 'composed' && same(composed.spec, spec);
   const version = intent.value?.version ?? 0;
@@ -99,3 +101,6 @@ const judged = (state: ConfigState, composed: Composed | null, units: readonly U
           : verdict.refused,
   };
 };
+
+/** A unit that the budget has no room for is not waited for. */
+const isSeated = ({ slots }: FleetSpec, name: UnitName): boolean => slots.some(({ unit }) => unit === name);

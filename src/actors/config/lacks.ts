@@ -1,6 +1,8 @@
 import type { BackendFacts } from '../model/backend.ts';
 import { lack } from '../model/wait-catalogue.ts';
 import type { Lack } from '../model/waits.ts';
+import { budgetsIn, isSameBudget } from '../model/budget.ts';
+import type { Composed } from './compose.ts';
 import type { ConfigState } from './state.ts';
 
 /** What is missing before the next generation can be published, or what must change for it. */
@@ -15,6 +17,7 @@ export const lacksOf = (state: ConfigState): readonly Lack[] => {
     if (names.length > 0 || !state.facts.known) lacks.push(lack.backendFacts({ names }));
   }
   if (state.composed?.kind === 'refused') lacks.push(lack.budget({ reason: state.composed.reason }));
+  if (state.composed?.kind === 'composed') lacks.push(...lacksOfBudget(state.composed));
   const { refused, good } = state.verdict;
   if (refused !== null)
     lacks.push(
@@ -22,3 +25,11 @@ export const lacksOf = (state: ConfigState): readonly Lack[] => {
     );
   return lacks;
 };
+
+const lacksOfBudget = ({ unseated, overdue, spec }: Extract<Composed, { kind: 'composed' }>): readonly Lack[] => [
+  ...(unseated === null ? [] : [lack.budgetRoom(unseated)]),
+  ...budgetsIn(spec).flatMap((budget) => {
+    const late = overdue.filter((one) => isSameBudget(one, budget));
+    return late.length === 0 ? [] : [lack.budgetMoves({ ...budget, late })];
+  }),
+];

@@ -14,6 +14,8 @@ export interface ConfigSettings {
   readonly self: UnitName;
   /** Whoever asked for a change is answered within this time. */
   readonly answerMs: number;
+  /** How long a generation may take to have shares of the budget given back before what is free goes to those who wait for theirs. */
+  readonly shrinkMs: number;
 }
 
 export type ConfigEffect =
@@ -43,6 +45,8 @@ export interface Asked {
 export interface ConfigState {
   readonly intent: Known<Intent | null>;
   readonly published: Known<Published | null>;
+  /** When it was first seen here. */
+  readonly publishedAt: number;
   readonly verdict: Verdict;
   readonly records: readonly RelationRecord[];
   readonly units: Known<readonly UnitRecord[]>;
@@ -64,6 +68,7 @@ export interface ConfigState {
 export const initial: ConfigState = {
   intent: unknown,
   published: unknown,
+  publishedAt: 0,
   verdict: { covers: 0, good: null, refused: null },
   records: [],
   units: unknown,

@@ -1,4 +1,4 @@
-import type { Digest, Epoch, Generation, UnitName, WallMs } from './ids.ts';
+import type { BudgetKey, Digest, Epoch, Generation, UnitName, WallMs } from './ids.ts';
 import type { ClientSettings, Options, PoolMode } from './intent.ts';
 import type { Secret } from './secret.ts';
 
@@ -31,6 +31,18 @@ export interface SlotSpec {
 }
 
 /**
+ * While shares of a budget move: a unit whose part is not the exact one yet, or that may still hold more than its part. So whoever
+ * leads next knows from the spec and the databags alone what everybody may hold.
+ */
+export interface HoldingSpec extends BudgetKey {
+  readonly unit: UnitName;
+  /** What it may use once it has taken this generation. */
+  readonly granted: number;
+  /** What it may hold until it has shown that it does not; null: it had no limit. */
+  readonly reserved: number | null;
+}
+
+/**
  * What the leader composed for the whole fleet: no paths, no addresses of units, no per-unit facts but shares of the budget.
  * Same inputs give the same bytes. `options` are complete (defaults included) and are the operator's words, not PgBouncer's.
  */
@@ -39,6 +51,8 @@ export interface FleetSpec {
   readonly databases: readonly DatabaseSpec[];
   readonly users: readonly UserSpec[];
   readonly slots: readonly SlotSpec[];
+  /** Where shares differ from the exact division over the slots. Empty at rest. */
+  readonly holdings: readonly HoldingSpec[];
 }
 
 /** A fleet spec with its number and where it came from. Write-once per generation. */

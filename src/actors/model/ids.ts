@@ -21,6 +21,12 @@ export type WallMs = Brand<number, 'WallMs'>;
 /** Hex SHA-256 of canonical bytes. */
 export type Digest = Brand<string, 'Digest'>;
 
+/** What has a budget: a database, for all of its clients together, or the login of one client. */
+export interface BudgetKey {
+  readonly of: 'database' | 'login';
+  readonly name: string;
+}
+
 export const unitNameOf = (application: Application, number: number): UnitName =>
   `${application}/${number}` as UnitName;
 export const unitNumberOf = (unit: UnitName): number => Number(unit.slice(unit.lastIndexOf('/') + 1));

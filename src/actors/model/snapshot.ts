@@ -1,5 +1,5 @@
 import type { Published, Verdict } from './fleet-spec.ts';
-import type { Epoch, Generation, Nonce, RelationId, UnitName } from './ids.ts';
+import type { BudgetKey, Epoch, Generation, Nonce, RelationId, UnitName } from './ids.ts';
 import type { Intent } from './intent.ts';
 import type { Secret } from './secret.ts';
 import type { StatusWord, Wait } from './waits.ts';
@@ -11,6 +11,16 @@ export interface InstanceReport {
   readonly state: 'serving' | 'starting' | 'stopped' | 'failing';
   /** Version that runs, which may be older than the binary on disk. */
   readonly version: string | null;
+}
+
+/** One unit's part of a budget. */
+export interface BudgetReport extends BudgetKey {
+  /** The unit's part of what its verified generation gives out; 0: it serves nothing of this yet. */
+  readonly given: number;
+  /** Pooled connections that are open. */
+  readonly used: number;
+  /** Most that may be open before anything here changes: above `given` while some must still close. Null: there is no limit. */
+  readonly held: number | null;
 }
 
 /** A unit's databag: what it tells its peers. Written by that unit only. */
@@ -25,6 +35,7 @@ export interface UnitBag {
   readonly applied: Generation | null;
   readonly refused: { readonly generation: Generation; readonly reason: string } | null;
   readonly instances: readonly InstanceReport[];
+  readonly budget: readonly BudgetReport[];
   readonly waits: readonly {
     readonly id: string;
     readonly kind: Wait['kind'];

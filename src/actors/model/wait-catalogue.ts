@@ -4,7 +4,7 @@
  * One block is one sentence; several may share an id, when one thing is lacking for different reasons. A new wait is a new block:
  * choose `blocked` when a person must act, give an example as it comes in practice, say in `remedy` what to type.
  */
-import type { UnitName } from './ids.ts';
+import type { BudgetKey, UnitName } from './ids.ts';
 import { saying } from './waits.ts';
 
 interface BackendReason {
@@ -14,6 +14,14 @@ interface BackendReason {
 interface Unserving {
   readonly id: number;
   readonly state: string;
+}
+interface Holder {
+  readonly unit: UnitName;
+  /** Null: it had no limit. */
+  readonly held: number | null;
+  readonly granted: number;
+  readonly isLive: boolean;
+  readonly isCurrent: boolean;
 }
 interface ClientOfBackend {
   readonly name: string;
@@ -128,6 +136,90 @@ export const lack = {
       'Units were added, and the budget of connections has no longer one for each instance. A share below one cannot be written: PgBouncer takes 0 for "no limit".',
     remedy:
       '`troupe config max_db_connections=N` with the number named, or take units away. The PgBouncers keep serving what was published before the unit came.',
+  }),
+
+  budgetRoom: saying<{ readonly units: readonly UnitName[]; readonly reason: string }>({
+    id: 'budget',
+    kind: 'blocked',
+    on: 'operator',
+    what: ({ units }) => `there is no share of the connections for ${listed(units)}`,
+    why: ({ reason }) => reason,
+    way: 'the other units go on as before, and take changes',
+    example: {
+      units: ['pgbouncer/3' as UnitName],
+      reason:
+        'max_db_connections=6 is too small for 8 instances on 4 units, each needs at least one connection: set it to 8 or more, to 0 for no limit, or run fewer instances',
+    },
+    happens:
+      'A unit joined, or started again with more instances, and a budget has no longer one connection for each instance. Units that have a share keep it; the new one starts nothing, or no more instances than it had.',
+    remedy:
+      '`troupe config max_db_connections=N` with the number named (or a larger `budget` of the client it names), or take the unit away.',
+  }),
+
+  budgetRoomHere: saying<{
+    readonly self: UnitName;
+    readonly of: BudgetKey['of'];
+    readonly name: string;
+    readonly maxConnections: number;
+    readonly taken: number;
+    readonly needed: number;
+  }>({
+    id: 'budget-share',
+    kind: 'blocked',
+    on: 'operator',
+    what: ({ self }) => `${self} serves nothing`,
+    why: ({ of, name, maxConnections, taken }) =>
+      `the ${maxConnections} connections of ${of} ${name} are shared by ${taken} instances of other units, and each of its own needs at least one`,
+    way: ({ needed }) => `make it ${needed} or more, or 0 for no limit, or run fewer instances`,
+    example: { self: here, of: 'database', name: 'orders', maxConnections: 6, taken: 6, needed: 8 },
+    happens:
+      'This unit joined a fleet whose budget has no room for its instances. It runs no PgBouncer and is not ready, so no load balancer sends clients to it.',
+    remedy:
+      '`troupe config max_db_connections=N` with the number named (for a login: a larger `budget` of its client), or stop this unit.',
+  }),
+
+  budgetShare: saying<{ readonly self: UnitName; readonly unserved: readonly BudgetKey[] }>({
+    id: 'budget-share',
+    kind: 'waiting',
+    on: 'leader',
+    what: ({ self, unserved }) =>
+      `${self} does not serve ${listed(unserved.map(({ of, name }) => `${of} ${name}`))} yet`,
+    why: 'other units still hold the connections that are to be its share',
+    way: 'the leader gives them out when the others have closed theirs, and says whom it waits for',
+    example: { self: here, unserved: [{ of: 'database', name: 'orders' }] },
+    happens:
+      'This unit has just joined. Shares shrink everywhere before any grows, so that the fleet never holds more than its budget. It takes about a second; in session mode it takes as long as clients keep their sessions.',
+    remedy:
+      'Nothing for some seconds. When it lasts, see the wait `budget:<of>:<name>` of the leader: it names who holds how many.',
+  }),
+
+  budgetMoves: saying<BudgetKey & { readonly late: readonly Holder[] }>({
+    id: 'budget:<of>:<name>',
+    kind: 'waiting',
+    on: ({ late }) => late.map(({ unit }) => unit).join(', '),
+    what: ({ of, name }) => `shares of ${of} ${name} are moving`,
+    why: ({ late }) =>
+      late
+        .map(
+          ({ unit, held, granted }) =>
+            `${unit} may hold ${held === null ? 'any number' : held} and is to have ${granted}`,
+        )
+        .join(', '),
+    way: ({ late }) =>
+      late.some(({ isLive }) => !isLive)
+        ? 'who is to have more waits until a unit that is not heard is back, or removed'
+        : late.some(({ isCurrent }) => !isCurrent)
+          ? 'who is to have more waits until all have taken the newest generation'
+          : 'who is to have more waits until clients end the sessions that keep those connections',
+    example: {
+      of: 'database',
+      name: 'orders',
+      late: [{ unit: 'pgbouncer/1' as UnitName, held: 19, granted: 15, isLive: true, isCurrent: true }],
+    },
+    happens:
+      'A unit joined or left, or a budget was changed. Units that are to have less give it up first; what is free after ten seconds is given out all the same. A unit that is down or silent keeps its share until it is back, is removed, or its departure grace has passed.',
+    remedy:
+      'Nothing for some seconds. A unit that is not heard: start it again, or `troupe remove-unit`. One that has not taken the newest generation: see its own waits. In session mode: end long sessions, or wait for them.',
   }),
 
   intentRefused: saying<{ readonly version: number; readonly reason: string; readonly good: number | null }>({

@@ -1,3 +1,4 @@
+import type { BudgetKey } from './ids.ts';
 import type { Secret } from './secret.ts';
 
 /** `major.minor.patch` of a PgBouncer. */
@@ -22,6 +23,8 @@ export interface Layout {
   readonly authFile: string;
   readonly probe: { readonly username: string; readonly verifier: Secret };
   readonly instances: readonly InstanceLayout[];
+  /** Held by instances of an earlier life that had more of them, and that have not ended yet: not there to be divided. */
+  readonly retiring: readonly (BudgetKey & { readonly connections: number })[];
 }
 
 /** All files of a unit for one generation: the same inputs give the same bytes. */
@@ -46,6 +49,17 @@ export interface InstanceFact {
   readonly paused: boolean;
   /** What SHOW CONFIG says, so that a plan sees what a process has in force; absent or null when it was not asked or is silent. */
   readonly settings?: Readonly<Record<string, string>> | null;
+  /** As its console counts them; absent or null when it was not asked or is silent. */
+  readonly pools?: readonly PoolFact[] | null;
+}
+
+/** Pooled connections of one instance, to one database or of one login. */
+export interface PoolFact extends BudgetKey {
+  /** In force; 0: none. Null where the console does not tell: of a login. */
+  readonly limit: number | null;
+  readonly open: number;
+  /** The databases that they go to. */
+  readonly databases: readonly string[];
 }
 
 /** The unit's workload as found: what is on disk and what runs. */
@@ -72,6 +86,8 @@ export type Step =
   | { readonly type: 'reload'; readonly instances: readonly number[] }
   | { readonly type: 'pause'; readonly instances: readonly number[] }
   | { readonly type: 'resume'; readonly instances: readonly number[] }
+  /** Has the connections to these databases replaced as they become free: how a pool above its limit gets back to it. */
+  | { readonly type: 'reconnect'; readonly instances: readonly number[]; readonly databases: readonly string[] }
   /** Lets clients finish (where this version can), no new ones; returns when the drain has begun. */
   | { readonly type: 'drain'; readonly instances: readonly number[] }
   /** Ends the processes, cutting who is still there; escalates to SIGKILL. */

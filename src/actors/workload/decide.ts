@@ -20,6 +20,7 @@ import { same } from '../model/same.ts';
 import { waitsOf } from '../model/waits.ts';
 import type { Inspection, Rendered, Step } from '../model/workload.ts';
 import type { WorkloadMessage } from '../protocol.ts';
+import { type Excess, excessIn, isSameExcess, reconnects } from './budget.ts';
 import { leave, stepTakenWhileLeaving } from './leaving.ts';
 import { lacksOf, reportOf } from './report.ts';
 import { type Decided, inspect, take, type WorkloadSettings, type WorkloadState } from './state.ts';
@@ -39,7 +40,8 @@ const absorb = (
 ): WorkloadState => {
   switch (message.type) {
     case 'ticked':
-      return state.leaving !== null || now - state.inspectedAt >= settings.inspectMs
+      // Others wait for what is above a limit here.
+      return state.leaving !== null || state.renewed.length > 0 || now - state.inspectedAt >= settings.inspectMs
         ? { ...state, outdated: true }
         : state;
     case 'hooked':
@@ -62,6 +64,7 @@ const absorb = (
         inspectedAt: now,
         outdated: false,
         unavailable: null,
+        renewed: stillAbove(state, message.inspection),
       };
     case 'stepTaken':
       return stepTaken(state, message, now);
@@ -100,7 +103,8 @@ const stepTaken = (before: WorkloadState, { step, outcome }: StepTaken, now: num
         ? refuse(state, target, outcome.reason)
         : backOff({ ...state, plan: null }, outcome.reason, now);
     case 'failed':
-      return backOff({ ...state, plan: null }, outcome.reason, now);
+      // What was not carried out is to be asked again.
+      return backOff({ ...state, plan: null, renewed: step === 'reconnect' ? [] : state.renewed }, outcome.reason, now);
   }
 };
 
@@ -125,9 +129,24 @@ const plan = (settings: WorkloadSettings, state: WorkloadState, inspection: Insp
   const unverified = state.verified?.generation !== target.generation || state.verified.digest !== target.digest;
   const walk: readonly Step[] = steps.length === 0 && unverified ? [{ type: 'verify', rendered }] : steps;
   const [first] = walk;
+  if (first !== undefined) return take({ ...state, plan: { target, steps: walk } }, first);
+  return shrink({ ...state, trouble: null }, target, inspection);
+};
+
+/** Each once: connections that are to be replaced stay marked, and no new one is opened above a limit. */
+const shrink = (state: WorkloadState, target: Published, inspection: Inspection): Decided => {
+  const excess = excessIn(inspection).filter((one) => !state.renewed.some((other) => isSameExcess(one, other)));
+  const steps = reconnects(excess);
+  const [first] = steps;
   return first === undefined
-    ? { state: { ...state, trouble: null } }
-    : take({ ...state, plan: { target, steps: walk } }, first);
+    ? { state }
+    : take({ ...state, plan: { target, steps }, renewed: [...state.renewed, ...excess] }, first);
+};
+
+const stillAbove = ({ renewed }: WorkloadState, inspection: Inspection): readonly Excess[] => {
+  if (renewed.length === 0) return renewed;
+  const excess = excessIn(inspection);
+  return renewed.filter((one) => excess.some((other) => isSameExcess(one, other)));
 };
 
 /** A spec that no file of this version can hold is refused like one that does not prove. */
@@ -155,7 +174,7 @@ const refuse = (state: WorkloadState, { generation }: Published, reason: string)
 const speak = (settings: WorkloadSettings, before: WorkloadState, decided: Decided, now: number): Decided => {
   let { state } = decided;
   const tell: Send[] = [];
-  const report = reportOf(settings, state);
+  const report = reportOf(settings, state, before);
   if (report !== null && !same(report, before.report)) {
     state = { ...state, report };
     const fact = { type: 'workloadTold', report } as const;

@@ -1,13 +1,22 @@
 /** What this unit tells of its instances, and what they lack. */
+import { servingOf } from '../../pgbouncer/render.ts';
 import { formatVersion } from '../../pgbouncer/version.ts';
 import type { InstanceReport } from '../model/snapshot.ts';
 import { lack } from '../model/wait-catalogue.ts';
 import type { Lack } from '../model/waits.ts';
+import { budgetsIn, smallestBudget } from '../model/budget.ts';
+import type { UnitName } from '../model/ids.ts';
+import type { InstanceFact } from '../model/workload.ts';
 import type { WorkloadReport } from '../protocol.ts';
 import type { WorkloadSettings, WorkloadState } from './state.ts';
+import { budgetOf } from './budget.ts';
 import { targetOf } from './target.ts';
 
-export const reportOf = ({ advertise }: WorkloadSettings, state: WorkloadState): WorkloadReport | null => {
+export const reportOf = (
+  { self, advertise }: WorkloadSettings,
+  state: WorkloadState,
+  before: WorkloadState,
+): WorkloadReport | null => {
   if (!state.inspection.known) return null;
   const { binary, layout, instances } = state.inspection.value;
   const port = state.verified?.spec.options['listen_port'];
@@ -24,6 +33,10 @@ export const reportOf = ({ advertise }: WorkloadSettings, state: WorkloadState):
         version: fact.version === null ? null : formatVersion(fact.version),
       }),
     ),
+    budget:
+      before.report !== null && before.inspection === state.inspection && before.verified === state.verified
+        ? before.report.budget
+        : budgetOf(self, state.verified, state.inspection.value),
     changing: state.plan !== null,
     stopped: state.leaving?.phase === 'stopped',
   };
@@ -46,14 +59,36 @@ export const lacksOf = ({ self }: WorkloadSettings, state: WorkloadState): reado
   if (unavailable !== null) lacks.push(lack.workload({ self, reason: unavailable }));
   if (inspection.known && inspection.value.binary.kind === 'missing')
     lacks.push(lack.pgbouncer({ self, reason: inspection.value.binary.reason }));
-  if (wanted === null || !wanted.spec.slots.some(({ unit }) => unit === self)) lacks.push(lack.fleetSpec({ self }));
+  if (wanted === null || !wanted.spec.slots.some(({ unit }) => unit === self))
+    lacks.push(withoutRoom(self, state) ?? lack.fleetSpec({ self }));
+  const unserved = (state.report?.budget ?? []).filter(({ given }) => given === 0);
+  if (unserved.length > 0) lacks.push(lack.budgetShare({ self, unserved }));
   if (refused !== null && refused.generation === wanted?.generation) lacks.push(lack.proof({ self, ...refused }));
   if (trouble !== null)
     // Once may be bad luck and heals by itself; what fails three times running is told as needing somebody.
     lacks.push((trouble.attempt < 3 ? lack.instancesFailing : lack.instancesBroken)({ self, reason: trouble.reason }));
-  else if (inspection.known && targetOf(self, state) !== null) {
-    const instances = inspection.value.instances.filter((instance) => instance.state !== 'running');
+  else {
+    const instances = idleIn(self, state);
     if (instances.length > 0) lacks.push(lack.instancesAbsent({ self, instances }));
   }
   return lacks;
+};
+
+/** What there is not enough of for this unit, by the smallest budget of the spec; null when there is enough. */
+const withoutRoom = (self: UnitName, { wanted, inspection }: WorkloadState): Lack | null => {
+  if (wanted === null || !inspection.known) return null;
+  const [smallest] = budgetsIn(wanted.spec).toSorted((a, b) => a.maxConnections - b.maxConnections);
+  const taken = smallestBudget(wanted.spec.slots);
+  const needed = taken + inspection.value.layout.instances.length;
+  return smallest === undefined || needed <= smallest.maxConnections
+    ? null
+    : lack.budgetRoomHere({ self, ...smallest, taken, needed });
+};
+
+/** Instances that should run and do not. */
+const idleIn = (self: UnitName, state: WorkloadState): readonly InstanceFact[] => {
+  const target = targetOf(self, state);
+  if (target === null || !state.inspection.known) return [];
+  const { layout, instances } = state.inspection.value;
+  return instances.slice(0, servingOf(target.spec, self, layout)).filter((instance) => instance.state !== 'running');
 };

@@ -5,6 +5,7 @@ import { type Known, unknown } from '../model/known.ts';
 import type { Wait } from '../model/waits.ts';
 import type { Inspection, Step } from '../model/workload.ts';
 import type { WorkloadReport } from '../protocol.ts';
+import type { Excess } from './budget.ts';
 
 export interface WorkloadSettings {
   readonly self: UnitName;
@@ -32,6 +33,8 @@ export interface WorkloadState {
   readonly outdated: boolean;
   readonly busy: 'no' | 'inspecting' | Step['type'];
   readonly plan: { readonly target: Published; readonly steps: readonly Step[] } | null;
+  /** Pools above their limit that were told to get back to it. */
+  readonly renewed: readonly Excess[];
   readonly trouble: { readonly reason: string; readonly attempt: number; readonly retryAt: number } | null;
   readonly unavailable: string | null;
   readonly leaving: { readonly since: number; readonly phase: 'delay' | 'draining' | 'stopped' } | null;
@@ -51,6 +54,7 @@ export const initial: WorkloadState = {
   outdated: true,
   busy: 'no',
   plan: null,
+  renewed: [],
   trouble: null,
   unavailable: null,
   leaving: null,

@@ -28,7 +28,7 @@ export type Answer<T> =
   | { readonly kind: 'silent'; readonly reason: string };
 
 export type Show = 'version' | 'state' | 'config' | 'databases' | 'users' | 'pools' | 'clients' | 'peers' | 'lists';
-export type Command = 'RELOAD' | 'PAUSE' | 'RESUME';
+export type Command = 'RELOAD' | 'PAUSE' | 'RESUME' | `RECONNECT "${string}"`;
 
 export interface Patience {
   readonly withinMs: number;

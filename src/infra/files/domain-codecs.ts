@@ -55,6 +55,7 @@ const intentSchema: z.ZodType<Intent> = z.object({
   clients: z.record(z.string(), clientIntent),
 });
 
+const budgetKind = z.enum(['database', 'login']);
 const specSchema = z.object({
   options,
   databases: z.array(
@@ -62,6 +63,9 @@ const specSchema = z.object({
   ),
   users: z.array(z.object({ name: text, secret, poolMode, maxConnections: count.default(0), timeouts })),
   slots: z.array(z.object({ unit: unitNameSchema, instances: count })),
+  holdings: z
+    .array(z.object({ of: budgetKind, name: text, unit: unitNameSchema, granted: count, reserved: count.nullable() }))
+    .default([]),
 });
 const publishedSchema: z.ZodType<Published> = z.object({
   generation,
@@ -106,6 +110,9 @@ const bagSchema: z.ZodType<UnitBag> = z.object({
       version: text.nullable(),
     }),
   ),
+  budget: z
+    .array(z.object({ of: budgetKind, name: text, given: count, used: count, held: count.nullable() }))
+    .default([]),
   waits: z.array(
     z.object({ id: text, kind: z.enum(['waiting', 'blocked']), message: text, sinceWallMs: z.number(), on: text }),
   ),

@@ -35,10 +35,16 @@ export interface PgBouncerProcess {
   /** Who may log in. */
   authFile: string;
   readonly clients: Set<string>;
+  /** Pooled connections by database, and the databases whose connections are to be replaced. */
+  readonly open: Map<string, number>;
+  readonly renewing: Set<string>;
   frozen: boolean;
   paused: boolean;
   draining: boolean;
 }
+
+/** What clients would use if nothing limited them. */
+const unlimitedDemand = 100;
 
 type Exited = (process: PgBouncerProcess) => void;
 
@@ -91,6 +97,8 @@ export class MemoryMachine {
       users: usersIn(ini),
       authFile: authFile ?? '',
       clients: new Set(),
+      open: new Map(),
+      renewing: new Set(),
       frozen: false,
       paused: false,
       draining: false,
@@ -108,6 +116,23 @@ export class MemoryMachine {
     process.databases = databasesIn(ini);
     process.users = new Map([...process.users, ...usersIn(ini)]); // A line that is gone stays in force.
     process.authFile = authFile ?? '';
+    for (const database of process.open.keys()) if (!process.databases.has(database)) process.open.delete(database);
+  }
+
+  /** As many clients as can be have a connection; what is above a limit closes only where connections are being replaced. */
+  saturate(): void {
+    for (const process of this.#processes.values())
+      for (const [database, pairs] of process.databases) {
+        const limit = Number(pairs.get('max_db_connections') ?? 0);
+        const open = process.open.get(database) ?? 0;
+        const most = limit === 0 ? unlimitedDemand : limit;
+        if (process.renewing.delete(database) || open < most) process.open.set(database, most);
+      }
+  }
+
+  /** Pooled connections to a database, of all processes of all units. */
+  openTo(database: string): number {
+    return [...this.#processes.values()].reduce((sum, { open }) => sum + (open.get(database) ?? 0), 0);
   }
 
   drain(process: PgBouncerProcess): void {
@@ -176,7 +201,7 @@ export const isListening = (process: PgBouncerProcess, address: string, port: nu
 export const configRows = ({ settings }: PgBouncerProcess): Rows =>
   [...settings].map(([key, value]) => ({ key, value }));
 
-export const databaseRows = ({ settings, databases }: PgBouncerProcess): Rows =>
+export const databaseRows = ({ settings, databases, open }: PgBouncerProcess): Rows =>
   [...databases].map(([name, pairs]) => ({
     name,
     host: pairs.get('host') ?? null,
@@ -184,6 +209,7 @@ export const databaseRows = ({ settings, databases }: PgBouncerProcess): Rows =>
     database: pairs.get('dbname') ?? null,
     pool_size: pairs.get('pool_size') ?? settings.get('default_pool_size') ?? null,
     max_connections: pairs.get('max_db_connections') ?? '0',
+    current_connections: String(open.get(name) ?? 0),
     force_user: null,
   }));
 

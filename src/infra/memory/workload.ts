@@ -10,7 +10,7 @@ import type {
 } from '../../actors/model/workload.ts';
 import { type ConsoleRow, type Workload, WorkloadUnavailable } from '../../actors/ports/workload.ts';
 import { listenPortOf } from '../../pgbouncer/ini.ts';
-import { canaryIn, settingsShown } from '../../pgbouncer/show.ts';
+import { canaryIn, poolsShown, settingsShown } from '../../pgbouncer/show.ts';
 import { configMismatches } from '../../pgbouncer/verify.ts';
 import { isAtLeast } from '../../pgbouncer/version.ts';
 import {
@@ -68,6 +68,10 @@ export class MemoryWorkload implements Workload {
         return this.#write(step.rendered);
       case 'verify':
         return this.#verify(step.rendered);
+      case 'reconnect':
+        for (const id of step.instances)
+          for (const database of step.databases) this.#process(id)?.renewing.add(database);
+        return done;
       case 'start':
       case 'reload':
       case 'pause':
@@ -128,12 +132,31 @@ export class MemoryWorkload implements Workload {
   #factOf(id: number): InstanceFact {
     const running = this.#process(id);
     if (running === null)
-      return { id, state: 'absent', pid: null, version: null, canary: null, paused: false, settings: null };
+      return {
+        id,
+        state: 'absent',
+        pid: null,
+        version: null,
+        canary: null,
+        paused: false,
+        settings: null,
+        pools: null,
+      };
     const { pid, frozen, paused } = running;
     const { version } = this.#machine;
-    if (frozen) return { id, state: 'hung', pid, version, canary: null, paused: false, settings: null };
+    const pools = poolsShown(databaseRows(running), []);
+    if (frozen) return { id, state: 'hung', pid, version, canary: null, paused: false, settings: null, pools };
     const config = configRows(running);
-    return { id, state: 'running', pid, version, canary: canaryIn(config), paused, settings: settingsShown(config) };
+    return {
+      id,
+      state: 'running',
+      pid,
+      version,
+      canary: canaryIn(config),
+      paused,
+      settings: settingsShown(config),
+      pools,
+    };
   }
 
   #write({ authFile, instances }: Rendered): StepOutcome {
@@ -217,6 +240,7 @@ const layoutOf = ({ name, listenAddress, instances }: UnitInMemory): Layout => (
   listenAddress,
   authFile: `/memory/${name}/userlist.txt`,
   probe: { username: 'troupe_probe', verifier: new Secret('SCRAM-SHA-256$4096:c2FsdA==$c3RvcmVk:c2VydmVy') },
+  retiring: [],
   instances: Array.from({ length: instances }, (_, index): InstanceLayout => {
     const id = index + 1;
     return { id, ini: `/memory/${name}/instances/${id}/pgbouncer.ini`, socketDir: `/memory/${name}/run/${id}` };

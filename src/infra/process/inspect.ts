@@ -1,6 +1,7 @@
 import { Secret } from '../../actors/model/secret.ts';
-import type { InstanceFact, Inspection } from '../../actors/model/workload.ts';
-import { canaryIn, isPaused, settingsShown } from '../../pgbouncer/show.ts';
+import type { InstanceFact, Inspection, Layout } from '../../actors/model/workload.ts';
+import { databasesIn, usersIn } from '../../pgbouncer/ini.ts';
+import { canaryIn, isPaused, poolsShown, settingsShown } from '../../pgbouncer/show.ts';
 import { isAtLeast } from '../../pgbouncer/version.ts';
 import type { Patience } from '../console/console.ts';
 import type { Instance, Running } from './instance.ts';
@@ -12,15 +13,27 @@ import { layoutOf, type Unit } from './unit.ts';
 /** What is on disk and what runs. Asked about once a second, so it does no more than it must. */
 export const inspect = async (unit: Unit, signal: AbortSignal): Promise<Inspection> => {
   const { instances, place, logLimitBytes } = unit;
-  const [binary, authFile, inis, facts] = await Promise.all([
+  const [binary, authFile, inis, facts, retiring] = await Promise.all([
     unit.binary.version(),
     readOwn(place.authFile),
     Promise.all(instances.map(async ({ id, place: { ini } }) => ({ id, ini: await readOwn(ini) }))),
     Promise.all(instances.map((instance) => factOf(unit, instance, signal))),
+    retiringOf(unit),
     Promise.all(instances.map(({ place: { log } }) => rotateLog(log, logLimitBytes))),
   ]);
   const disk = { authFile: authFile === null ? null : new Secret(authFile), instances: inis };
-  return { binary, layout: layoutOf(unit), disk, instances: facts };
+  return { binary, layout: { ...layoutOf(unit), retiring }, disk, instances: facts };
+};
+
+/** By their files: an open console would keep alive what drains. */
+const retiringOf = async (unit: Unit): Promise<Layout['retiring']> => {
+  const inis = await Promise.all((await unit.surplus()).map(({ place: { ini } }) => readOwn(ini)));
+  const limits = (of: 'database' | 'login', entries: ReturnType<typeof databasesIn>, key: string) =>
+    [...entries].map(([name, pairs]) => ({ of, name, connections: Number(pairs.get(key) ?? 0) }));
+  return inis.flatMap((ini) => [
+    ...limits('database', databasesIn(ini ?? ''), 'max_db_connections'),
+    ...limits('login', usersIn(ini ?? ''), 'max_user_connections'),
+  ]);
 };
 
 const factOf = async (unit: Unit, instance: Instance, signal: AbortSignal): Promise<InstanceFact> => {
@@ -47,13 +60,14 @@ const absent = (id: number): InstanceFact => ({
   canary: null,
   paused: false,
   settings: null,
+  pools: null,
 });
 
 const present = (
   id: number,
   state: 'running' | 'hung',
-  { mark, version, canary, paused, settings }: Running,
-): InstanceFact => ({ id, state, pid: mark.pid, version, canary, paused, settings });
+  { mark, version, canary, paused, settings, pools }: Running,
+): InstanceFact => ({ id, state, pid: mark.pid, version, canary, paused, settings, pools });
 
 const hasAnswered = async (instance: Instance, running: Running, patience: Patience): Promise<boolean> => {
   const version = await instance.version(running, patience);
@@ -61,6 +75,11 @@ const hasAnswered = async (instance: Instance, running: Running, patience: Patie
   if (version === null || config?.kind !== 'answered') return false;
   running.canary = canaryIn(config.value);
   running.settings = settingsShown(config.value);
+  const databases = await running.console.show('databases', patience);
+  if (databases.kind !== 'answered') return false;
+  const pools = await running.console.show('pools', patience);
+  if (pools.kind !== 'answered') return false;
+  running.pools = poolsShown(databases.value, pools.value);
   if (!isAtLeast(version, '1.19')) return true; // It cannot tell whether it is paused: what we noted has to do.
   const state = await running.console.show('state', patience);
   if (state.kind !== 'answered') return false;

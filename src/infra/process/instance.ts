@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { PgBouncerVersion } from '../../actors/model/workload.ts';
+import type { PgBouncerVersion, PoolFact } from '../../actors/model/workload.ts';
 import type { Clock } from '../../actors/ports/clock.ts';
 import { versionIn } from '../../pgbouncer/show.ts';
 import { type Console, consoleAt, type Patience } from '../console/console.ts';
@@ -37,6 +37,7 @@ export interface Running extends ProcessRecord {
   canary: string | null;
   /** As its console showed them last. */
   settings: Readonly<Record<string, string>> | null;
+  pools: readonly PoolFact[] | null;
   /** Ends by itself when its last client has left; its console is left alone, because a console counts as a client. */
   draining: boolean;
   /** Asked in vain the last time. */
@@ -183,7 +184,7 @@ export class Instance {
 
   #know(record: ProcessRecord): Running {
     const console = consoleAt(this.#context.clock, record.socketDir, record.port);
-    const unseen = { version: null, canary: null, settings: null, listeners: [], consoleSocket: null };
+    const unseen = { version: null, canary: null, settings: null, pools: null, listeners: [], consoleSocket: null };
     this.#running = { ...record, ...unseen, draining: false, silent: false, console };
     return this.#running;
   }

@@ -30,7 +30,7 @@ export interface Patience {
   readonly prove: number;
 }
 
-export const layoutOf = ({ listenAddress, place, probe, instances }: Unit): Layout => ({
+export const layoutOf = ({ listenAddress, place, probe, instances }: Unit): Omit<Layout, 'retiring'> => ({
   listenAddress,
   authFile: place.authFile,
   probe: { username: probe.username, verifier: probe.verifier },

@@ -15,6 +15,7 @@ import { pause, resume } from './pause.ts';
 import { instancePlace, instancesOnDisk, preparePlaces, SocketPathTooLong, unitPlace } from './places.ts';
 import { probeLogin } from './probe.ts';
 import { prove } from './prove.ts';
+import { reconnect } from './reconnect.ts';
 import { reload } from './reload.ts';
 import { start } from './start.ts';
 import { drain, stop } from './stop.ts';
@@ -106,6 +107,13 @@ const performStep = async (unit: Unit, step: Step, signal: AbortSignal): Promise
       return write(unit, step.rendered);
     case 'verify':
       return verify(unit, step.rendered, signal);
+    case 'reconnect':
+      return reconnect(
+        unit,
+        unit.instances.filter(({ id }) => step.instances.includes(id)),
+        step.databases,
+        signal,
+      );
     case 'start':
     case 'reload':
     case 'pause':

@@ -15,6 +15,7 @@ import {
   recordOf,
   relation,
   snapshotOf,
+  unit,
   specOf,
   unitRecordOf,
   userOf,
@@ -150,7 +151,10 @@ describe('client relations', () => {
   it('get their databag after the deadline although a unit lags, and its name was told', () => {
     const client = actor();
     const published = publishedOf({
-      spec: specOf({ users: [userOf('pgbouncer_orders_2', accountOf().verifier)] }),
+      spec: specOf({
+        users: [userOf('pgbouncer_orders_2', accountOf().verifier)],
+        slots: [0, 1].map((number) => ({ unit: unit(number), instances: 2 })),
+      }),
     });
     const units = [unitRecordOf(0), unitRecordOf(1, { bag: null })];
     client.observe([recordOf()], intentOf(), units);

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { decideWith } from '../../../src/actors/config/decide.ts';
 import { type ConfigEffect, type ConfigState, initial } from '../../../src/actors/config/state.ts';
 import type { BackendFacts } from '../../../src/actors/model/backend.ts';
+import { type Budget, budgetsIn, grantOf, sum } from '../../../src/actors/model/budget.ts';
 import type { Change } from '../../../src/actors/model/change.ts';
 import type { FleetSpec, Published, Verdict } from '../../../src/actors/model/fleet-spec.ts';
 import type { Intent } from '../../../src/actors/model/intent.ts';
@@ -22,7 +23,7 @@ import {
   wall,
 } from '../../support/builders.ts';
 
-const decide = decideWith({ self: unit(0), answerMs: 8_000 });
+const decide = decideWith({ self: unit(0), answerMs: 8_000, shrinkMs: 10_000 });
 const ready: BackendFacts = {
   kind: 'ready',
   primary: { host: 'db1', port: 5432 },
@@ -173,6 +174,124 @@ describe('publishing', () => {
     expect(config.state().waits).toMatchObject([
       { id: 'budget', kind: 'blocked', message: expect.stringContaining('set it to 4') },
     ]);
+  });
+});
+
+describe('a budget', () => {
+  const limited = (max: number, version = 1) => intentOf({ version, options: { max_db_connections: max } });
+  const serving = (number: number, applied: number, budget: { given: number; held: number | null } | null = null) =>
+    unitRecordOf(number, {
+      bag: bagOf({
+        applied: generation(applied),
+        budget: budget === null ? [] : [{ of: 'database', name: 'orders', used: budget.given, ...budget }],
+      }),
+    });
+  /** A leader under which these units have taken the first generation. */
+  const leading = (max: number, ...units: ReturnType<typeof unitRecordOf>[]) => {
+    const config = actor();
+    config.observe(limited(max));
+    config.lead();
+    config.facts();
+    config.clients(orders);
+    config.roster(...units);
+    let number = 0;
+    const publish = (): FleetSpec => {
+      const effects = config.take();
+      const spec = publishOf(effects);
+      number += 1;
+      const published = publishedOf({ generation: generation(number), spec, intentVersion: 1 });
+      config.feed({ type: 'publishAnswered', outcome: 'committed', published });
+      return spec;
+    };
+    const first = publish();
+    return { config, publish, first };
+  };
+  const noBudget: Budget = { of: 'database', name: 'none', maxConnections: 0 };
+  const sharesIn = ({ databases, users, slots, holdings }: FleetSpec): readonly number[] =>
+    slots.map((slot) => sum(grantOf({ slots, holdings }, budgetsIn({ databases, users })[0] ?? noBudget, slot.unit)));
+
+  it('moves in two generations when a unit joins: first the others shrink, then it gets its share', () => {
+    const { config, publish, first } = leading(60, serving(0, 1), serving(1, 1));
+    expect([sharesIn(first), first.holdings]).toEqual([[30, 30], []]);
+    config.roster(serving(0, 1), serving(1, 1), unitRecordOf(2, { bag: null }));
+    expect(sharesIn(publish())).toEqual([20, 20, 0]);
+    expect(config.state().waits).toMatchObject([
+      { id: 'budget:database:orders', kind: 'waiting', on: 'pgbouncer/0, pgbouncer/1' },
+    ]);
+    const newcomer = serving(2, 2, { given: 0, held: 0 });
+    config.roster(serving(0, 2, { given: 20, held: 20 }), serving(1, 1, { given: 30, held: 30 }), newcomer);
+    config.roster(serving(0, 2, { given: 20, held: 20 }), serving(1, 2, { given: 20, held: 27 }), newcomer);
+    expect(config.take().filter(({ type }) => type === 'publish')).toEqual([]);
+    expect(config.state().waits).toMatchObject([
+      { message: expect.stringContaining('pgbouncer/1 may hold 27 and is to have 20') },
+    ]);
+    config.roster(serving(0, 2, { given: 20, held: 20 }), serving(1, 2, { given: 20, held: 20 }), newcomer);
+    const last = publish();
+    expect([sharesIn(last), last.holdings]).toEqual([[20, 20, 20], []]);
+    expect(config.waits()).toEqual([]);
+  });
+
+  it('in the middle of a change is known to the next leader, which publishes nothing new', () => {
+    const { config, publish } = leading(60, serving(0, 1), serving(1, 1));
+    config.roster(serving(0, 1), serving(1, 1), unitRecordOf(2, { bag: null }));
+    const spec = publish();
+    const published = publishedOf({ generation: generation(2), spec, intentVersion: 1 });
+    const next = actor();
+    next.observe(limited(60), published, { covers: 1, good: null, refused: null });
+    next.facts();
+    next.clients(orders);
+    next.roster(serving(0, 2, { given: 20, held: 20 }), serving(1, 1), unitRecordOf(2, { bag: null }));
+    next.lead();
+    expect(next.take()).toEqual([]);
+  });
+
+  it('that units are slow to give back goes to the others as far as it is free, after a while', () => {
+    const { config, publish } = leading(60, serving(0, 1), serving(1, 1));
+    config.roster(serving(0, 1), serving(1, 1), unitRecordOf(2, { bag: null }));
+    publish();
+    const newcomer = serving(2, 2, { given: 0, held: 0 });
+    config.roster(serving(0, 2, { given: 20, held: 20 }), serving(1, 2, { given: 20, held: 27 }), newcomer);
+    config.feed({ type: 'ticked', wall: wall(0) }, 9_000);
+    expect(config.take().filter(({ type }) => type === 'publish')).toEqual([]);
+    config.feed({ type: 'ticked', wall: wall(0) }, 2_000);
+    expect(sharesIn(publish())).toEqual([20, 20, 13]);
+  });
+
+  it('without room for a unit that joins goes on as it is, and says which one would have room', () => {
+    const { config, first } = leading(4, serving(0, 0), serving(1, 0));
+    expect(first.slots).toHaveLength(2);
+    config.roster(serving(0, 1), serving(1, 1), unitRecordOf(2, { bag: null }));
+    const effects = config.take();
+    expect(effects.filter(({ type }) => type === 'publish')).toEqual([]);
+    expect(effects).toMatchObject([{ type: 'judge', verdict: { good: { generation: 1 } } }]);
+    expect(config.state().waits).toMatchObject([
+      {
+        id: 'budget',
+        kind: 'blocked',
+        message: expect.stringMatching(/pgbouncer\/2.*set it to 6 or more/),
+      },
+    ]);
+    config.ask({ type: 'setOptions', options: { query_timeout: 5 } });
+    expect(config.take()).toContainEqual(expect.objectContaining({ type: 'changeIntent' }));
+  });
+
+  it('too small for those that have a share already is refused at the door', () => {
+    const { config } = leading(4, serving(0, 1), serving(1, 1));
+    config.take();
+    config.ask({ type: 'setOptions', options: { max_db_connections: 3 } });
+    expect(config.take()).toContainEqual({
+      type: 'answer',
+      request: 'r1',
+      outcome: { kind: 'refused', reason: expect.stringContaining('set it to 4 or more') },
+    });
+  });
+
+  it('is held on to for a unit that starts again with more instances than it has room for', () => {
+    const { config, publish } = leading(5, serving(0, 1), serving(1, 1));
+    config.roster({ ...serving(0, 1), instances: 4 }, serving(1, 1));
+    expect(config.take().filter(({ type }) => type === 'publish')).toEqual([]);
+    config.roster({ ...serving(0, 1), instances: 3 }, serving(1, 1));
+    expect(publish().slots.map(({ instances }) => instances)).toEqual([3, 2]);
   });
 });
 

@@ -23,12 +23,13 @@ const report = {
   verified: null,
   refused: null,
   instances: [],
+  budget: [],
   changing: false,
   stopped: false,
 };
 
 describe('peers', () => {
-  const decide = decidePeersWith({ self: unit(0), pid: 5, version: '0.1.0', departureGraceMs: 60_000 });
+  const decide = decidePeersWith({ self: unit(0), pid: 5, version: '0.1.0', departureGraceMs: 60_000, usageMs: 5_000 });
   const status = { type: 'statusTold', status: { word: 'active', message: '', waits: [] } } as const;
   const seen = (bag: ReturnType<typeof bagOf> | null) =>
     ({ type: 'observed', snapshot: snapshotOf({ units: [unitRecordOf(0, { bag }), unitRecordOf(1)] }) }) as const;
@@ -49,6 +50,35 @@ describe('peers', () => {
     const failed = decide(state, { type: 'bagAnswered', outcome: 'unavailable' }, 10);
     expect(failed.effects).toEqual([]);
     expect(decide(failed.state, { type: 'ticked', wall: wall(0) }, 600).effects).toMatchObject([{ type: 'writeBag' }]);
+  });
+
+  it('tells at once that something must still close or has closed, and now and then how much is in use', () => {
+    const using = (used: number, held = 20) =>
+      ({
+        type: 'workloadTold',
+        report: { ...report, budget: [{ of: 'database', name: 'orders', given: 20, used, held }] },
+      }) as const;
+    let { state } = decide(initialPeers, seen(null), 0);
+    let writes: number[] = [];
+    const feed = (message: Parameters<typeof decide>[1], now: number): void => {
+      const decided = decide(state, message, now);
+      ({ state } = decided);
+      for (const effect of decided.effects ?? []) {
+        if (effect.type === 'writeBag') writes.push(effect.bag.budget[0]?.used ?? -1);
+        ({ state } = decide(state, { type: 'bagAnswered', outcome: 'committed' }, now));
+      }
+    };
+    feed(status, 1);
+    feed(using(3), 2);
+    expect(writes).toEqual([-1, 3]);
+    writes = [];
+    for (let now = 1_000; now <= 20_000; now += 1_000) feed(using(now % 7), now);
+    expect(writes).toHaveLength(3);
+    writes = [];
+    feed(using(24, 24), 20_001);
+    feed(using(23, 23), 20_500);
+    feed(using(20), 20_600);
+    expect(writes).toEqual([24, 20]);
   });
 
   it('tells the roster when it changed, not when time passed', () => {

@@ -26,6 +26,7 @@ const report: WorkloadReport = {
   verified: publishedOf(),
   refused: null,
   instances: [{ id: 1, pid: 7, state: 'serving', version: '1.18.0' }],
+  budget: [],
   changing: false,
   stopped: false,
 };

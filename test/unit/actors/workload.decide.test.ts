@@ -3,8 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { decideWith } from '../../../src/actors/workload/decide.ts';
 import { initial, type WorkloadEffect, type WorkloadState } from '../../../src/actors/workload/state.ts';
 import { Secret } from '../../../src/actors/model/secret.ts';
-import type { Published } from '../../../src/actors/model/fleet-spec.ts';
+import type { FleetSpec, Published } from '../../../src/actors/model/fleet-spec.ts';
 import type { Inspection, InstanceFact, Layout, Rendered } from '../../../src/actors/model/workload.ts';
+import { databasesIn } from '../../../src/pgbouncer/ini.ts';
 import type { WorkloadMessage } from '../../../src/actors/protocol.ts';
 import { generation, publishedOf, specOf, unit, wall } from '../../support/builders.ts';
 
@@ -13,6 +14,7 @@ const decide = decideWith(settings);
 const layout: Layout = {
   listenAddress: '127.0.0.11',
   authFile: '/state/userlist.txt',
+  retiring: [],
   probe: { username: 'troupe_probe', verifier: new Secret('SCRAM-SHA-256$probe') },
   instances: [1, 2].map((id) => ({ id, ini: `/state/${id}/pgbouncer.ini`, socketDir: `/run/${id}` })),
 };
@@ -30,7 +32,9 @@ const told = (number: number, changes: Partial<Published> = {}): WorkloadMessage
 /** Disk and processes as plain data: what the steps would do to them. */
 const world = () => {
   let disk: Rendered | null = null;
-  const processes = new Map<number, { pid: number; canary: string | null }>();
+  const processes = new Map<number, { pid: number; canary: string | null; limit: number | null }>();
+  /** Connections open to the one database, by instance. */
+  const open = new Map<number, number>();
   let pid = 100;
   let refuses: (rendered: Rendered) => boolean = () => false;
   let state: WorkloadState = initial;
@@ -55,9 +59,26 @@ const world = () => {
         version: running === undefined ? null : { major: 1, minor: 24, patch: 1 },
         canary: running?.canary ?? null,
         paused: false,
+        pools:
+          running === undefined || running.limit === null
+            ? []
+            : [
+                {
+                  of: 'database',
+                  name: 'orders',
+                  limit: running.limit,
+                  open: open.get(id) ?? 0,
+                  databases: ['orders'],
+                },
+              ],
       };
     }),
   });
+  const loaded = (id: number) => {
+    const entry = databasesIn(disk?.instances.find((one) => one.id === id)?.ini ?? '').get('orders');
+    const limit = entry === undefined ? null : Number(entry.get('max_db_connections') ?? 0);
+    return { canary: disk?.canary ?? null, limit };
+  };
   const answer = (effect: WorkloadEffect): WorkloadMessage => {
     if (effect.type === 'inspect') return { type: 'inspected', inspection: inspection() };
     const { step } = effect;
@@ -65,11 +86,9 @@ const world = () => {
     if (step.type === 'prove' && refuses(step.rendered))
       return { type: 'stepTaken', step: 'prove', outcome: { kind: 'refused', reason: 'invalid value' } };
     if (step.type === 'write') disk = step.rendered;
-    if (step.type === 'start')
-      for (const id of step.instances) processes.set(id, { pid: ++pid, canary: disk?.canary ?? null });
+    if (step.type === 'start') for (const id of step.instances) processes.set(id, { pid: ++pid, ...loaded(id) });
     if (step.type === 'reload')
-      for (const id of step.instances)
-        processes.set(id, { pid: processes.get(id)?.pid ?? 0, canary: disk?.canary ?? null });
+      for (const id of step.instances) processes.set(id, { pid: processes.get(id)?.pid ?? 0, ...loaded(id) });
     if (step.type === 'stop' || step.type === 'drain') for (const id of step.instances) processes.delete(id);
     return { type: 'stepTaken', step: step.type, outcome: { kind: 'done' } };
   };
@@ -94,6 +113,7 @@ const world = () => {
       state = initial;
     },
     kill: (id: number) => processes.delete(id),
+    open: (id: number, connections: number) => void open.set(id, connections),
     refuse: (when: typeof refuses) => {
       refuses = when;
     },
@@ -229,5 +249,83 @@ describe('workload', () => {
         },
       ),
     );
+  });
+});
+
+describe('the budget of a unit', () => {
+  const orders = { name: 'orders', database: 'orders', backend: 'main', host: 'db', port: 5432 };
+  const sharing = (number: number, maxConnections: number, changes: Partial<FleetSpec> = {}): WorkloadMessage =>
+    told(number, {
+      spec: specOf({
+        options: { listen_port: 6432 },
+        databases: [{ ...orders, maxConnections }],
+        slots: [0, 1].map((one) => ({ unit: unit(one), instances: 2 })),
+        ...changes,
+      }),
+    });
+  const budgetOf = (here: ReturnType<typeof world>) => here.state().report?.budget;
+
+  it('is told with what is in use, and with what may still be', () => {
+    const here = world();
+    here.feed(sharing(1, 40));
+    expect(budgetOf(here)).toEqual([{ of: 'database', name: 'orders', given: 20, used: 0, held: 20 }]);
+    here.open(1, 4);
+    here.open(2, 10);
+    here.tick();
+    expect(budgetOf(here)).toEqual([{ of: 'database', name: 'orders', given: 20, used: 14, held: 20 }]);
+    here.kill(1);
+    here.open(1, 0);
+    here.feed({ type: 'instanceExited', instance: 1 }, 1, 1);
+    expect(budgetOf(here)).toEqual([{ of: 'database', name: 'orders', given: 20, used: 10, held: 20 }]);
+  });
+
+  it('that shrank has the pools above their limit come back to it, told to once, and looks again soon', () => {
+    const here = world();
+    here.feed(sharing(1, 40));
+    here.open(1, 3);
+    here.open(2, 10);
+    here.tick();
+    here.take();
+    here.feed(sharing(2, 20));
+    expect(here.take()).toEqual(['prove', 'write', 'reload 1,2', 'verify', 'reconnect 2']);
+    // Instance 1 may use all of its own, whatever the other one still has.
+    expect(budgetOf(here)).toEqual([{ of: 'database', name: 'orders', given: 10, used: 13, held: 15 }]);
+    here.tick(250);
+    expect(here.take()).toEqual([]);
+    here.open(2, 5);
+    here.tick(250);
+    expect(budgetOf(here)).toEqual([{ of: 'database', name: 'orders', given: 10, used: 8, held: 10 }]);
+    here.open(2, 6);
+    here.tick();
+    expect(here.take()).toEqual(['reconnect 2']);
+  });
+
+  it('is never told as smaller than what an earlier generation let it open before the console was asked again', () => {
+    const here = world();
+    here.feed(sharing(1, 40));
+    here.feed(sharing(2, 20), 1, 3);
+    expect(here.state().report).toMatchObject({ verified: { generation: 1 } });
+    expect(budgetOf(here)).toMatchObject([{ held: 20 }]);
+    here.feed({ type: 'stepTaken', step: 'verify', outcome: { kind: 'done' } }, 1, 0);
+    expect(here.state().report).toMatchObject({ verified: { generation: 2 } });
+    expect(budgetOf(here)).toMatchObject([{ given: 10, held: 20 }]);
+  });
+
+  it('of which it has nothing yet is a wait, and one that has no room for it says which budget would have', () => {
+    const here = world();
+    here.feed(
+      sharing(1, 40, { holdings: [{ of: 'database', name: 'orders', unit: unit(0), granted: 0, reserved: null }] }),
+    );
+    expect(here.state().waits).toMatchObject([{ id: 'budget-share', kind: 'waiting', on: 'leader' }]);
+    expect(budgetOf(here)).toEqual([{ of: 'database', name: 'orders', given: 0, used: 0, held: 0 }]);
+    here.feed(sharing(2, 40));
+    expect(here.state().waits).toEqual([]);
+
+    const outside = world();
+    outside.feed(sharing(1, 4, { slots: [1, 2].map((one) => ({ unit: unit(one), instances: 2 })) }));
+    expect(outside.take()).toEqual([]);
+    expect(outside.state().waits).toMatchObject([
+      { id: 'budget-share', kind: 'blocked', message: expect.stringContaining('make it 6 or more') },
+    ]);
   });
 });

@@ -31,6 +31,7 @@ interface Wish {
 const layoutFor = ({ address = '127.0.0.11' }: Wish): Layout => ({
   listenAddress: address,
   authFile: '/state/userlist.txt',
+  retiring: [],
   probe: { username: 'troupe_probe', verifier: new Secret('SCRAM-SHA-256$probe') },
   instances: [1, 2, 3].map((id) => ({ id, ini: `/state/${id}/pgbouncer.ini`, socketDir: `/run/${id}` })),
 });

@@ -15,6 +15,7 @@ import { generation, publishedOf, specOf, unit, userOf } from '../../support/bui
 const layoutOf = (instances: number): Layout => ({
   listenAddress: '127.0.0.11',
   authFile: '/state/userlist.txt',
+  retiring: [],
   probe: { username: 'troupe_probe', verifier: new Secret('SCRAM-SHA-256$probe') },
   instances: Array.from({ length: instances }, (_, index) => ({
     id: index + 1,
@@ -45,6 +46,8 @@ const fleet = (changes: Partial<FleetSpec> = {}): FleetSpec =>
 const filesOf = (spec: FleetSpec, version: Release = '1.24.1', instances = 2, number = 0) =>
   render(spec, unit(number), layoutOf(instances), versionOf(version), 'troupe-7-abc');
 const iniOf = (...of: Parameters<typeof filesOf>): string => filesOf(...of).instances[0]?.ini ?? '';
+const sectionIn = (ini: string, name: string): string =>
+  ini.split(/^(?=\[)/m).find((part) => part.startsWith(`[${name}]`)) ?? '';
 const sharesIn = ({ instances }: ReturnType<typeof filesOf>, name = 'orders') =>
   instances.map(({ ini }) => {
     const pairs = databasesIn(ini).get(name);
@@ -223,12 +226,10 @@ describe('the budget in rendered files', () => {
     const files = filesOf(fleet({ users: [userOf('zoe', 'x', { maxConnections: 20 })] }));
     const limits = files.instances.map(({ ini }) => usersIn(ini).get('zoe')?.get('max_user_connections'));
     expect(limits).toEqual(['7', '7']);
-    const least = filesOf(fleet({ users: [userOf('zoe', 'x', { maxConnections: 2 })] }), '1.24.1', 1, 1);
-    expect(
-      usersIn(least.instances[0]?.ini ?? '')
-        .get('zoe')
-        ?.get('max_user_connections'),
-    ).toBe('1');
+    const without = filesOf(fleet({ users: [userOf('zoe', 'x', { maxConnections: 2 })] }), '1.24.1', 1, 1);
+    expect(usersIn(without.instances[0]?.ini ?? '').has('zoe')).toBe(false);
+    expect(without.authFile.reveal()).not.toContain('zoe');
+    expect(files.authFile.reveal()).toContain('zoe');
     expect(usersIn(iniOf(fleet())).get('zoe')?.get('max_user_connections')).toBe('0');
   });
 
@@ -237,11 +238,40 @@ describe('the budget in rendered files', () => {
     expect(sharesIn(filesOf(fleet(), '1.24.1', 1))).toEqual([14]);
   });
 
-  it('never leaves an instance with 0, which would be no limit', () => {
-    expect(sharesIn(filesOf(fleet(), '1.24.1', 2, 9))).toEqual([1, 1]);
-    expect(
-      sharesIn(filesOf(fleet({ databases: [database('orders', { maxConnections: 2 })] }), '1.24.1', 1, 1)),
-    ).toEqual([1]);
+  it('of nothing leaves the database out, because 0 would be no limit', () => {
+    expect(sharesIn(filesOf(fleet(), '1.24.1', 2, 9))).toEqual([null, null]);
+    const small = fleet({ databases: [database('orders', { maxConnections: 2 }), database('other')] });
+    expect(sharesIn(filesOf(small, '1.24.1', 1, 1))).toEqual([null]);
+    expect(sharesIn(filesOf(small, '1.24.1', 1, 1), 'other')).toEqual([6]);
+  });
+
+  it('of a unit that has more instances than connections has fewer of them serve, since all answer at one address', () => {
+    const files = filesOf(fleet(), '1.24.1', 8, 1);
+    expect(files.instances.map(({ id }) => id)).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(sharesIn(files)).toEqual([1, 1, 1, 1, 1, 1]);
+    const peers = sectionIn(files.instances[0]?.ini ?? '', 'peers');
+    expect(peers.split('\n').filter((line) => line.includes('='))).toHaveLength(6);
+  });
+
+  it('is what the unit was granted while shares move', () => {
+    const moving = (granted: number) =>
+      fleet({ holdings: [{ of: 'database', name: 'orders', unit: unit(0), granted, reserved: null }] });
+    expect(sharesIn(filesOf(moving(9)))).toEqual([5, 4]);
+    expect(sharesIn(filesOf(moving(0)))).toEqual([null, null]);
+    expect(sharesIn(filesOf(moving(9), '1.24.1', 1, 1))).toEqual([6]);
+  });
+
+  it('is less by what instances of an earlier life still hold, and never less than one', () => {
+    const files = (connections: number) =>
+      render(
+        fleet(),
+        unit(0),
+        { ...layoutOf(2), retiring: [{ of: 'database', name: 'orders', connections }] },
+        versionOf('1.24.1'),
+        'c',
+      );
+    expect(sharesIn(files(7))).toEqual([4, 3]);
+    expect(sharesIn(files(14))).toEqual([1, 1]);
   });
 
   it('is used to the last connection and not beyond, over all files of a fleet', () => {

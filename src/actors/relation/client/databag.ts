@@ -1,6 +1,6 @@
 import type { Application, RelationId } from '../../model/ids.ts';
 import { Secret } from '../../model/secret.ts';
-import type { Databag, RelationRecord, UnitRecord } from '../../model/snapshot.ts';
+import type { Databag, RelationRecord, UnitBag, UnitRecord } from '../../model/snapshot.ts';
 
 const longestName = 63;
 
@@ -13,9 +13,9 @@ export const usernameOf = (application: Application, name: string, id: RelationI
   return `${`${application}_${name}`.replaceAll('-', '_').slice(0, longestName - suffix.length)}${suffix}`;
 };
 
-/** Our side of a `postgresql_client` relation. Every live unit that serves is an endpoint. */
+/** Our side of a `postgresql_client` relation. Every live unit that serves the database is an endpoint. */
 export const databagOf = (record: RelationRecord, units: readonly UnitRecord[], version: string): Databag => {
-  const endpoints = endpointsOf(units).join(',');
+  const endpoints = endpointsOf(units, record).join(',');
   const { username, password } = record.account;
   return {
     database: record.database,
@@ -31,10 +31,14 @@ export const databagOf = (record: RelationRecord, units: readonly UnitRecord[], 
 };
 
 /** Units behind a load balancer all say its address: it is one endpoint. */
-export const endpointsOf = (units: readonly UnitRecord[]): readonly string[] => [
+export const endpointsOf = (units: readonly UnitRecord[], record: RelationRecord): readonly string[] => [
   ...new Set(
     units.flatMap(({ presence, bag }) =>
-      presence === 'live' && bag !== null && bag.address !== '' ? [bag.address] : [],
+      presence === 'live' && bag !== null && bag.address !== '' && hasShare(bag, record) ? [bag.address] : [],
     ),
   ),
 ];
+
+/** A unit that has just joined may have to wait for its share of the connections. */
+const hasShare = ({ budget }: UnitBag, { database, account }: RelationRecord): boolean =>
+  budget.every(({ of, name, given }) => given > 0 || name !== (of === 'database' ? database : account.username));

@@ -95,14 +95,17 @@ const publishing = (
   if (late.length > 0 && patient && record.databag !== null) return { type: 'nothing' };
   if (late.length > 0 && patient)
     return { type: 'wait', lack: lack.clientUnits({ name, generation: published.generation, late }) };
-  if (endpointsOf(units).length === 0) return { type: 'wait', lack: lack.clientNowhere({ name }) };
+  if (endpointsOf(units, record).length === 0) return { type: 'wait', lack: lack.clientNowhere({ name }) };
   const version = facts?.kind === 'ready' ? versionText(facts.version) : stringOf(record.databag?.['version']);
   const databag = databagOf(record, units, version);
   return same(databag, record.databag) ? { type: 'nothing' } : { type: 'record', record: { ...record, databag } };
 };
 
-export const laggards = (units: readonly UnitRecord[], { generation }: Published): readonly UnitName[] =>
-  units.filter(({ presence, bag }) => presence === 'live' && bag?.applied !== generation).map(({ unit }) => unit);
+/** Live units that have a share in the generation and do not serve it yet. */
+export const laggards = (units: readonly UnitRecord[], { generation, spec }: Published): readonly UnitName[] =>
+  units.flatMap(({ unit, presence, bag }) =>
+    presence === 'live' && bag?.applied !== generation && spec.slots.some((slot) => slot.unit === unit) ? [unit] : [],
+  );
 
 const nextOfDying = (relation: Relation, { loginDropped }: Progress, { facts, fenced }: Surroundings): NextStep => {
   if (relation.record === null) return { type: 'nothing' };

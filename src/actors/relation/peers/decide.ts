@@ -20,6 +20,8 @@ export interface PeersSettings {
   readonly version: string;
   /** A unit that is down or silent keeps its number and its share of the budget this long. */
   readonly departureGraceMs: number;
+  /** Connections in use come and go: by themselves they are told this seldom, and the more seldom the more units hear it. */
+  readonly usageMs: number;
 }
 
 export type PeersEffect =
@@ -35,6 +37,7 @@ export interface PeersState {
   readonly writing: UnitBag | null;
   /** What the store is known to hold, from our own answered write or from a reading. */
   readonly written: UnitBag | null;
+  readonly writtenAt: number;
   readonly removing: UnitName | null;
   readonly retryAt: number;
   readonly wallOffset: number;
@@ -51,6 +54,7 @@ export const initial: PeersState = {
   leadership: null,
   writing: null,
   written: null,
+  writtenAt: Number.NEGATIVE_INFINITY,
   removing: null,
   retryAt: 0,
   wallOffset: 0,
@@ -97,8 +101,14 @@ const reconcile = (settings: PeersSettings, before: PeersState, now: number): De
     tell.push(['config', fact], ['client', fact]);
   }
   const bag = bagOf(settings, state);
-  if (bag !== null && units.known && state.writing === null && now >= state.retryAt && !same(bag, state.written)) {
-    state = { ...state, writing: bag };
+  if (
+    bag !== null &&
+    units.known &&
+    state.writing === null &&
+    now >= state.retryAt &&
+    isNews(settings, state, bag, now)
+  ) {
+    state = { ...state, writing: bag, writtenAt: now };
     effects.push({ type: 'writeBag', bag });
   }
   const departed = departedOf(settings, state);
@@ -108,6 +118,28 @@ const reconcile = (settings: PeersSettings, before: PeersState, now: number): De
   }
   return { state, tell, effects };
 };
+
+const isNews = (
+  { usageMs }: PeersSettings,
+  { written, writtenAt, units }: PeersState,
+  bag: UnitBag,
+  now: number,
+): boolean => {
+  if (same(bag, written)) return false;
+  const readers = units.known ? units.value.length : 1;
+  return (
+    now - writtenAt >= Math.max(usageMs, readers * usageForEachMs) ||
+    written === null ||
+    !same(withoutUsage(bag), withoutUsage(written))
+  );
+};
+const usageForEachMs = 1_000;
+
+/** Whether something must still close is news at once, for others wait for that; how much is in use is not. */
+const withoutUsage = (bag: UnitBag) => ({
+  ...bag,
+  budget: bag.budget.map(({ used: _, held, ...rest }) => ({ ...rest, isAbove: held === null || held > rest.given })),
+});
 
 const bagOf = (settings: PeersSettings, { status, report, wallOffset, written }: PeersState): UnitBag | null =>
   status === null
@@ -121,6 +153,7 @@ const bagOf = (settings: PeersSettings, { status, report, wallOffset, written }:
         applied: report?.verified?.generation ?? null,
         refused: report?.refused ?? null,
         instances: report?.instances ?? [],
+        budget: report?.budget ?? [],
         waits: status.waits.map(({ id, kind, message, since, on }) => ({
           id,
           kind,
