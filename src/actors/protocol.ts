@@ -1,4 +1,4 @@
-import type { BackendAccess, BackendFacts, PostgresOutcome, PostgresStep, TaggedLogin } from './model/backend.ts';
+import type { Audit, BackendAccess, BackendFacts, PostgresOutcome, PostgresStep } from './model/backend.ts';
 import type { Change } from './model/change.ts';
 import type { Published, Verdict } from './model/fleet-spec.ts';
 import type { Hook } from './model/hook.ts';
@@ -208,4 +208,5 @@ export type ClientMessage =
       readonly epoch: Epoch;
       readonly outcome: PostgresOutcome | { readonly kind: 'unavailable'; readonly reason: string };
     }
-  | { readonly type: 'taggedListed'; readonly backend: string; readonly logins: readonly TaggedLogin[] | null };
+  /** Null: there was no answer. */
+  | { readonly type: 'audited'; readonly backend: string; readonly epoch: Epoch; readonly audit: Audit | null };

@@ -90,12 +90,12 @@ export const createCast = (settings: CastSettings, ports: CastPorts) => {
     },
     backend: {
       initial: initialBackend,
-      decide: decideBackend({ leaderLookMs: 2_000, followerLookMs: 15_000 }),
+      decide: decideBackend({ leaderLookMs: 1_000, followerLookMs: 15_000, healingLookMs: 3_000 }),
       perform: performBackend(ports.postgres),
     },
     client: {
       initial: initialClient,
-      decide: decideClient({ application: settings.application, laggardMs: 30_000, sweepMs: 300_000 }),
+      decide: decideClient({ application: settings.application, laggardMs: 30_000, auditMs: 2_000 }),
       perform: performClient(ports),
     },
   };

@@ -6,7 +6,7 @@ import { PostgresUnavailable } from '../../src/actors/ports/postgres.ts';
 import { freePort } from '../../src/infra/local/free-port.ts';
 import { postgresServers, type RunningPostgres, useServer } from '../support/servers.ts';
 import { openProxy } from './postgres-proxy.ts';
-import { openScenario, rowsOf, type Scenario, withPassword } from './postgres-scenario.ts';
+import { leader, openScenario, rowsOf, type Scenario, withPassword } from './postgres-scenario.ts';
 
 describe.each(postgresServers())('a look at a backend on %s', (_, start) => {
   const server = useServer(start);
@@ -30,7 +30,14 @@ describe.each(postgresServers())('a look at a backend on %s', (_, start) => {
       `SELECT current_setting('server_version_num')::int AS version, system_identifier::text AS "systemId",
               current_setting('max_connections')::int AS "maxConnections" FROM pg_control_system()`,
     );
-    expect(await look()).toEqual({ kind: 'ready', primary: scenario.primary, standbys: [], timeline: 1, ...truth });
+    expect(await look()).toEqual({
+      kind: 'ready',
+      primary: scenario.primary,
+      standbys: [],
+      timeline: 1,
+      ailments: [],
+      ...truth,
+    });
   });
 
   it('knows two ways to one server for one', async () => {
@@ -173,8 +180,8 @@ describe.each(postgresServers())('a look at a backend on %s', (_, start) => {
     const primary = { host: '127.0.0.1', port: await freePort(['127.0.0.1']) };
     const { signal } = new AbortController();
     await expect(scenario.take({ type: 'raiseFence' }, { primary })).rejects.toBeInstanceOf(PostgresUnavailable);
-    const listing = scenario.postgres.taggedLogins(scenario.access, primary, signal);
-    await expect(listing).rejects.toBeInstanceOf(PostgresUnavailable);
+    const audit = scenario.postgres.audit(scenario.access, primary, leader(1), [], signal);
+    await expect(audit).rejects.toBeInstanceOf(PostgresUnavailable);
   });
 });
 

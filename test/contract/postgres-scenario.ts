@@ -1,6 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { Client } from 'pg';
-import type { BackendAccess, BackendServer, PostgresOutcome, PostgresStep } from '../../src/actors/model/backend.ts';
+import type {
+  Audit,
+  BackendAccess,
+  BackendServer,
+  PostgresOutcome,
+  PostgresStep,
+} from '../../src/actors/model/backend.ts';
 import type { Application } from '../../src/actors/model/ids.ts';
 import type { Leadership } from '../../src/actors/model/leadership.ts';
 import { Secret } from '../../src/actors/model/secret.ts';
@@ -23,6 +29,8 @@ export interface Scenario extends AsyncDisposable {
   readonly primary: BackendServer;
   /** A step under the present leader, or another one, or along another way. */
   take(step: PostgresStep, way?: Partial<Way>): Promise<PostgresOutcome>;
+  /** What became of these clients, as the present leader sees it. */
+  audit(clients?: readonly TestClient[], way?: Partial<Way>): Promise<Audit>;
   /** A database and a login in it, ready for use. */
   client(options?: Partial<ClientOptions>): Promise<TestClient>;
   /** In every name it makes up, and in no other. */
@@ -85,6 +93,14 @@ const scenarioOf = (
     take,
     name,
     sibling: () => ({ ...scenarioOf(world, freshMark()), [Symbol.asyncDispose]: async () => {} }),
+    audit: (clients = [], way = {}) =>
+      postgres.audit(
+        access,
+        way.primary ?? primary,
+        way.leadership ?? leader(1),
+        clients.map(({ step, account }) => ({ ...step, ...account })),
+        way.signal ?? new AbortController().signal,
+      ),
     client: async (options = {}) => {
       relations += 1;
       const relation = options.relation ?? relations;

@@ -196,11 +196,14 @@ describe.each(places)('on %s with %s rights', (_, rights, start) => {
       const second = await scenario.client({ relation: 12 });
       await rowsOf(scenario, `CREATE ROLE "${scenario.name('x')}"`);
       await rowsOf(scenario, `COMMENT ON ROLE "${scenario.name('x')}" IS 'troupe:${scenario.application}x:3'`);
-      const { postgres, access, primary } = scenario;
-      expect(await postgres.taggedLogins(access, primary, new AbortController().signal)).toEqual([
-        { relation: 3, username: first.account.username },
-        { relation: 12, username: second.account.username },
-      ]);
+      expect(await scenario.audit()).toEqual({
+        kind: 'audited',
+        findings: [],
+        logins: [
+          { relation: 3, username: first.account.username },
+          { relation: 12, username: second.account.username },
+        ],
+      });
     });
   });
 

@@ -2,7 +2,13 @@ import { calm, type Faults } from '../../src/actors/kit/faults.ts';
 import { performsOf, type SimulatedUnit } from '../../src/actors/kit/simulated.ts';
 import { startTicker } from '../../src/actors/kit/ticker.ts';
 import { World } from '../../src/actors/kit/world.ts';
-import type { BackendFacts, PostgresOutcome, PostgresStep, TaggedLogin } from '../../src/actors/model/backend.ts';
+import type {
+  Audit,
+  BackendFacts,
+  PostgresOutcome,
+  PostgresStep,
+  TaggedLogin,
+} from '../../src/actors/model/backend.ts';
 import type { Change, ChangeOutcome } from '../../src/actors/model/change.ts';
 import { Secret } from '../../src/actors/model/secret.ts';
 import type { Leadership } from '../../src/actors/model/leadership.ts';
@@ -124,7 +130,7 @@ class MemoryPostgres implements Postgres {
   async inspect(): Promise<BackendFacts> {
     if (this.away !== null) return { kind: 'away', reason: this.away };
     const primary = { host: 'db', port: 5432 };
-    const facts = { version: 170_000, systemId: '7', timeline: 1, maxConnections: 100 };
+    const facts = { version: 170_000, systemId: '7', timeline: 1, maxConnections: 100, ailments: [] };
     return { kind: 'ready', primary, standbys: [], ...facts };
   }
 
@@ -138,8 +144,10 @@ class MemoryPostgres implements Postgres {
     return { kind: 'done' };
   }
 
-  async taggedLogins(): Promise<readonly TaggedLogin[]> {
-    return [...this.logins.values()];
+  async audit(_: unknown, __: unknown, { epoch }: Leadership): Promise<Audit> {
+    if (this.away !== null) throw new PostgresUnavailable(this.away);
+    if (epoch !== this.#fence) return { kind: epoch < this.#fence ? 'fenced' : 'unfenced' };
+    return { kind: 'audited', logins: [...this.logins.values()], findings: [] };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}

@@ -15,6 +15,8 @@ const seen = (host: string, changes: Changes = {}): Sighting => ({
     canCreateRole: true,
     canCreateDatabase: true,
     inherits: true,
+    isReadOnly: false,
+    isFull: false,
     ...changes,
   },
 });
@@ -37,6 +39,7 @@ describe('facts of a backend', () => {
       systemId: '77',
       timeline: 3,
       maxConnections: 100,
+      ailments: [],
     });
   });
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { serverOf, textOf } from '../../src/infra/postgres/endpoint.ts';
+import { textOf } from '../../src/actors/model/backend.ts';
+import { serverOf } from '../../src/infra/postgres/endpoint.ts';
 import {
   changingSessionsOf,
   databaseTagOf,

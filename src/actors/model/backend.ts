@@ -14,6 +14,10 @@ export interface BackendServer {
   readonly port: number;
 }
 
+/** `host:port`, IPv6 in brackets. */
+export const textOf = ({ host, port }: BackendServer): string =>
+  host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+
 /** What one look at a backend found. `blocked` needs a person (wrong password, missing right, two primaries); `away` may pass. */
 export type BackendFacts =
   | {
@@ -25,9 +29,14 @@ export type BackendFacts =
       readonly systemId: string;
       readonly timeline: number;
       readonly maxConnections: number;
+      /** What clients suffer from there although it serves. */
+      readonly ailments: readonly Ailment[];
     }
   | { readonly kind: 'away'; readonly reason: string }
   | { readonly kind: 'blocked'; readonly reason: string };
+
+/** `readOnly`: new transactions cannot write. `full`: it takes no further connections. */
+export type Ailment = 'readOnly' | 'full';
 
 /**
  * One idempotent step on the primary of a backend. `tag` is the comment that marks what we made: `troupe:<application>:<relation>`.
@@ -38,6 +47,8 @@ export type PostgresStep =
   | { readonly type: 'raiseFence' }
   /** Owner role (NOLOGIN) and database; PUBLIC loses CONNECT and TEMP. */
   | { readonly type: 'ensureDatabase'; readonly database: string }
+  /** The same for a database that was there already: one that is gone is not made anew. */
+  | { readonly type: 'mendDatabase'; readonly database: string }
   | {
       readonly type: 'ensureLogin';
       readonly relation: number;
@@ -61,3 +72,24 @@ export interface TaggedLogin {
   readonly relation: number;
   readonly username: string;
 }
+
+/** What a relation that was provisioned is to find on its backend. */
+export interface Provision {
+  readonly relation: number;
+  readonly database: string;
+  readonly username: string;
+  readonly password: Secret;
+  readonly verifier: Secret;
+  readonly extraUserRoles: readonly string[];
+}
+
+/** What it does not find as it was left: `mendable` by repeating that step, or `lost` to all but a person. */
+export type Finding =
+  | { readonly kind: 'mendable'; readonly relation: number; readonly step: 'mendDatabase' | 'ensureLogin' }
+  | { readonly kind: 'lost'; readonly relation: number; readonly reason: string };
+
+/** `unfenced`: our fence does not stand there (any more). `fenced`: a newer leadership has been seen there. */
+export type Audit =
+  | { readonly kind: 'audited'; readonly logins: readonly TaggedLogin[]; readonly findings: readonly Finding[] }
+  | { readonly kind: 'unfenced' }
+  | { readonly kind: 'fenced' };

@@ -476,6 +476,33 @@ export const lack = {
       'Give the login of the backend the right that PostgreSQL names, or name another maintenance database with `troupe integrate backend NAME … --maintenance-database DATABASE`.',
   }),
 
+  backendReadOnly: saying<{ readonly name: string; readonly primary: string }>({
+    id: 'backend:<name>:read-only',
+    kind: 'blocked',
+    on: 'operator',
+    what: ({ name }) => `backend "${name}" is read-only`,
+    why: ({ primary }) => `default_transaction_read_only is on at its primary ${primary}`,
+    way: 'clients read and cannot write until somebody runs there ALTER SYSTEM RESET default_transaction_read_only and SELECT pg_reload_conf()',
+    example: { name: 'main', primary: 'db1:5432' },
+    happens: 'Somebody, or a guard against a full disk, has set the whole server read-only.',
+    remedy:
+      'Find out who set it and why, then reset it. When it stands in postgresql.conf and not in postgresql.auto.conf, change it there. PgBouncers need nothing.',
+  }),
+
+  backendFull: saying<{ readonly name: string; readonly primary: string; readonly maxConnections: number }>({
+    id: 'backend:<name>:connections',
+    kind: 'waiting',
+    on: ({ name }) => `backend:${name}`,
+    what: ({ name }) => `backend "${name}" takes no further connections`,
+    why: ({ primary, maxConnections }) => `all of the ${maxConnections} at its primary ${primary} are taken`,
+    way: 'end sessions there that are not of PgBouncer, lower max_db_connections, or raise max_connections',
+    example: { name: 'main', primary: 'db1:5432', maxConnections: 100 },
+    happens:
+      'PostgreSQL has no room for another session of an ordinary login. PgBouncers go on with the server connections they have; clients that need another one wait, or are told what PostgreSQL says.',
+    remedy:
+      '`select datname, usename, application_name, count(*) from pg_stat_activity group by 1, 2, 3 order by 4 desc` shows whose they are. The budget of each database (`troupe config max_db_connections`), added up over the databases, should leave room for everybody else.',
+  }),
+
   // Clients: one set of ids for each, said by the leader.
 
   clientBackend: saying<ClientOfBackend & { readonly reason: string | null }>({
@@ -488,6 +515,21 @@ export const lack = {
     example: { name: 'orders', backend: 'main', reason: null },
     happens: 'A client was added while its backend cannot be used.',
     remedy: 'See `backend:<name>`.',
+  }),
+
+  clientLost: saying<ClientOfBackend & { readonly reason: string }>({
+    id: 'client:<name>:database',
+    kind: 'blocked',
+    on: 'operator',
+    what: ({ name }) => `client "${name}" does not find what it was given`,
+    why: ({ reason }) => reason,
+    way: ({ name, backend }) =>
+      `put that right on backend "${backend}", which is noticed within seconds, or start with an empty database: "troupe remove-relation ${name}", then integrate it again`,
+    example: { name: 'orders', backend: 'main', reason: 'database "orders" is gone: somebody dropped or renamed it' },
+    happens:
+      'Somebody changed the database or the login of a client in PostgreSQL in a way that the leader does not undo: the database was dropped, renamed, closed, set read-only or given to another owner, or a comment by which Troupe knows its own was overwritten. Changed attributes, passwords and memberships it mends by itself.',
+    remedy:
+      'Restore the database under its name (for instance `pg_restore --create`, with the owner that the sentence names), or run the statement that the sentence names. An empty database is never made in the place of one that is gone, unless the client is removed and integrated again.',
   }),
 
   clientProvision: saying<ClientOfBackend & { readonly life: 'alive' | 'dying' }>({

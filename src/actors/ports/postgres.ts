@@ -1,10 +1,11 @@
 import type {
+  Audit,
   BackendAccess,
   BackendFacts,
   BackendServer,
   PostgresOutcome,
   PostgresStep,
-  TaggedLogin,
+  Provision,
 } from '../model/backend.ts';
 import type { Leadership } from '../model/leadership.ts';
 
@@ -25,6 +26,15 @@ export interface Postgres extends AsyncDisposable {
     step: PostgresStep,
     signal: AbortSignal,
   ): Promise<PostgresOutcome>;
-  /** All logins of this application that carry our tag. */
-  taggedLogins(access: BackendAccess, primary: BackendServer, signal: AbortSignal): Promise<readonly TaggedLogin[]>;
+  /**
+   * What became of `provisions`, and which logins of this application carry our tag; as long as the fence there stands for
+   * `leadership`. It changes nothing.
+   */
+  audit(
+    access: BackendAccess,
+    primary: BackendServer,
+    leadership: Leadership,
+    provisions: readonly Provision[],
+    signal: AbortSignal,
+  ): Promise<Audit>;
 }

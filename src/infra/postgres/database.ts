@@ -8,6 +8,7 @@ export interface DatabaseFact {
   readonly comment: string | null;
   readonly takesConnections: boolean;
   readonly isOpenToPublic: boolean;
+  readonly isOpenToOwner: boolean;
 }
 
 export const databaseIn = async (session: Session, name: string): Promise<DatabaseFact | undefined> => {
@@ -15,7 +16,9 @@ export const databaseIn = async (session: Session, name: string): Promise<Databa
     `SELECT pg_get_userbyid(datdba)::text AS owner, shobj_description(oid, 'pg_database') AS comment,
             datallowconn AS "takesConnections",
             EXISTS (SELECT FROM aclexplode(coalesce(datacl, acldefault('d', datdba)))
-                     WHERE grantee = 0 AND privilege_type IN ('CONNECT', 'TEMPORARY')) AS "isOpenToPublic"
+                     WHERE grantee = 0 AND privilege_type IN ('CONNECT', 'TEMPORARY')) AS "isOpenToPublic",
+            3 = (SELECT count(DISTINCT privilege_type) FROM aclexplode(coalesce(datacl, acldefault('d', datdba)))
+                  WHERE grantee = datdba AND privilege_type IN ('CONNECT', 'TEMPORARY', 'CREATE')) AS "isOpenToOwner"
        FROM pg_database WHERE datname = $1`,
     [name],
   );
@@ -35,6 +38,7 @@ export const prepareDatabase = async (
 ): Promise<void> => {
   const database = `DATABASE ${escapeIdentifier(name)}`;
   if (fact.isOpenToPublic) await session.run(`REVOKE CONNECT, TEMPORARY ON ${database} FROM PUBLIC`);
+  if (!fact.isOpenToOwner) await session.run(`GRANT ALL ON ${database} TO ${escapeIdentifier(fact.owner)}`);
   if (fact.comment !== null) return;
   await session.run(`COMMENT ON ${database} IS ${escapeLiteral(tag)}`);
   if (!fact.takesConnections) await session.run(`ALTER ${database} ALLOW_CONNECTIONS true`);

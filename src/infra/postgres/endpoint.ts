@@ -9,6 +9,3 @@ export const serverOf = (endpoint: string): BackendServer | null => {
   const port = digits === undefined ? defaultPort : Number(digits);
   return host === undefined || port < 1 || port > 65_535 ? null : { host, port };
 };
-
-export const textOf = ({ host, port }: BackendServer): string =>
-  host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;

@@ -18,6 +18,25 @@ export const ensureDatabase = async (desk: Desk, name: string): Promise<Postgres
   );
 };
 
+/** The same for a database that was there: an empty one in its place would hide that everything in it is gone. */
+export const mendDatabase = async (desk: Desk, name: string): Promise<PostgresOutcome> =>
+  inOrder(
+    () => underFence(desk, () => retagOwner(desk, name)),
+    () => underFence(desk, () => ensureOwner(desk, name)),
+    () => underFence(desk, () => ensurePrepared(desk, name)),
+    () => underFence(desk, () => ensureSchema(desk, name)),
+  );
+
+/** An owner role whose comment somebody took away is known by the database that it owns and that still has ours. */
+const retagOwner = async ({ fence, application }: Desk, name: string): Promise<PostgresOutcome> => {
+  const owner = ownerRoleOf(name);
+  const tag = databaseTagOf(application, name);
+  const [role, database] = [await roleIn(fence, owner), await databaseIn(fence, name)];
+  if (role?.comment === null && database?.owner === owner && database.comment === tag)
+    await fence.run(`COMMENT ON ROLE ${escapeIdentifier(owner)} IS ${escapeLiteral(tag)}`);
+  return done;
+};
+
 /** Why `name` cannot be a client database of ours, or null: it is ours when our owner role owns it, whatever its comment says. */
 export const strangerAs = (
   { application }: Desk,
@@ -62,7 +81,7 @@ const ensureMade = async (desk: Desk, name: string): Promise<PostgresOutcome> =>
 
 const ensurePrepared = async ({ fence, application }: Desk, name: string): Promise<PostgresOutcome> => {
   const fact = await databaseIn(fence, name);
-  if (fact === undefined) return refused(`database "${name}" was dropped while it was being made`);
+  if (fact === undefined) return refused(`database "${name}" is not there: somebody dropped it`);
   await prepareDatabase(fence, name, fact, databaseTagOf(application, name));
   return done;
 };

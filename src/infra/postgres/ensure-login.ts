@@ -6,8 +6,10 @@ import { strangerAs } from './ensure-database.ts';
 import { underFence } from './fence.ts';
 import { faultOfName, faultOfRoleName, loginTagOf, ownerRoleOf } from './names.ts';
 import { roleIn } from './role.ts';
+import type { Session } from './session.ts';
 
 type Wanted = Extract<PostgresStep, { type: 'ensureLogin' }>;
+type Extras = Pick<Wanted, 'extraUserRoles'>;
 
 /**
  * A login that is a member of the owner role of its database. There its sessions act as that role from the first statement, so that
@@ -29,9 +31,9 @@ export const ensureLogin = async (desk: Desk, wanted: Wanted): Promise<PostgresO
 
 const allowed = ['createdb', 'createrole'] as const;
 const isAllowed = (role: string): boolean => allowed.some((name) => name === role.toLowerCase());
-const has = ({ extraUserRoles }: Wanted, name: (typeof allowed)[number]): boolean =>
+export const hasExtra = ({ extraUserRoles }: Extras, name: (typeof allowed)[number]): boolean =>
   extraUserRoles.some((role) => role.toLowerCase() === name);
-const isPrivileged = ({ extraUserRoles }: Wanted): boolean => extraUserRoles.length > 0;
+export const isPrivileged = ({ extraUserRoles }: Extras): boolean => extraUserRoles.length > 0;
 
 const ensureRole = async (desk: Desk, wanted: Wanted): Promise<PostgresOutcome> => {
   const reason = (await faultOfDatabase(desk, wanted)) ?? (await faultOfRole(desk, wanted));
@@ -39,9 +41,10 @@ const ensureRole = async (desk: Desk, wanted: Wanted): Promise<PostgresOutcome> 
   const { fence, self, application } = desk;
   const login = escapeIdentifier(wanted.username);
   const owner = ownerRoleOf(wanted.database);
-  const isThere = (await roleIn(fence, wanted.username)) !== undefined;
+  const role = await roleIn(fence, wanted.username);
+  const isThere = role !== undefined;
   await fence.run(`${isThere ? 'ALTER' : 'CREATE'} ROLE ${login} ${attributesOf(wanted)}`);
-  if (!isThere)
+  if (role === undefined || role.comment === null)
     await fence.run(`COMMENT ON ROLE ${login} IS ${escapeLiteral(loginTagOf(application, wanted.relation))}`);
   await fence.run(grantOf(self, owner, wanted.username));
   const acting = isPrivileged(wanted) ? 'RESET role' : `SET role TO ${escapeLiteral(owner)}`;
@@ -50,13 +53,13 @@ const ensureRole = async (desk: Desk, wanted: Wanted): Promise<PostgresOutcome> 
   return done;
 };
 
-/** Attributes not named here are those of a role that was just created, and only a superuser could have changed them. */
+/** Attributes not named here are those of a role that was just created, and only a superuser can change them. */
 const attributesOf = (wanted: Wanted): string =>
   [
     'LOGIN INHERIT',
-    has(wanted, 'createdb') ? 'CREATEDB' : 'NOCREATEDB',
-    has(wanted, 'createrole') ? 'CREATEROLE' : 'NOCREATEROLE',
-    `PASSWORD ${escapeLiteral(wanted.verifier.reveal())}`,
+    hasExtra(wanted, 'createdb') ? 'CREATEDB' : 'NOCREATEDB',
+    hasExtra(wanted, 'createrole') ? 'CREATEROLE' : 'NOCREATEROLE',
+    `PASSWORD ${escapeLiteral(wanted.verifier.reveal())} VALID UNTIL 'infinity' CONNECTION LIMIT -1`,
   ].join(' ');
 
 const faultOfDatabase = async (desk: Desk, { database }: Wanted): Promise<string | null> => {
@@ -66,11 +69,25 @@ const faultOfDatabase = async (desk: Desk, { database }: Wanted): Promise<string
   return `database "${database}" or its owner role is not there; it comes first`;
 };
 
-const faultOfRole = async ({ fence, application }: Desk, { username, relation }: Wanted): Promise<string | null> => {
+/** One without a comment is ours when it is in our owner role, which nobody is by chance. */
+const faultOfRole = async (
+  { fence, application }: Desk,
+  { username, relation, database }: Wanted,
+): Promise<string | null> => {
   const role = await roleIn(fence, username);
   const tag = loginTagOf(application, relation);
   if (role === undefined || role.comment === tag) return null;
+  if (role.comment === null && (await isMember(fence, username, ownerRoleOf(database)))) return null;
   return `role "${username}" exists, and Troupe application "${application}" did not make it for relation ${relation} (its comment is not "${tag}"); choose another name, or rename or drop that role`;
+};
+
+const isMember = async (session: Session, member: string, role: string): Promise<boolean> => {
+  const found = await session.rows(
+    `SELECT FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid JOIN pg_roles l ON l.oid = m.member
+      WHERE l.rolname = $1 AND r.rolname = $2`,
+    [member, role],
+  );
+  return found.length > 0;
 };
 
 /** What it makes in its database belongs to it until it is dropped; the other logins may use it meanwhile. */

@@ -1,5 +1,4 @@
-import type { BackendFacts, BackendServer } from '../../actors/model/backend.ts';
-import { textOf } from './endpoint.ts';
+import { type BackendFacts, type BackendServer, textOf } from '../../actors/model/backend.ts';
 
 /** What one look at one endpoint found. */
 export type Sighting = { readonly endpoint: string } & (
@@ -25,6 +24,10 @@ export interface ServerState {
   readonly canCreateRole: boolean;
   readonly canCreateDatabase: boolean;
   readonly inherits: boolean;
+  /** New transactions of clients cannot write unless they say so. */
+  readonly isReadOnly: boolean;
+  /** All connections are taken that an ordinary login can have. */
+  readonly isFull: boolean;
 }
 
 type Seen = Extract<Sighting, { kind: 'seen' }>;
@@ -61,6 +64,7 @@ const readyWith = ({ server, identity, state }: Seen, servers: readonly Seen[]):
   systemId: identity.systemId ?? 'unknown',
   timeline: state.timeline ?? 0,
   maxConnections: identity.maxConnections,
+  ailments: [...(state.isReadOnly ? ['readOnly' as const] : []), ...(state.isFull ? ['full' as const] : [])],
 });
 
 const distinct = (seen: readonly Seen[]): readonly Seen[] =>

@@ -96,7 +96,10 @@ const fenceLock = 7_870_685;
 type Standing = 'ours' | 'past' | 'ahead';
 
 /** Where our leadership stands against the fence. The first holder of an epoch is its only one. */
-const standingOf = async ({ fence, application, leadership }: Desk, lock: '' | 'FOR SHARE'): Promise<Standing> => {
+export const standingOf = async (
+  { fence, application, leadership }: Pick<Desk, 'fence' | 'application' | 'leadership'>,
+  lock: '' | 'FOR SHARE',
+): Promise<Standing> => {
   const [row] = await fence.rows<{ epoch: string; nonce: string }>(
     `SELECT epoch::text, nonce FROM troupe.fence WHERE application = $1 ${lock}`,
     [application],

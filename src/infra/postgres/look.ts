@@ -1,12 +1,11 @@
-import type { BackendAccess, BackendServer } from '../../actors/model/backend.ts';
-import type { Secret } from '../../actors/model/secret.ts';
+import type { BackendAccess } from '../../actors/model/backend.ts';
 import type { Clock } from '../../actors/ports/clock.ts';
 import { serverOf } from './endpoint.ts';
 import type { Identity, ServerState, Sighting } from './facts.ts';
 import { lookingSessionsOf } from './names.ts';
-import { openSession, type Session } from './session.ts';
-import { createShelf } from './shelf.ts';
+import type { Session } from './session.ts';
 import { isForbidden, troubleOf } from './trouble.ts';
+import { createVisits } from './visits.ts';
 
 /** Looks at servers, each over one connection that is kept for the next look. */
 export interface Looker extends AsyncDisposable {
@@ -15,21 +14,13 @@ export interface Looker extends AsyncDisposable {
 }
 
 export const createLooker = (application: string, clock: Clock): Looker => {
-  const shelf = createShelf<View>(clock, idleMs);
-  const view = async (access: BackendAccess, server: BackendServer, signal: AbortSignal): Promise<Looked> => {
-    const key = keyOf(access, server);
-    const kept = await fit(shelf.take(key), access, clock.now());
-    const looked =
-      (kept && (await again(kept, signal))) ?? (await afresh(application, access, server, clock.now(), signal));
-    await shelf.put(key, looked.view);
-    return looked;
-  };
+  const visits = createVisits({ name: lookingSessionsOf(application), clock, patience });
   const lookAt = async (access: BackendAccess, endpoint: string, signal: AbortSignal): Promise<Sighting> => {
     const server = serverOf(endpoint);
     if (server === null) return { endpoint, kind: 'refused', reason: 'this is not host:port' };
     try {
-      const looked = await view(access, server, signal);
-      return { endpoint, kind: 'seen', server, identity: looked.view.identity, state: looked.state };
+      const seen = await visits.visit({ access, server, database: access.maintenanceDatabase }, see, signal);
+      return { endpoint, kind: 'seen', server, ...seen };
     } catch (cause) {
       const trouble = troubleOf(cause);
       if (trouble === null) throw cause;
@@ -38,90 +29,24 @@ export const createLooker = (application: string, clock: Clock): Looker => {
   };
   return {
     look: (access, signal) => Promise.all(access.endpoints.map((endpoint) => lookAt(access, endpoint, signal))),
-    [Symbol.asyncDispose]: () => shelf[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: () => visits[Symbol.asyncDispose](),
   };
 };
 
-/** Longer than the leader's next look is away, so that who no longer looks keeps nothing open for long. */
-const idleMs = 15_000;
-const oldestMs = 60_000;
-const patience = { statementMs: 2_000, lockMs: 1_000 };
+/** A silent server is tried over the kept connection and over a new one, and is away within 3 s. */
+const patience = { connectMs: 1_500, statementMs: 1_000, lockMs: 1_000 };
 
-interface View extends AsyncDisposable {
-  readonly session: Session;
-  readonly identity: Identity;
-  readonly password: Secret;
-  /** Monotonic ms. */
-  readonly since: number;
-  /** Ends the session in the middle of a statement. */
-  readonly cutter: AbortController;
-}
-interface Looked {
-  readonly view: View;
-  readonly state: ServerState;
-}
-
-const keyOf = ({ name, username, maintenanceDatabase }: BackendAccess, { host, port }: BackendServer): string =>
-  JSON.stringify([name, host, port, username, maintenanceDatabase]);
-
-/** A new password must prove itself, and a name may lead somewhere else after a while. */
-const fit = async (view: View | undefined, access: BackendAccess, now: number): Promise<View | undefined> => {
-  if (view === undefined) return undefined;
-  if (view.session.isOpen && view.password.equals(access.password) && now - view.since < oldestMs) return view;
-  await view[Symbol.asyncDispose]();
-  return undefined;
+const see = async (session: Session): Promise<{ readonly identity: Identity; readonly state: ServerState }> => {
+  const state = await stateOf(session);
+  const known = identities.get(session);
+  if (known !== undefined) return { identity: known, state };
+  const identity = await identityOf(session);
+  identities.set(session, identity);
+  return { identity, state };
 };
 
-/** Undefined when the connection has broken since the last look: a new one tells why, or that all is well. */
-const again = async (view: View, signal: AbortSignal): Promise<Looked | undefined> => {
-  using _ = relay(signal, view.cutter);
-  try {
-    return { view, state: await stateOf(view.session) };
-  } catch (cause) {
-    await view[Symbol.asyncDispose]();
-    if (signal.aborted || troubleOf(cause)?.kind !== 'away') throw cause;
-    return undefined;
-  }
-};
-
-const afresh = async (
-  application: string,
-  access: BackendAccess,
-  server: BackendServer,
-  since: number,
-  signal: AbortSignal,
-): Promise<Looked> => {
-  const cutter = new AbortController();
-  using _ = relay(signal, cutter);
-  const name = lookingSessionsOf(application);
-  const session = await openSession(
-    { access, server, database: access.maintenanceDatabase, name, patience },
-    cutter.signal,
-  );
-  try {
-    const identity = await identityOf(session);
-    const { password } = access;
-    const view = {
-      session,
-      identity,
-      password,
-      since,
-      cutter,
-      [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
-    };
-    return { view, state: await stateOf(session) };
-  } catch (cause) {
-    await session[Symbol.asyncDispose]();
-    throw cause;
-  }
-};
-
-const relay = (signal: AbortSignal, to: AbortController): Disposable => {
-  const cut = (): void => to.abort();
-  if (signal.aborted) cut();
-  signal.addEventListener('abort', cut);
-  return { [Symbol.dispose]: () => signal.removeEventListener('abort', cut) };
-};
+/** What does not change while a connection lasts. */
+const identities = new WeakMap<Session, Identity>();
 
 const identityOf = async (session: Session): Promise<Identity> => {
   const [identity] = await session.rows<Omit<Identity, 'systemId'>>(
@@ -142,13 +67,21 @@ const systemIdOf = async (session: Session): Promise<string | null> => {
   }
 };
 
-/** The timeline is that of what is being written: after a promotion the control file still shows the old one for a while. */
+/**
+ * The timeline is that of what is being written: after a promotion the control file still shows the old one for a while. Read-only is
+ * what the server gives every session, which shows where no login, database or command line overrides it.
+ */
 const stateOf = async (session: Session): Promise<ServerState> => {
   const [state] = await session.rows<ServerState>(
     `SELECT pg_is_in_recovery() AS "inRecovery", rolsuper AS "isSuperuser", rolcreaterole AS "canCreateRole",
             rolcreatedb AS "canCreateDatabase", rolinherit AS inherits,
             CASE WHEN NOT pg_is_in_recovery()
-              THEN ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END AS timeline
+              THEN ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END AS timeline,
+            EXISTS (SELECT FROM pg_settings WHERE name = 'default_transaction_read_only' AND reset_val = 'on'
+                       AND source IN ('configuration file', 'command line', 'global')) AS "isReadOnly",
+            (SELECT sum(numbackends) FROM pg_stat_database) >= current_setting('max_connections')::int
+              - current_setting('superuser_reserved_connections')::int
+              - coalesce(current_setting('reserved_connections', true), '0')::int AS "isFull"
        FROM pg_roles WHERE rolname = session_user`,
   );
   if (state === undefined) throw new Error('PostgreSQL does not know the login of its own session');

@@ -1,26 +1,17 @@
-import type {
-  BackendAccess,
-  BackendServer,
-  PostgresOutcome,
-  PostgresStep,
-  TaggedLogin,
-} from '../../actors/model/backend.ts';
+import { type PostgresOutcome, type PostgresStep, textOf } from '../../actors/model/backend.ts';
 import type { Application } from '../../actors/model/ids.ts';
 import type { Clock } from '../../actors/ports/clock.ts';
 import { type Postgres, PostgresUnavailable } from '../../actors/ports/postgres.ts';
 import type { Log } from '../files/log.ts';
 import { atDesk } from './at-desk.ts';
+import { createAuditor } from './audit.ts';
 import { type Desk, inOrder, refused } from './desk.ts';
 import { dropLogin } from './drop-login.ts';
-import { textOf } from './endpoint.ts';
-import { ensureDatabase } from './ensure-database.ts';
+import { ensureDatabase, mendDatabase } from './ensure-database.ts';
 import { ensureLogin } from './ensure-login.ts';
 import { factsOf } from './facts.ts';
 import { passFence, raiseFence } from './fence.ts';
 import { createLooker } from './look.ts';
-import { lookingSessionsOf, relationOfTag, tagPrefixOf } from './names.ts';
-import { rolesTagged } from './role.ts';
-import { openSession } from './session.ts';
 import { type Trouble, troubleOf } from './trouble.ts';
 
 export interface PostgresOptions {
@@ -33,6 +24,7 @@ export interface PostgresOptions {
 export const openPostgres = ({ application, clock, log }: PostgresOptions): Postgres => {
   const closing = new AbortController();
   const looker = createLooker(application, clock);
+  const auditor = createAuditor(application, clock);
   const until = (signal: AbortSignal): AbortSignal => AbortSignal.any([signal, closing.signal]);
 
   const take: Postgres['take'] = async (access, primary, leadership, step, signal) => {
@@ -52,10 +44,13 @@ export const openPostgres = ({ application, clock, log }: PostgresOptions): Post
         ? { kind: 'blocked', reason: templateInUse }
         : factsOf(access.username, await looker.look(access, until(signal))),
     take,
-    taggedLogins: async (access, primary, signal) => taggedLogins(application, access, primary, until(signal)),
+    audit: async (access, primary, leadership, provisions, signal) =>
+      unlessAway(`look at what "${application}" has on ${textOf(primary)}`, () =>
+        auditor.audit({ access, primary, leadership }, provisions, until(signal)),
+      ),
     [Symbol.asyncDispose]: async () => {
       closing.abort();
-      await looker[Symbol.asyncDispose]();
+      await Promise.all([looker[Symbol.asyncDispose](), auditor[Symbol.asyncDispose]()]);
     },
   };
 };
@@ -76,6 +71,8 @@ const walkInside = (desk: Desk, step: Exclude<PostgresStep, { type: 'raiseFence'
   switch (step.type) {
     case 'ensureDatabase':
       return ensureDatabase(desk, step.database);
+    case 'mendDatabase':
+      return mendDatabase(desk, step.database);
     case 'ensureLogin':
       return ensureLogin(desk, step);
     case 'dropLogin':
@@ -89,33 +86,14 @@ const sentenceOf = (step: PostgresStep): string => {
       return 'raise the fence';
     case 'ensureDatabase':
       return `make database "${step.database}"`;
+    case 'mendDatabase':
+      return `mend the rights of database "${step.database}"`;
     case 'ensureLogin':
       return `make login "${step.username}" of database "${step.database}"`;
     case 'dropLogin':
       return `drop login "${step.username}"`;
   }
 };
-
-const taggedLogins = async (
-  application: Application,
-  access: BackendAccess,
-  server: BackendServer,
-  signal: AbortSignal,
-): Promise<readonly TaggedLogin[]> => {
-  const database = access.maintenanceDatabase;
-  const name = lookingSessionsOf(application);
-  return unlessAway(`list the logins of "${application}" on ${textOf(server)}`, async () => {
-    await using session = await openSession({ access, server, database, name, patience }, signal);
-    const roles = await rolesTagged(session, tagPrefixOf(application));
-    const logins = roles.flatMap(({ name: username, comment }) => {
-      const relation = relationOfTag(application, comment);
-      return relation === null ? [] : [{ relation, username }];
-    });
-    return logins.toSorted((a, b) => a.relation - b.relation);
-  });
-};
-
-const patience = { statementMs: 5_000, lockMs: 2_000 };
 
 /** What PostgreSQL says is an outcome, no answer is an exception, and anything else is a defect and passes. */
 const answered = async (operation: string, ask: () => Promise<PostgresOutcome>): Promise<PostgresOutcome> => {

@@ -10,10 +10,15 @@ export interface SessionOptions {
   /** `application_name`. */
   readonly name: string;
   readonly patience: Patience;
+  /** Hears the server's first word of a SCRAM login: salt and iterations of the secret it has. */
+  readonly onChallenge?: (challenge: string) => void;
+  /** It changes nothing, and is given what the server gives everybody. */
+  readonly looksOnly?: boolean;
 }
 
-/** How long one statement may take, and how long it may wait for a lock of somebody else. */
+/** How long one statement may take, how long it may wait for a lock of somebody else, and how long a server may take to let us in. */
 export interface Patience {
+  readonly connectMs?: number;
   readonly statementMs: number;
   readonly lockMs: number;
 }
@@ -36,14 +41,14 @@ export const openSession = async (options: SessionOptions, signal: AbortSignal):
   }
 };
 
-const connectMs = 2_000;
+const usualConnectMs = 2_000;
 /** A frozen server cannot end its own statement, so that we stop waiting a little after it should have. */
 const answerGraceMs = 500;
 const farewellMs = 500;
 const idleInTransactionMs = 30_000;
 
 const connect = async (
-  { access, server, database, name, patience }: SessionOptions,
+  { access, server, database, name, patience, onChallenge, looksOnly = false }: SessionOptions,
   ssl: false | { readonly rejectUnauthorized: boolean },
   signal: AbortSignal,
 ): Promise<Session> => {
@@ -56,8 +61,8 @@ const connect = async (
     database,
     ssl,
     application_name: name,
-    options: safeSettings,
-    connectionTimeoutMillis: connectMs,
+    options: optionsOf(looksOnly ? safeSettings : [...safeSettings, 'default_transaction_read_only=off']),
+    connectionTimeoutMillis: patience.connectMs ?? usualConnectMs,
     statement_timeout: patience.statementMs,
     lock_timeout: patience.lockMs,
     idle_in_transaction_session_timeout: idleInTransactionMs,
@@ -66,6 +71,7 @@ const connect = async (
     stream: () => socket,
   });
   const session = sessionOf(client, socket);
+  client.connection.once('authenticationSASLContinue', ({ data }: { readonly data: string }) => onChallenge?.(data));
   const abort = (): void => {
     socket.destroy(new Error(calledOff));
   };
@@ -87,12 +93,10 @@ const connect = async (
 const safeSettings = [
   'search_path=pg_catalog,pg_temp',
   'role=none',
-  'default_transaction_read_only=off',
   'default_transaction_isolation=read\\ committed',
   'standard_conforming_strings=on',
-]
-  .map((setting) => `-c ${setting}`)
-  .join(' ');
+];
+const optionsOf = (settings: readonly string[]): string => settings.map((setting) => `-c ${setting}`).join(' ');
 
 const sessionOf = (client: Client, socket: Socket): Session => {
   client.on('error', () => socket.destroy()); // The statement under way, or the next one, says what happened.

@@ -30,6 +30,15 @@ export const troubleOf = (cause: unknown): Trouble | null => {
 export const isAbsentDatabase = (cause: unknown): boolean =>
   cause instanceof DatabaseError && (cause.code === '3D000' || cause.code === '55000');
 
+/** It has no room for another connection; those that are open go on. */
+export const isCrowded = (cause: unknown): boolean => cause instanceof DatabaseError && cause.code === '53300';
+
+export const isAbsentTable = (cause: unknown): boolean =>
+  cause instanceof DatabaseError && (cause.code === '42P01' || cause.code === '3F000');
+
+/** The password is not the one it has. */
+export const isWrongSecret = (cause: unknown): boolean => cause instanceof DatabaseError && cause.code === '28P01';
+
 export const isForbidden = (cause: unknown): boolean => cause instanceof DatabaseError && cause.code === '42501';
 
 export const isWithoutTls = (cause: unknown): boolean =>
@@ -78,6 +87,7 @@ const adviceFor: Readonly<Record<string, string | undefined>> = {
   '28000': 'allow this login from this host in pg_hba.conf, or give the backend another username',
   '3D000': 'name a database that exists as the maintenance database of the backend',
   '53100': 'free disk space there',
+  '53300': 'raise max_connections there, lower max_db_connections, or end sessions that are not of PgBouncer',
 };
 
 /** Sockets and TLS have codes; pg has none for a connection that broke. A wrong argument has a code too, and is our defect. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { BackendFacts } from '../../../src/actors/model/backend.ts';
+import type { Audit, BackendFacts, PostgresStep } from '../../../src/actors/model/backend.ts';
 import type { RelationRecord } from '../../../src/actors/model/snapshot.ts';
 import type { ClientMessage } from '../../../src/actors/protocol.ts';
 import { decideWith } from '../../../src/actors/relation/client/decide.ts';
@@ -22,7 +22,7 @@ import {
   wall,
 } from '../../support/builders.ts';
 
-const decide = decideWith({ application, laggardMs: 30_000, sweepMs: 300_000 });
+const decide = decideWith({ application, laggardMs: 30_000, auditMs: 2_000 });
 const ready: BackendFacts = {
   kind: 'ready',
   primary: { host: 'db1', port: 5432 },
@@ -31,6 +31,7 @@ const ready: BackendFacts = {
   systemId: '1',
   timeline: 1,
   maxConnections: 100,
+  ailments: [],
 };
 const away: BackendFacts = { kind: 'away', reason: 'connection refused' };
 
@@ -54,7 +55,7 @@ const actor = () => {
       feed({ type: 'observed', snapshot: snapshotOf({ intent, relations, units }) }),
     lead: (number = 1) => feed({ type: 'leadershipTold', leadership: leadershipOf({ epoch: number as never }) }),
     facts: (facts: BackendFacts) => feed({ type: 'backendsTold', facts: new Map([['main', facts]]) }),
-    done: (step: 'raiseFence' | 'ensureDatabase' | 'ensureLogin' | 'dropLogin', id: number | null) =>
+    done: (step: PostgresStep['type'], id: number | null) =>
       feed({
         type: 'postgresAnswered',
         backend: 'main',
@@ -63,6 +64,8 @@ const actor = () => {
         epoch: leadershipOf().epoch,
         outcome: { kind: 'done' },
       }),
+    audited: (found: Partial<Extract<Audit, { kind: 'audited' }>> = {}, epoch = leadershipOf().epoch) =>
+      feed({ type: 'audited', backend: 'main', epoch, audit: { kind: 'audited', logins: [], findings: [], ...found } }),
     take: () => {
       const taken = effects;
       effects = [];
@@ -98,7 +101,7 @@ describe('client relations', () => {
     client.take();
     const record = recordOf({ provisioned: false });
     client.feed({ type: 'recordAnswered', record, outcome: 'committed' });
-    client.feed({ type: 'taggedListed', backend: 'main', logins: [] });
+    client.audited();
     expect(stepsOf(client.take())).toEqual(['ensureDatabase']);
     client.done('ensureDatabase', 2);
     expect(stepsOf(client.take())).toEqual(['ensureLogin']);
@@ -219,9 +222,9 @@ describe('client relations', () => {
     client.lead();
     client.take();
     client.done('raiseFence', null);
-    expect(stepsOf(client.take())).toEqual(['listTagged']);
+    expect(stepsOf(client.take())).toEqual(['audit']);
     const logins = [2, 5, 7, 12].map((id) => ({ relation: id, username: `u${id}` }));
-    client.feed({ type: 'taggedListed', backend: 'main', logins });
+    client.audited({ logins });
     expect(client.take()).toMatchObject([{ step: { type: 'dropLogin', username: 'u5' } }]);
     client.done('dropLogin', null);
     expect(client.take()).toMatchObject([{ step: { type: 'dropLogin', username: 'u7' } }]);
@@ -287,7 +290,7 @@ describe('client relations', () => {
       epoch: leadershipOf().epoch,
       outcome: { kind: 'refused', reason: 'database "orders" does not exist' },
     });
-    client.feed({ type: 'taggedListed', backend: 'main', logins: [] });
+    client.audited();
     client.take();
     client.feed({ type: 'ticked', wall: wall(0) }, 600);
     expect(stepsOf(client.take())).toEqual(['ensureDatabase']);
@@ -334,8 +337,116 @@ describe('client relations', () => {
     client.take();
     client.feed({ type: 'ticked', wall: wall(0) }, 10);
     expect(stepsOf(client.take())).not.toContain('ensureDatabase');
-    client.feed({ type: 'taggedListed', backend: 'main', logins: [] });
+    client.audited();
     client.feed({ type: 'hooked', hook: { type: 'updateStatus' } });
+    expect(stepsOf(client.take())).toContain('ensureDatabase');
+  });
+
+  describe('after they were provisioned', () => {
+    const provisioned = () => {
+      const client = actor();
+      client.observe([recordOf({ databag: {} })], intentOf({ nextRelation: relation(9) }));
+      client.facts(ready);
+      client.lead();
+      client.done('raiseFence', null);
+      client.take();
+      return client;
+    };
+    const lost = { kind: 'lost', relation: 2, reason: 'database "orders" is gone' } as const;
+
+    it('are audited in turns, with what they were given', () => {
+      const client = provisioned();
+      client.audited();
+      client.feed({ type: 'ticked', wall: wall(0) }, 1_990);
+      expect(client.take()).toEqual([]);
+      client.feed({ type: 'ticked', wall: wall(0) }, 20);
+      expect(client.take()).toMatchObject([
+        { type: 'audit', provisions: [{ relation: 2, database: 'orders', username: 'pgbouncer_orders_2' }] },
+      ]);
+    });
+
+    it.each(['mendDatabase', 'ensureLogin'] as const)('are mended by %s, and audited again at once', (step) => {
+      const client = provisioned();
+      client.audited({ findings: [{ kind: 'mendable', relation: 2, step }] });
+      expect(stepsOf(client.take())).toEqual([step]);
+      client.done(step, 2);
+      expect(stepsOf(client.take())).toEqual(['audit']);
+      expect(client.waits()).not.toContain('client:orders:provision');
+    });
+
+    it('are told blocked for as long as audits find them lost, and nothing is made', () => {
+      const client = provisioned();
+      client.audited({ findings: [lost] });
+      expect(client.state().waits).toMatchObject([{ id: 'client:orders:database', kind: 'blocked', on: 'operator' }]);
+      client.feed({ type: 'ticked', wall: wall(0) }, 2_010);
+      expect(stepsOf(client.take())).toEqual(['audit']);
+      client.audited();
+      expect(client.waits()).not.toContain('client:orders:database');
+    });
+
+    it('do not get their lost database made anew by another client of it', () => {
+      const client = provisioned();
+      client.audited({ findings: [lost] });
+      const clients = { orders: clientOf(), reports: clientOf({ id: relation(3) }) };
+      const records = [
+        recordOf({ databag: {} }),
+        recordOf({ id: relation(3), name: 'reports', provisioned: false, account: accountOf('pgbouncer_reports_3') }),
+      ];
+      client.observe(records, intentOf({ clients, nextRelation: relation(9) }));
+      expect(client.take()).toEqual([]);
+      expect(client.waits()).toEqual(['client:orders:database', 'client:reports:database']);
+    });
+
+    it('are fenced again when their fence has gone', () => {
+      const client = provisioned();
+      client.feed({ type: 'audited', backend: 'main', epoch: leadershipOf().epoch, audit: { kind: 'unfenced' } });
+      expect(stepsOf(client.take())).toEqual(['raiseFence']);
+    });
+
+    it('drop the answer to an audit of an earlier leadership', () => {
+      const client = provisioned();
+      client.audited({ findings: [lost] }, 7 as never);
+      expect(client.waits()).not.toContain('client:orders:database');
+    });
+
+    it('need a person when the fence stays ahead of a leader who goes on leading', () => {
+      const client = provisioned();
+      client.feed({ type: 'audited', backend: 'main', epoch: leadershipOf().epoch, audit: { kind: 'fenced' } });
+      const kinds = Array.from({ length: 5 }, () => {
+        client.feed({
+          type: 'postgresAnswered',
+          backend: 'main',
+          relation: null,
+          step: 'raiseFence',
+          epoch: leadershipOf().epoch,
+          outcome: { kind: 'fenced' },
+        });
+        client.feed({ type: 'ticked', wall: wall(0) }, 5_000);
+        return client.state().waits.find(({ id }) => id === 'backend:main:fence')?.kind;
+      });
+      expect(kinds).toEqual(['waiting', 'waiting', 'waiting', 'blocked', 'blocked']);
+    });
+  });
+
+  it('try again at once when their backend has come back', () => {
+    const client = actor();
+    client.observe([recordOf({ provisioned: false })]);
+    client.facts(ready);
+    client.lead();
+    client.done('raiseFence', null);
+    client.take();
+    client.feed({
+      type: 'postgresAnswered',
+      backend: 'main',
+      relation: relation(2),
+      step: 'ensureDatabase',
+      epoch: leadershipOf().epoch,
+      outcome: { kind: 'unavailable', reason: 'the connection broke' },
+    });
+    client.audited();
+    client.facts(away);
+    client.take();
+    client.facts(ready);
     expect(stepsOf(client.take())).toContain('ensureDatabase');
   });
 });

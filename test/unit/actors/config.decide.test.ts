@@ -32,6 +32,7 @@ const ready: BackendFacts = {
   systemId: '1',
   timeline: 1,
   maxConnections: 100,
+  ailments: [],
 };
 const orders: ServedClient = {
   id: relation(2),

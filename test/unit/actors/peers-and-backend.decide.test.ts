@@ -106,7 +106,7 @@ describe('peers', () => {
 });
 
 describe('backend', () => {
-  const decide = decideBackendWith({ leaderLookMs: 2_000, followerLookMs: 15_000 });
+  const decide = decideBackendWith({ leaderLookMs: 2_000, followerLookMs: 15_000, healingLookMs: 3_000 });
   const ready: BackendFacts = {
     kind: 'ready',
     primary: { host: 'db1', port: 5432 },
@@ -115,6 +115,7 @@ describe('backend', () => {
     systemId: '1',
     timeline: 1,
     maxConnections: 100,
+    ailments: [],
   };
   const observed = (password = 'pg') =>
     ({
@@ -166,8 +167,18 @@ describe('backend', () => {
     expect(decided.state.waits).toMatchObject([
       { kind: 'blocked', message: expect.stringContaining('away: connection refused') },
     ]);
-    expect(decide(decided.state, { type: 'ticked', wall: wall(0) }, 15_001).effects ?? []).toEqual([]);
-    expect(decide(decided.state, { type: 'ticked', wall: wall(0) }, 15_003).effects).toHaveLength(1);
+    expect(decide(decided.state, { type: 'ticked', wall: wall(0) }, 3_001).effects ?? []).toEqual([]);
+    expect(decide(decided.state, { type: 'ticked', wall: wall(0) }, 3_003).effects).toHaveLength(1);
     expect(decide(decided.state, { type: 'hooked', hook: { type: 'updateStatus' } }, 3).effects).toHaveLength(1);
+  });
+
+  it('names what clients suffer from at a primary that serves', () => {
+    let decided = decide(initialBackend, observed(), 0);
+    decided = decide(decided.state, { type: 'workloadTold', report }, 1);
+    decided = decide(decided.state, answer({ ...ready, ailments: ['readOnly', 'full'] }), 2);
+    expect(decided.state.waits).toMatchObject([
+      { id: 'backend:main:read-only', kind: 'blocked', message: expect.stringContaining('db1:5432') },
+      { id: 'backend:main:connections', kind: 'waiting', message: expect.stringContaining('100') },
+    ]);
   });
 });

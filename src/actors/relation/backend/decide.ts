@@ -7,7 +7,7 @@
  * is absent from what is told, never "away"; nothing is looked at before PgBouncer can run here.
  */
 import type { Decision, Send } from '../../kit/behaviour.ts';
-import type { BackendAccess, BackendFacts } from '../../model/backend.ts';
+import { type Ailment, type BackendAccess, type BackendFacts, textOf } from '../../model/backend.ts';
 import type { Intent } from '../../model/intent.ts';
 import { type Known, known, unknown } from '../../model/known.ts';
 import { same } from '../../model/same.ts';
@@ -20,6 +20,8 @@ export interface BackendSettings {
   readonly leaderLookMs: number;
   /** How often the others look: they only report. */
   readonly followerLookMs: number;
+  /** How often they look at one that is not ready, or ails. */
+  readonly healingLookMs: number;
 }
 
 export type BackendEffect = { readonly type: 'inspect'; readonly access: BackendAccess };
@@ -38,6 +40,7 @@ export interface BackendState {
   readonly told: ReadonlyMap<string, BackendFacts> | null;
   readonly waits: readonly Wait[];
 }
+type ReadyFacts = Extract<BackendFacts, { kind: 'ready' }>;
 type Decided = Decision<BackendState, BackendEffect>;
 
 export const initial: BackendState = {
@@ -75,9 +78,9 @@ const absorb = (settings: BackendSettings, state: BackendState, message: Backend
     case 'backendInspected': {
       const watched = state.watched.known ? state.watched.value.get(message.name) : undefined;
       if (watched === undefined) return state;
-      const interval = state.leads ? settings.leaderLookMs : settings.followerLookMs;
       // Access changed while we looked: what was seen is about another backend.
       const facts = same(watched.access, message.access) ? message.facts : watched.facts;
+      const interval = intervalOf(settings, state, message.facts);
       const next = { ...watched, facts, looking: false, lookAt: facts === message.facts ? now + interval : now };
       return {
         ...state,
@@ -85,6 +88,12 @@ const absorb = (settings: BackendSettings, state: BackendState, message: Backend
       };
     }
   }
+};
+
+/** Who only reports looks more often while something is wrong: its end is news, too. */
+const intervalOf = (settings: BackendSettings, { leads }: BackendState, facts: BackendFacts): number => {
+  if (leads) return settings.leaderLookMs;
+  return facts.kind === 'ready' && facts.ailments.length === 0 ? settings.followerLookMs : settings.healingLookMs;
 };
 
 const watch = (
@@ -142,12 +151,22 @@ const factsOf = ({ watched }: BackendState): ReadonlyMap<string, BackendFacts> |
     ? new Map([...watched.value].flatMap(([name, { facts }]) => (facts === null ? [] : [[name, facts] as const])))
     : null;
 
+const lackOf = (name: string, { primary, maxConnections }: ReadyFacts, ailment: Ailment): Lack => {
+  const server = { name, primary: textOf(primary) };
+  switch (ailment) {
+    case 'readOnly':
+      return lack.backendReadOnly(server);
+    case 'full':
+      return lack.backendFull({ ...server, maxConnections });
+  }
+};
+
 const lacksOf = ({ watched, workloadAvailable }: BackendState): readonly Lack[] =>
   watched.known
     ? [...watched.value].flatMap(([name, { facts }]): readonly Lack[] => {
         if (!workloadAvailable) return [lack.backendUnlooked({ name })];
         if (facts === null) return [lack.backendLooking({ name })];
-        if (facts.kind === 'ready') return [];
+        if (facts.kind === 'ready') return facts.ailments.map((ailment) => lackOf(name, facts, ailment));
         const { reason } = facts;
         return [facts.kind === 'away' ? lack.backendAway({ name, reason }) : lack.backendUnfit({ name, reason })];
       })

@@ -1,4 +1,6 @@
+import type { RelationId } from '../../model/ids.ts';
 import { known } from '../../model/known.ts';
+import { same } from '../../model/same.ts';
 import type { ClientMessage, WriteOutcome } from '../../protocol.ts';
 import {
   type ClientSettings,
@@ -29,8 +31,10 @@ export const absorb = (
     case 'leadershipTold':
       // What an earlier leadership did here may have been undone since: every step is looked at again.
       return { ...state, leadership: message.leadership, work: new Map(), backends: new Map() };
-    case 'backendsTold':
-      return { ...state, facts: message.facts };
+    case 'backendsTold': {
+      const next = { ...state, facts: message.facts };
+      return hasCome(state.facts, message.facts) ? withoutBackOff(next, now) : next;
+    }
     case 'generationTold':
       return { ...state, published: message.published };
     case 'rosterTold':
@@ -50,14 +54,12 @@ export const absorb = (
       const work = new Map(state.work);
       records.delete(message.id);
       work.delete(message.id);
-      return sweepSoon({ ...state, records, work }, now);
+      return { ...state, records, work };
     }
     case 'postgresAnswered':
       return postgresAnswered(state, message, now);
-    case 'taggedListed': {
-      const sweepAt = now + (message.logins === null ? 5_000 : settings.sweepMs);
-      return setBackend(state, message.backend, { busy: false, sweepAt, orphans: message.logins ?? [] });
-    }
+    case 'audited':
+      return audited(settings, state, message, now);
   }
 };
 
@@ -75,14 +77,26 @@ const whyUnkept = (outcome: Exclude<WriteOutcome, Kept>): string => {
   }
 };
 
-/** A step that was given up may still arrive in PostgreSQL after its undoing: what it leaves is looked for soon. */
-const sweepSoon = (state: ClientState, now: number): ClientState => ({
-  ...state,
-  backends: new Map(
-    [...state.backends].map(([name, work]) => [name, { ...work, sweepAt: Math.min(work.sweepAt, now + soonMs) }]),
-  ),
-});
-const soonMs = 10_000;
+/** A backend is ready that was not, or has another primary. */
+const hasCome = (before: ClientState['facts'], after: ClientState['facts']): boolean =>
+  [...after].some(([name, facts]) => {
+    const earlier = before.get(name);
+    return facts.kind === 'ready' && !(earlier?.kind === 'ready' && same(earlier.primary, facts.primary));
+  });
+
+type Audited = Extract<ClientMessage, { type: 'audited' }>;
+const audited = (
+  { auditMs }: ClientSettings,
+  state: ClientState,
+  { backend, epoch, audit }: Audited,
+  now: number,
+): ClientState => {
+  if (state.leadership?.epoch !== epoch) return state;
+  const next = { busy: false, auditAt: now + auditMs };
+  if (audit === null) return setBackend(state, backend, next);
+  if (audit.kind !== 'audited') return setBackend(state, backend, { ...next, fencedUnder: null });
+  return setBackend(state, backend, { ...next, orphans: audit.logins, findings: audit.findings });
+};
 
 type PostgresAnswered = Extract<ClientMessage, { type: 'postgresAnswered' }>;
 const postgresAnswered = (before: ClientState, message: PostgresAnswered, now: number): ClientState => {
@@ -92,10 +106,11 @@ const postgresAnswered = (before: ClientState, message: PostgresAnswered, now: n
   const reason = outcome.kind === 'done' ? '' : reasonOf(outcome);
   const kind = outcome.kind === 'refused' ? 'blocked' : 'waiting';
   if (step === 'raiseFence') {
-    if (outcome.kind === 'done') return setBackend(state, backend, { fencedUnder: epoch, trouble: null });
-    return setBackend(state, backend, {
-      trouble: troubleAfter(state.backends.get(backend)?.trouble ?? null, kind, reason, now),
-    });
+    if (outcome.kind === 'done') return setBackend(state, backend, { fencedUnder: epoch, trouble: null, auditAt: now });
+    const earlier = state.backends.get(backend)?.trouble ?? null;
+    // A leader that is past hears so from the store within a lease: who goes on leading needs a person.
+    const isLasting = outcome.kind === 'fenced' && (earlier?.attempt ?? 0) >= patientAttempts;
+    return setBackend(state, backend, { trouble: troubleAfter(earlier, isLasting ? 'blocked' : kind, reason, now) });
   }
   if (relation === null)
     return setBackend(state, backend, { orphans: (state.backends.get(backend)?.orphans ?? []).slice(1) });
@@ -108,12 +123,29 @@ const postgresAnswered = (before: ClientState, message: PostgresAnswered, now: n
   switch (step) {
     case 'ensureDatabase':
       return setWork(state, relation, { busy: false, trouble: null, databaseReady: true });
+    case 'mendDatabase':
+      return setWork(settled(state, backend, relation, now), relation, { busy: false, trouble: null });
     case 'ensureLogin':
-      return setWork(state, relation, { busy: false, trouble: null, loginReady: true });
+      return setWork(settled(state, backend, relation, now), relation, {
+        busy: false,
+        trouble: null,
+        loginReady: true,
+      });
     case 'dropLogin':
       return setWork(state, relation, { busy: false, trouble: null, loginDropped: true });
   }
 };
 
+/** What was found is mended, as far as we know: the next audit sees. */
+const settled = (state: ClientState, backend: string, relation: RelationId, now: number): ClientState => {
+  const before = state.backends.get(backend)?.findings ?? [];
+  const findings = before.filter((finding) => finding.relation !== relation);
+  return findings.length === before.length ? state : setBackend(state, backend, { findings, auditAt: now });
+};
+
+const patientAttempts = 3;
+
 const reasonOf = (outcome: Exclude<PostgresAnswered['outcome'], { kind: 'done' }>): string =>
-  outcome.kind === 'fenced' ? 'a newer leader has acted on this backend' : outcome.reason;
+  outcome.kind === 'fenced'
+    ? 'a newer leader of an application of this name has acted there; it may be of another fleet, which then needs another name; or somebody changed the table troupe.fence there, and DELETE FROM troupe.fence mends it'
+    : outcome.reason;

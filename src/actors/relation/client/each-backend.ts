@@ -1,11 +1,11 @@
-import type { BackendAccess, BackendServer, PostgresStep } from '../../model/backend.ts';
+import type { BackendAccess, BackendServer, PostgresStep, Provision } from '../../model/backend.ts';
 import type { Intent } from '../../model/intent.ts';
 import { lack } from '../../model/wait-catalogue.ts';
-import { relationsOf } from './relations.ts';
-import { type BackendWork, type ClientState, noBackendWork, setBackend } from './state.ts';
+import { type Relation, relationsOf } from './relations.ts';
+import { type BackendWork, type ClientState, noBackendWork, noWork, setBackend } from './state.ts';
 import { accessOf, type Turn } from './turn.ts';
 
-/** Work of the backend itself: troubles with the fence, and logins of ours that belong to no relation any more. */
+/** Work of the backend itself: the fence, and audits of what is there. */
 export const eachBackend = (turn: Turn, before: ClientState): ClientState => {
   const { leadership, now, effects, lacks } = turn;
   let state = before;
@@ -33,25 +33,29 @@ export const eachBackend = (turn: Turn, before: ClientState): ClientState => {
       state = setBackend(state, name, { busy: true });
       continue;
     }
-    state = sweep(turn, state, { intent, access, primary: facts.primary, work });
+    state = audit(turn, state, { intent, access, primary: facts.primary, work });
   }
   return state;
 };
 
-interface Sweep {
+interface Ready {
   readonly intent: Intent;
   readonly access: BackendAccess;
   readonly primary: BackendServer;
   readonly work: BackendWork;
 }
 
-/** What a crash between two writes may leave in PostgreSQL: found by its tag, dropped when no relation and no record has it. */
-const sweep = (
+/**
+ * Looks in turns whether what relations were given is there. What a crash between two writes may leave, or a step that was given up
+ * and arrived after its undoing, is found by its tag, and dropped when no relation and no record has it.
+ */
+const audit = (
   { leadership, now, effects }: Turn,
   state: ClientState,
-  { intent, access, primary, work }: Sweep,
+  { intent, access, primary, work }: Ready,
 ): ClientState => {
-  const ids = new Set(relationsOf(intent, state.records).map(({ id }): number => id));
+  const relations = relationsOf(intent, state.records);
+  const ids = new Set(relations.map(({ id }): number => id));
   // An id that we have not given out yet is not ours to judge.
   const [orphan, ...rest] = work.orphans.filter(({ relation }) => !ids.has(relation) && relation < intent.nextRelation);
   if (orphan !== undefined) {
@@ -59,7 +63,16 @@ const sweep = (
     effects.push({ type: 'postgres', leadership, access, primary, relation: null, step });
     return setBackend(state, access.name, { busy: true, orphans: [orphan, ...rest] });
   }
-  if (now < work.sweepAt) return state;
-  effects.push({ type: 'listTagged', access, primary });
+  if (now < work.auditAt) return state;
+  const trusted = relations.filter(({ id }) => (state.work.get(id) ?? noWork).quarantine === null);
+  const provisions = trusted.flatMap((relation) => provisionsOf(relation, access.name));
+  effects.push({ type: 'audit', leadership, access, primary, provisions });
   return setBackend(state, access.name, { busy: true, orphans: [] });
+};
+
+const provisionsOf = (relation: Relation, on: string): readonly Provision[] => {
+  const { id, database, backend, extraUserRoles, life, record } = relation;
+  return life === 'alive' && backend === on && record?.provisioned === true
+    ? [{ relation: id, database, extraUserRoles, ...record.account }]
+    : [];
 };

@@ -1,10 +1,20 @@
+import type { RelationId } from '../../model/ids.ts';
 import { same } from '../../model/same.ts';
 import { lack } from '../../model/wait-catalogue.ts';
 import type { Lack } from '../../model/waits.ts';
 import { usernameOf } from './databag.ts';
 import { laggards, type NextStep, nextStep } from './next-step.ts';
 import { type Relation, relationsOf } from './relations.ts';
-import { type ClientState, noBackendWork, noWork, setBackend, setWork, type Trouble, type Work } from './state.ts';
+import {
+  type BackendWork,
+  type ClientState,
+  noBackendWork,
+  noWork,
+  setBackend,
+  setWork,
+  type Trouble,
+  type Work,
+} from './state.ts';
 import { accessOf, type Turn } from './turn.ts';
 
 /** Every relation by itself, in order of their ids. */
@@ -53,6 +63,8 @@ const forRelation = (turn: Turn, before: ClientState, relation: Relation): Clien
       published: state.published,
       units: state.units,
       laggardMs: settings.laggardMs,
+      finding: backendWork.findings.find((finding) => finding.relation === id) ?? null,
+      lost: lostDatabaseOf(state, relation, backendWork),
     },
     now,
   );
@@ -77,6 +89,14 @@ const lackOf = ({ kind, reason }: Trouble, name: string, backend: string): Lack 
       return lack.clientRefused({ name, backend, reason });
   }
 };
+
+/** Another client of the same database misses it. */
+const lostDatabaseOf = (state: ClientState, { id, database }: Relation, { findings }: BackendWork): string | null => {
+  const others = findings.filter(({ relation }) => relation !== id && databaseOf(state, relation) === database);
+  return others.find((finding) => finding.kind === 'lost')?.reason ?? null;
+};
+const databaseOf = ({ records }: ClientState, relation: number): string | undefined =>
+  records.get(relation as RelationId)?.database;
 
 const take = (turn: Turn, state: ClientState, relation: Relation, step: NextStep): ClientState => {
   const { settings, leadership, now, effects, lacks } = turn;

@@ -1,4 +1,4 @@
-import type { BackendFacts, BackendServer, PostgresStep } from '../../model/backend.ts';
+import type { BackendFacts, BackendServer, Finding, PostgresStep } from '../../model/backend.ts';
 import type { Published } from '../../model/fleet-spec.ts';
 import type { UnitName } from '../../model/ids.ts';
 import { same } from '../../model/same.ts';
@@ -26,6 +26,10 @@ export interface Surroundings {
   readonly published: Published | null;
   readonly units: readonly UnitRecord[];
   readonly laggardMs: number;
+  /** What the last audit found otherwise than it was left. */
+  readonly finding: Finding | null;
+  /** Why another client of this database cannot have it: it is not made anew behind their backs. */
+  readonly lost: string | null;
 }
 
 /** The one thing to do next for a relation, or what it waits for, or nothing. */
@@ -49,9 +53,29 @@ const nextOfAlive = (relation: Relation, progress: Progress, around: Surrounding
       ? { type: 'mint' }
       : { type: 'record', record: { id, name, database, backend, account, provisioned: false, databag: null } };
   }
-  return record.provisioned
-    ? publishing(relation, record, progress, around, now)
-    : provisioning(relation, record, progress, around);
+  if (!record.provisioned) return provisioning(relation, record, progress, around);
+  const next = publishing(relation, record, progress, around, now);
+  return next.type === 'record' ? next : (mending(relation, record, around) ?? next);
+};
+
+const mending = (
+  relation: Relation,
+  record: RelationRecord,
+  { finding, facts, fenced }: Surroundings,
+): NextStep | null => {
+  if (finding === null || facts?.kind !== 'ready') return null;
+  if (finding.kind === 'lost') return { type: 'wait', lack: lack.clientLost({ ...relation, reason: finding.reason }) };
+  const { primary } = facts;
+  if (!fenced) return { type: 'fence', primary };
+  const { database } = relation;
+  return finding.step === 'mendDatabase'
+    ? { type: 'postgres', primary, step: { type: 'mendDatabase', database } }
+    : { type: 'postgres', primary, step: loginStepOf(relation, record) };
+};
+
+const loginStepOf = ({ id, database, extraUserRoles }: Relation, { account }: RelationRecord): PostgresStep => {
+  const { username, verifier } = account;
+  return { type: 'ensureLogin', relation: id, database, username, verifier, extraUserRoles };
 };
 
 const provisioning = (
@@ -61,19 +85,15 @@ const provisioning = (
   around: Surroundings,
 ): NextStep => {
   const { facts } = around;
+  const login = loginStepOf(relation, record);
   if (facts?.kind !== 'ready')
     return { type: 'wait', lack: lack.clientBackend({ ...relation, reason: facts?.reason ?? null }) };
   const { primary } = facts;
   if (!around.fenced) return { type: 'fence', primary };
-  const { database, id, extraUserRoles } = relation;
-  const { username, verifier } = record.account;
+  if (around.lost !== null) return { type: 'wait', lack: lack.clientLost({ ...relation, reason: around.lost }) };
+  const { database } = relation;
   if (!progress.databaseReady) return { type: 'postgres', primary, step: { type: 'ensureDatabase', database } };
-  if (!progress.loginReady)
-    return {
-      type: 'postgres',
-      primary,
-      step: { type: 'ensureLogin', relation: id, database, username, verifier, extraUserRoles },
-    };
+  if (!progress.loginReady) return { type: 'postgres', primary, step: login };
   return { type: 'record', record: { ...record, provisioned: true } };
 };
 

@@ -28,8 +28,8 @@ export const performWith =
       }
       case 'postgres':
         return takeStep(postgres, effect, signal);
-      case 'listTagged':
-        return listTagged(postgres, effect, signal);
+      case 'audit':
+        return audit(postgres, effect, signal);
     }
   };
 
@@ -53,15 +53,16 @@ const takeStep = async (
   }
 };
 
-const listTagged = async (
+const audit = async (
   postgres: Postgres,
-  { access, primary }: Extract<ClientEffect, { type: 'listTagged' }>,
+  { access, primary, leadership, provisions }: Extract<ClientEffect, { type: 'audit' }>,
   signal: AbortSignal,
 ): Promise<ClientMessage> => {
+  const answer = { type: 'audited', backend: access.name, epoch: leadership.epoch } as const;
   try {
-    return { type: 'taggedListed', backend: access.name, logins: await postgres.taggedLogins(access, primary, signal) };
+    return { ...answer, audit: await postgres.audit(access, primary, leadership, provisions, signal) };
   } catch (cause) {
     if (!(cause instanceof PostgresUnavailable)) throw cause;
-    return { type: 'taggedListed', backend: access.name, logins: null };
+    return { ...answer, audit: null };
   }
 };

@@ -1,4 +1,12 @@
-import type { BackendAccess, BackendFacts, BackendServer, PostgresStep, TaggedLogin } from '../../model/backend.ts';
+import type {
+  BackendAccess,
+  BackendFacts,
+  BackendServer,
+  Finding,
+  PostgresStep,
+  Provision,
+  TaggedLogin,
+} from '../../model/backend.ts';
 import type { Published } from '../../model/fleet-spec.ts';
 import type { Application, Epoch, RelationId } from '../../model/ids.ts';
 import type { Intent } from '../../model/intent.ts';
@@ -13,8 +21,8 @@ export interface ClientSettings {
   readonly application: Application;
   /** Credentials are published without units that have not acknowledged by then. */
   readonly laggardMs: number;
-  /** How often the leader looks for tagged logins that have no relation. */
-  readonly sweepMs: number;
+  /** How often the leader compares what relations were given with what is there. */
+  readonly auditMs: number;
 }
 
 export type ClientEffect =
@@ -29,14 +37,22 @@ export type ClientEffect =
       readonly relation: RelationId | null;
       readonly step: PostgresStep;
     }
-  | { readonly type: 'listTagged'; readonly access: BackendAccess; readonly primary: BackendServer };
+  | {
+      readonly type: 'audit';
+      readonly leadership: Leadership;
+      readonly access: BackendAccess;
+      readonly primary: BackendServer;
+      readonly provisions: readonly Provision[];
+    };
 
 /** What this process did for a backend under its present leadership. */
 export interface BackendWork {
   readonly fencedUnder: Epoch | null;
   readonly busy: boolean;
-  readonly sweepAt: number;
+  readonly auditAt: number;
   readonly orphans: readonly TaggedLogin[];
+  /** What the last audit found otherwise than it was left. */
+  readonly findings: readonly Finding[];
   readonly trouble: Trouble | null;
 }
 export interface Trouble {
@@ -87,7 +103,14 @@ export const noWork: Work = {
   trouble: null,
   quarantine: null,
 };
-export const noBackendWork: BackendWork = { fencedUnder: null, busy: false, sweepAt: 0, orphans: [], trouble: null };
+export const noBackendWork: BackendWork = {
+  fencedUnder: null,
+  busy: false,
+  auditAt: 0,
+  orphans: [],
+  findings: [],
+  trouble: null,
+};
 
 export const setWork = (state: ClientState, id: RelationId, change: Partial<Work>): ClientState => ({
   ...state,
@@ -98,7 +121,8 @@ export const setBackend = (state: ClientState, name: string, change: Partial<Bac
   backends: new Map(state.backends).set(name, { ...(state.backends.get(name) ?? noBackendWork), ...change }),
 });
 
-const longestBackOffMs = 15_000;
+/** Whatever the cause was, its end is noticed soon. */
+const longestBackOffMs = 3_000;
 export const troubleAfter = (before: Trouble | null, kind: Trouble['kind'], reason: string, now: number): Trouble => {
   const attempt = (before?.attempt ?? 0) + 1;
   return { kind, reason, attempt, retryAt: now + Math.min(500 * 2 ** (attempt - 1), longestBackOffMs) };
@@ -112,12 +136,14 @@ export const troubled = (
 ): ClientState =>
   setWork(state, id, { busy: false, trouble: troubleAfter(state.work.get(id)?.trouble ?? null, kind, reason, now) });
 
+/** What ended the causes may be the very thing that is told: everything is tried and looked at again. */
 export const withoutBackOff = (state: ClientState, now: number): ClientState => ({
   ...state,
-  work: new Map(
-    [...state.work].map(([id, work]) => [
-      id,
-      work.trouble === null ? work : { ...work, trouble: { ...work.trouble, retryAt: now } },
-    ]),
+  work: new Map([...state.work].map(([id, work]) => [id, { ...work, trouble: atOnce(work.trouble, now) }])),
+  backends: new Map(
+    [...state.backends].map(([name, work]) => [name, { ...work, trouble: atOnce(work.trouble, now), auditAt: now }]),
   ),
 });
+
+const atOnce = (trouble: Trouble | null, now: number): Trouble | null =>
+  trouble === null ? null : { ...trouble, retryAt: now };
