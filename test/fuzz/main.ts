@@ -177,6 +177,7 @@ const factsOf = (primary: { readonly host: string; readonly port: number }): Bac
   systemId: '1',
   timeline: 1,
   maxConnections: 100,
+  ailments: [],
 });
 
 const tryOn = async (
