@@ -45,6 +45,7 @@ export class RealPgBouncer implements AsyncDisposable {
       authFile: join(directory, 'userlist.txt'),
       probe: { username: 'troupe_probe', verifier },
       instances: [{ id: 1, ini: join(directory, 'pgbouncer.ini'), socketDir: directory }],
+      retiring: [],
     };
   }
 

@@ -3,10 +3,10 @@
  * would change how the rest is shown written out.
  */
 export const quoted = (text: string): string => {
-  const whole = [...text];
+  const whole = Array.from(text);
   const shown = whole.slice(0, longest).join('');
   const escaped = JSON.stringify(shown).replaceAll(unseen, (found) =>
-    [...found].map((one) => `\\u{${(one.codePointAt(0) ?? 0).toString(16)}}`).join(''),
+    Array.from(found, (one) => `\\u{${(one.codePointAt(0) ?? 0).toString(16)}}`).join(''),
   );
   return whole.length > longest ? `${escaped.slice(0, -1)}…"` : escaped;
 };
