@@ -33,6 +33,12 @@ const probe = { method: 'get', scope: null, probe: true, answer: json(probeSchem
 const changeErrors = ['invalid-input', 'moved', 'refused', 'unavailable'] as const;
 const bodyErrors = ['too-large', 'unsupported-media-type'] as const;
 
+const aboutQuery = {
+  author: 'who asks, for people; "api" when absent',
+  reason: 'why, for people',
+  expected: 'version of the intent that was looked at',
+} as const;
+
 /** Everything the API offers, by operation: the server serves these, the document lists these. */
 export const routes = {
   health: { ...probe, path: '/health', summary: 'Do PgBouncers of this unit serve?' },
@@ -111,11 +117,7 @@ export const routes = {
     path: '/v1/relations/{name}',
     scope: 'operate',
     summary: 'Removes a relation; of a client the login goes and the database stays',
-    query: {
-      author: 'who asks, for people; "api" when absent',
-      reason: 'why, for people',
-      expected: 'version of the intent that was looked at',
-    },
+    query: aboutQuery,
     answer: json(changeAnswerSchema),
     errors: ['unknown-relation', 'moved', 'refused', 'unavailable'],
   },
@@ -135,6 +137,16 @@ export const routes = {
     query: { trace: 'with its last decisions; only the unit that answers has them' },
     answer: json(unitViewSchema),
     errors: ['invalid-input', 'unknown-unit', 'other-unit'],
+  },
+  removeUnit: {
+    method: 'delete',
+    path: '/v1/units/{number}',
+    scope: 'operate',
+    summary:
+      'Has a unit drained, stopped and taken off the roster; its share of the connections is free when it is gone',
+    query: { ...aboutQuery, force: 'true: also when it is silent, or the last one that serves' },
+    answer: json(changeAnswerSchema),
+    errors: ['invalid-input', 'unknown-unit', 'moved', 'refused', 'unavailable'],
   },
   clients: {
     method: 'get',

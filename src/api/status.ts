@@ -39,6 +39,10 @@ export const unitStatusSchema = z.object({
   instances: z.array(instanceSchema),
   waits: z.array(waitSchema),
   lastSeenMs: z.number().nullable(),
+  leaving: z
+    .boolean()
+    .default(false)
+    .meta({ description: 'the operator asked for its departure, which is not over yet' }),
   weaknesses: z
     .array(z.object({ id: z.string(), sentence: z.string(), mendedIn: z.string() }))
     .meta({ description: 'what the PgBouncer that runs there is known to suffer from, and the version that mends it' }),

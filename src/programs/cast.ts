@@ -45,8 +45,8 @@ export const createCast = (settings: CastSettings, ports: CastPorts) => {
   return {
     unit: {
       initial: initialUnit,
-      decide: decideUnit({ self, beatMs: 1_000 }),
-      perform: performUnit(ports.backplane, settings.leaveAs),
+      decide: decideUnit({ self, nonce: settings.nonce, leaveAs: settings.leaveAs, beatMs: 1_000 }),
+      perform: performUnit(ports.backplane),
     },
     leader: {
       initial: initialLeader,

@@ -118,7 +118,12 @@ export const runUnit = async (settings: UnitProcessSettings): Promise<number> =>
       log: unitLog.child({ component: 'api' }),
       version,
     });
-    using _signals = onSignals((hook) => void farewell(running, hook, settings, clock, ended.resolve));
+    const leave = (hook: Hook): void => void farewell(running, hook, settings, clock, ended.resolve);
+    using _signals = onSignals((hook) => {
+      running.send(['unit', { type: 'hookArrived', hook }]);
+      leave(hook);
+    });
+    using _asked = onDeparture(running, () => leave({ type: 'remove' }));
     const code = await ended.promise;
     unitLog.info({ code }, 'ending');
     return code;
@@ -214,6 +219,16 @@ const onSignals = (say: (hook: Hook) => void): Disposable => {
   };
 };
 
+/** The operator asked for the departure of this unit, through the store. */
+const onDeparture = (running: Running<ReturnType<typeof createCast>>, begun: () => void): Disposable => {
+  let isTold = false;
+  return running.onDecided((actor) => {
+    if (actor !== 'unit' || isTold || !running.stateOf('unit').departing) return;
+    isTold = true;
+    begun();
+  });
+};
+
 /** Ends when the actors have said farewell, or when their time is over. */
 const farewell = async (
   running: Running<ReturnType<typeof createCast>>,
@@ -226,7 +241,6 @@ const farewell = async (
     hook.type === 'handOver'
       ? running.stateOf('leader').stopping && running.stateOf('leader').asking === null
       : running.stateOf('unit').phase === 'left';
-  running.send(['unit', { type: 'hookArrived', hook }]);
   const { promise, resolve } = Promise.withResolvers<void>();
   using _late = clock.after(drainDelayMs + drainDeadlineMs + farewellMs, resolve);
   using _decided = running.onDecided(() => said() && resolve());

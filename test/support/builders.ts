@@ -91,6 +91,7 @@ export const intentOf = (changes: Partial<Intent> = {}): Intent => ({
   options: {},
   backends: { main: backendOf() },
   clients: { orders: clientOf() },
+  departures: [],
   ...changes,
 });
 

@@ -1,12 +1,12 @@
 import { changeIntent, emptyIntent } from '../../src/actors/config/change.ts';
 import type { Change, ChangeOutcome } from '../../src/actors/model/change.ts';
 import type { WallMs } from '../../src/actors/model/ids.ts';
-import type { Intent } from '../../src/actors/model/intent.ts';
-import type { RelationRecord } from '../../src/actors/model/snapshot.ts';
+import { departureOf, type Intent } from '../../src/actors/model/intent.ts';
+import type { RelationRecord, UnitRecord } from '../../src/actors/model/snapshot.ts';
 import type { FleetStatus, RelationStatus, UnitStatus } from '../../src/actors/model/status.ts';
 import type { CredentialsAnswer, Fleet } from '../../src/actors/ports/fleet.ts';
 import { optionsView } from '../../src/pgbouncer/catalogue.ts';
-import { accountOf, recordOf } from './builders.ts';
+import { accountOf, nonce, recordOf, unit, unitRecordOf } from './builders.ts';
 
 /** What a unit of the fleet serves. */
 interface Seat {
@@ -14,6 +14,8 @@ interface Seat {
   readonly message: string;
   /** Who can end what it lacks. */
   readonly on?: string;
+  /** How others see it. */
+  readonly presence?: UnitRecord['presence'];
 }
 
 /**
@@ -33,6 +35,9 @@ export class MemoryFleet {
   leader: number | null = 0;
   readonly asked: { readonly change: Change; readonly author: string; readonly expected: number | null }[] = [];
   readonly #seats: Seat[];
+  readonly #gone = new Set<number>();
+  readonly #left = new Set<number>();
+  readonly #lives = new Map<number, number>();
   readonly #records = new Map<number, RelationRecord & { readonly served: boolean }>();
   readonly #listeners = new Set<() => void>();
   #published: { readonly generation: number; readonly intentVersion: number } | null = null;
@@ -161,12 +166,12 @@ export class MemoryFleet {
         intentVersion: this.#published?.intentVersion ?? null,
         refused: this.#refused,
       },
-      units: this.#seats.map((seat, number) => this.#unitStatus(seat, number)),
+      units: this.#seats.flatMap((seat, number) => (this.#gone.has(number) ? [] : [this.#unitStatus(seat, number)])),
       relations: this.#relations(),
     };
   }
 
-  #unitStatus({ applied, message, on = 'test' }: Seat, number: number): UnitStatus {
+  #unitStatus({ applied, message, on = 'test', presence = 'live' }: Seat, number: number): UnitStatus {
     return {
       unit: `pgbouncer/${number}`,
       number,
@@ -174,12 +179,13 @@ export class MemoryFleet {
       leader: this.leader === number,
       pid: 4000 + number,
       version: '0.1.0',
-      status: message === '' ? 'active' : 'waiting',
+      status: presence === 'live' ? (message === '' ? 'active' : 'waiting') : presence === 'down' ? 'down' : 'unknown',
       message,
       generation: { applied, refused: null },
       instances: [1, 2].map((id) => ({ id, pid: 100 * (number + 1) + id, state: 'serving', version: '1.26.0' })),
       waits: message === '' ? [] : [{ id: 'test', kind: 'waiting', message, since: '2026-11-24T10:00:00.000Z', on }],
       lastSeenMs: 100,
+      leaving: this.#departs(number) && !this.#left.has(number),
       weaknesses: [],
     };
   }
@@ -239,9 +245,13 @@ export class MemoryFleet {
     }
     const version = this.intent?.version ?? 0;
     if (expected !== null && expected !== version) return { kind: 'moved', version, by: this.intent?.author ?? '' };
-    const result = changeIntent(this.intent, change, { author, reason, wall: Date.now() as WallMs }, [
-      ...this.#records.values(),
-    ]);
+    const result = changeIntent(
+      this.intent,
+      change,
+      { author, reason, wall: Date.now() as WallMs },
+      [...this.#records.values()],
+      this.#roster(),
+    );
     if (result.kind === 'unchanged') return { kind: 'unchanged', version };
     if (result.kind !== 'changed') return result;
     this.intent = result.intent;
@@ -251,8 +261,45 @@ export class MemoryFleet {
     return { kind: 'accepted', version: result.intent.version };
   }
 
+  #roster(): readonly UnitRecord[] {
+    return this.#seats.flatMap(({ presence = 'live' }, number) =>
+      this.#gone.has(number)
+        ? []
+        : [unitRecordOf(number, { presence, nonce: nonce(`n${number}-${this.#lives.get(number) ?? 0}`) })],
+    );
+  }
+
+  #departs(number: number): boolean {
+    return this.#roster().some((record) => record.unit === unit(number) && departureOf(this.intent, record) !== null);
+  }
+
+  /** This unit is seen so from now on. */
+  place(number: number, presence: UnitRecord['presence']): void {
+    this.#seats[number] = { applied: null, message: '', ...this.#seats[number], presence };
+    this.changed();
+  }
+
+  /** A new process of this unit has taken the place of the one that was asked to leave. */
+  restart(number: number): void {
+    this.#lives.set(number, (this.#lives.get(number) ?? 0) + 1);
+    this.changed();
+  }
+
+  /** This unit has left, and says so before its process ends. */
+  farewell(number: number): void {
+    this.#left.add(number);
+    this.changed();
+  }
+
+  /** Units that were asked to leave are off the roster. */
+  depart(): void {
+    for (const number of this.#seats.keys()) if (this.#departs(number)) this.#gone.add(number);
+    this.changed();
+  }
+
   /** Everything that a fleet does by itself. */
   settle(): void {
+    this.depart();
     this.publish();
     this.verify(...this.#seats.keys());
     this.serve();

@@ -2,9 +2,17 @@ import { checkOptions, type OptionProblem, optionOf, parseOption } from '../../p
 import { changedSettings, noSettings, problemsOfSettings } from '../../pgbouncer/client-settings.ts';
 import type { Change } from '../model/change.ts';
 import type { RelationId, WallMs } from '../model/ids.ts';
-import type { BackendIntent, ClientIntent, Intent, Options, OptionValue } from '../model/intent.ts';
+import {
+  type BackendIntent,
+  type ClientIntent,
+  type Departure,
+  departureOf,
+  type Intent,
+  type Options,
+  type OptionValue,
+} from '../model/intent.ts';
 import { same } from '../model/same.ts';
-import type { RelationRecord } from '../model/snapshot.ts';
+import type { RelationRecord, UnitRecord } from '../model/snapshot.ts';
 
 export interface About {
   readonly author: string;
@@ -27,17 +35,22 @@ export const emptyIntent: Intent = {
   options: {},
   backends: {},
   clients: {},
+  departures: [],
 };
 
-/** The intent that follows from a change, or why there is none. `records` are relations that are not gone yet. */
+/**
+ * The intent that follows from a change, or why there is none. `records` are relations that are not gone yet; `units` the roster,
+ * null while it is not known.
+ */
 export const changeIntent = (
   before: Intent | null,
   change: Change,
   about: About,
   records: readonly RelationRecord[],
+  units: readonly UnitRecord[] | null,
 ): Changed => {
   const intent = before ?? emptyIntent;
-  const wished = wish(intent, change, records);
+  const wished = wish(intent, change, records, units);
   if (wished.kind !== 'changed') return wished;
   return same(wished.intent, intent)
     ? { kind: 'unchanged' }
@@ -45,6 +58,7 @@ export const changeIntent = (
         kind: 'changed',
         intent: {
           ...wished.intent,
+          departures: stillThere(wished.intent.departures, units),
           version: intent.version + 1,
           author: about.author,
           reason: about.reason,
@@ -53,7 +67,18 @@ export const changeIntent = (
       };
 };
 
-const wish = (intent: Intent, change: Change, records: readonly RelationRecord[]): Changed => {
+/** Wishes about lives that are over are forgotten. */
+const stillThere = (departures: readonly Departure[], units: readonly UnitRecord[] | null): readonly Departure[] =>
+  units === null
+    ? departures
+    : departures.filter(({ unit, nonce }) => units.some((one) => one.unit === unit && one.nonce === nonce));
+
+const wish = (
+  intent: Intent,
+  change: Change,
+  records: readonly RelationRecord[],
+  units: readonly UnitRecord[] | null,
+): Changed => {
   switch (change.type) {
     case 'setOptions':
       return setOptions(intent, change.options);
@@ -63,6 +88,10 @@ const wish = (intent: Intent, change: Change, records: readonly RelationRecord[]
       return addClient(intent, change);
     case 'removeRelation':
       return removeRelation(intent, change.name, records);
+    case 'removeUnit':
+      return units === null
+        ? refused('this unit has not read the roster yet: ask again in a moment')
+        : removeUnit(intent, change, units);
   }
 };
 
@@ -248,4 +277,27 @@ const removeRelation = (intent: Intent, name: string, records: readonly Relation
     );
   const { [name]: _, ...backends } = intent.backends;
   return changed({ ...intent, backends });
+};
+
+const removeUnit = (
+  intent: Intent,
+  { unit, force }: Extract<Change, { type: 'removeUnit' }>,
+  units: readonly UnitRecord[],
+): Changed => {
+  const record = units.find((one) => one.unit === unit);
+  if (record === undefined)
+    return invalid('unit', `there is no unit ${unit} (there are: ${units.map((one) => one.unit).join(', ')})`);
+  const earlier = departureOf(intent, record);
+  if (earlier !== null && (earlier.forced || !force)) return { kind: 'unchanged' };
+  if (record.presence === 'silent' && !force)
+    return refused(
+      `${unit} is silent and its PgBouncers may well serve, with its share of the connections: end them on its machine, or start its coordinator and ask again; ask with --force to take it off the roster as it is`,
+    );
+  const stay = units.filter((one) => one !== record && one.presence === 'live' && departureOf(intent, one) === null);
+  if (record.presence === 'live' && stay.length === 0 && !force)
+    return refused(
+      `${unit} is the last unit that serves, and every client would be cut: stop its process to end the fleet, or ask with --force`,
+    );
+  const departure = { unit, nonce: record.nonce, forced: force };
+  return changed({ ...intent, departures: [...intent.departures.filter((one) => one !== earlier), departure] });
 };

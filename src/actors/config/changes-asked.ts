@@ -77,10 +77,17 @@ export const serveAsked = (state: ConfigState, now: number, effects: ConfigEffec
     effects.push({ type: 'answer', request: first.request, outcome });
     return serveAsked({ ...next, asked: rest }, now, effects);
   }
-  const changed = changeIntent(intent, first.change, first, state.records);
+  const changed = changeIntent(
+    intent,
+    first.change,
+    first,
+    state.records,
+    state.units.known ? state.units.value : null,
+  );
   switch (changed.kind) {
     case 'changed': {
-      const impossible = cannotFit(state, changed.intent);
+      // A unit that leaves asks for nothing that would have to fit.
+      const impossible = first.change.type === 'removeUnit' ? null : cannotFit(state, changed.intent);
       if (impossible !== null) return settled(next, rest, first, { kind: 'refused', reason: impossible }, now, effects);
       effects.push({ type: 'changeIntent', intent: changed.intent });
       return { ...next, writing: changed.intent };

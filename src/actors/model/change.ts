@@ -1,3 +1,4 @@
+import type { UnitName } from './ids.ts';
 import type { ClientTimeout, OptionValue, PoolMode } from './intent.ts';
 import type { Secret } from './secret.ts';
 
@@ -22,7 +23,9 @@ export type Change =
       readonly extraUserRoles: readonly string[] | null;
       readonly settings?: SettingsChange;
     }
-  | { readonly type: 'removeRelation'; readonly name: string };
+  | { readonly type: 'removeRelation'; readonly name: string }
+  /** `force`: also when it is silent, or the last one that serves. */
+  | { readonly type: 'removeUnit'; readonly unit: UnitName; readonly force: boolean };
 
 /** Settings of a client: what is absent stays as it is, null takes back what was set. */
 export interface SettingsChange {

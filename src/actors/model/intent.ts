@@ -1,4 +1,4 @@
-import type { RelationId, WallMs } from './ids.ts';
+import type { Nonce, RelationId, UnitName, WallMs } from './ids.ts';
 import type { Secret } from './secret.ts';
 
 /** A value of an option as the operator gave it, already checked against the catalogue. */
@@ -49,6 +49,16 @@ export interface ClientIntent extends ClientSettings {
 }
 
 /**
+ * The operator's wish that a unit leaves: the life of it that has this nonce, and no later one. A unit that is silent is taken
+ * off the roster at once only when that is `forced`, because its PgBouncers may well serve.
+ */
+export interface Departure {
+  readonly unit: UnitName;
+  readonly nonce: Nonce;
+  readonly forced: boolean;
+}
+
+/**
  * What the operator asked for. One versioned object: every change names the version it was made from.
  * `nextRelation` is the id the next relation gets, so that no id is ever used for two lives.
  */
@@ -61,4 +71,12 @@ export interface Intent {
   readonly options: Options;
   readonly backends: Readonly<Record<string, BackendIntent>>;
   readonly clients: Readonly<Record<string, ClientIntent>>;
+  /** Of units that were on the roster when the intent was last changed. */
+  readonly departures: readonly Departure[];
 }
+
+/** The wish, if any, that this life of a unit leaves. */
+export const departureOf = (
+  intent: Intent | null,
+  { unit, nonce }: { readonly unit: UnitName; readonly nonce: Nonce },
+): Departure | null => intent?.departures.find((wish) => wish.unit === unit && wish.nonce === nonce) ?? null;

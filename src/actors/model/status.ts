@@ -57,6 +57,8 @@ export interface UnitStatus {
     readonly on: string;
   }[];
   readonly lastSeenMs: number | null;
+  /** The operator asked for its departure: it is drained, or waits for the leader to take it off the roster. */
+  readonly leaving: boolean;
   /** What the PgBouncer that runs there is known to suffer from, and the version that mends it. */
   readonly weaknesses: readonly { readonly id: string; readonly sentence: string; readonly mendedIn: string }[];
 }

@@ -9,7 +9,8 @@
 import type { Decision, Name, Send } from '../kit/behaviour.ts';
 import type { Hook } from '../model/hook.ts';
 import { type Known, known, unknown } from '../model/known.ts';
-import type { UnitName } from '../model/ids.ts';
+import type { Nonce, UnitName } from '../model/ids.ts';
+import { departureOf } from '../model/intent.ts';
 import { same } from '../model/same.ts';
 import type { Memory, Snapshot } from '../model/snapshot.ts';
 import { lack } from '../model/wait-catalogue.ts';
@@ -19,6 +20,9 @@ import { hooksBetween } from './hooks.ts';
 
 export interface UnitSettings {
   readonly self: UnitName;
+  readonly nonce: Nonce;
+  /** What stopping means, unless the operator asked for the departure. */
+  readonly leaveAs: 'down' | 'departed';
   /** How often the store is told that this unit lives. */
   readonly beatMs: number;
 }
@@ -26,7 +30,7 @@ export interface UnitSettings {
 export type UnitEffect =
   | { readonly type: 'observe' }
   | { readonly type: 'remember'; readonly memory: Memory }
-  | { readonly type: 'leave' };
+  | { readonly type: 'leave'; readonly how: 'down' | 'departed' };
 
 export type BackplaneState =
   | { readonly kind: 'unknown' }
@@ -57,6 +61,8 @@ export interface UnitState {
   readonly remembering: 'no' | 'underWay' | 'failed';
   /** Wall-clock minus monotonic, from the last tick. */
   readonly wallOffset: number;
+  /** It gives number and share up when it stops: the operator asked for that. */
+  readonly departing: boolean;
   readonly phase: 'running' | 'stopping' | 'leaving' | 'left';
 }
 type Decided = Decision<UnitState, UnitEffect>;
@@ -78,6 +84,7 @@ export const initial: UnitState = {
   losses: [],
   remembering: 'no',
   wallOffset: 0,
+  departing: false,
   phase: 'running',
 };
 
@@ -135,6 +142,7 @@ const absorb = (settings: UnitSettings, state: UnitState, message: UnitMessage, 
         state: {
           ...state,
           stale: true,
+          departing: state.departing || message.hook.type === 'remove',
           phase: endsUnit(message.hook) && state.phase === 'running' ? 'stopping' : state.phase,
         },
         tell: routed(message.hook),
@@ -193,9 +201,13 @@ const routed = (hook: Hook): readonly Send[] => concerns[hook.type].map((to): Se
 
 const snapshotRead = (settings: UnitSettings, state: UnitState, snapshot: Snapshot, now: number): Decided => {
   const hooks = state.snapshot.known ? hooksBetween(state.snapshot.value, snapshot, settings.self) : [];
+  const departing =
+    state.departing || departureOf(snapshot.intent, { unit: settings.self, nonce: settings.nonce }) !== null;
   return {
     state: {
       ...state,
+      departing,
+      phase: departing && state.phase === 'running' ? 'stopping' : state.phase,
       observing: false,
       snapshot: known(snapshot),
       snapshotAt: now,
@@ -204,6 +216,7 @@ const snapshotRead = (settings: UnitSettings, state: UnitState, snapshot: Snapsh
     tell: [
       ...everybody.filter((to) => to !== 'workload').map((to): Send => [to, { type: 'observed', snapshot }]),
       ...hooks.flatMap(routed),
+      ...(departing && state.phase === 'running' ? routed({ type: 'remove' }) : []),
     ],
   };
 };
@@ -232,7 +245,7 @@ const conclude = (
   }
   if (state.phase === 'stopping' && state.report?.stopped === true) {
     state = { ...state, phase: 'leaving' };
-    effects.push({ type: 'leave' });
+    effects.push({ type: 'leave', how: state.departing ? 'departed' : settings.leaveAs });
   }
   if (state.stale && !state.observing && (state.phase === 'running' || state.phase === 'stopping')) {
     state = { ...state, observing: true, stale: false, observedAt: now };
@@ -257,7 +270,11 @@ const statusOf = (settings: UnitSettings, state: UnitState, now: number): UnitRe
 
 const wordOf = (state: UnitState, waits: readonly Wait[]): { readonly word: StatusWord; readonly message: string } => {
   if (state.phase === 'left') return { word: 'down', message: 'stopped' };
-  if (state.phase !== 'running') return { word: 'maintenance', message: 'stopping: clients are drained' };
+  if (state.phase !== 'running')
+    return {
+      word: 'maintenance',
+      message: `${state.departing ? 'leaving the fleet' : 'stopping'}: clients are drained`,
+    };
   const blocked = waits.find(({ kind }) => kind === 'blocked');
   if (blocked !== undefined) return { word: 'blocked', message: blocked.message };
   const [first] = waits;

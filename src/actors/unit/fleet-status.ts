@@ -2,6 +2,7 @@ import { parseVersion } from '../../pgbouncer/version.ts';
 import { weaknessesOf } from '../../pgbouncer/weaknesses.ts';
 import type { Application, UnitName } from '../model/ids.ts';
 import { unitNumberOf } from '../model/ids.ts';
+import { departureOf } from '../model/intent.ts';
 import type { InstanceReport, Snapshot, UnitBag, UnitRecord } from '../model/snapshot.ts';
 import type { FleetStatus, RelationStatus, UnitStatus } from '../model/status.ts';
 import type { StatusWord } from '../model/waits.ts';
@@ -99,6 +100,7 @@ const ownStatus = (state: UnitState, leader: string | null, view: Viewpoint): Un
     on,
   })),
   lastSeenMs: 0,
+  leaving: state.departing && state.phase !== 'left',
   weaknesses: weaknessesIn(state.report?.instances ?? []),
 });
 
@@ -116,6 +118,7 @@ const peerStatus = (record: UnitRecord, state: UnitState, leader: string | null,
     instances: bag?.instances ?? [],
     waits: (bag?.waits ?? []).map(({ sinceWallMs, ...wait }) => ({ ...wait, since: iso(sinceWallMs) })),
     lastSeenMs: Math.round(silentMs + view.now - state.snapshotAt),
+    leaving: state.snapshot.known && departureOf(state.snapshot.value.intent, record) !== null,
     weaknesses: weaknessesIn(bag?.instances ?? []),
   };
 };

@@ -4,7 +4,7 @@ import type { UnitMessage } from '../protocol.ts';
 import type { UnitEffect } from './decide.ts';
 
 export const performWith =
-  (backplane: Backplane, leaveAs: 'down' | 'departed') =>
+  (backplane: Backplane) =>
   async (effect: UnitEffect): Promise<UnitMessage> => {
     switch (effect.type) {
       case 'observe':
@@ -13,7 +13,7 @@ export const performWith =
         return remember(backplane, effect.memory);
       case 'leave':
         try {
-          await backplane.leave(leaveAs);
+          await backplane.leave(effect.how);
         } catch (cause) {
           // Peers notice by our silence.
           if (!(cause instanceof BackplaneUnavailable)) throw cause;

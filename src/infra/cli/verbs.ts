@@ -5,6 +5,7 @@ import { integrateBackendVerb } from './commands/integrate-backend.ts';
 import { integrateClientVerb } from './commands/integrate-client.ts';
 import { readyVerb } from './commands/ready.ts';
 import { removeRelationVerb } from './commands/remove-relation.ts';
+import { removeUnitVerb } from './commands/remove-unit.ts';
 import { showUnitVerb } from './commands/show-unit.ts';
 import { statusVerb } from './commands/status.ts';
 import { versionVerb } from './commands/version.ts';
@@ -18,6 +19,7 @@ export const verbs: readonly Verb[] = [
   removeRelationVerb,
   dsnVerb,
   showUnitVerb,
+  removeUnitVerb,
   readyVerb,
   versionVerb,
 ];

@@ -1,7 +1,7 @@
 /** Schemas of the objects that outlive a process, at the edge where they are read. Unknown fields are ignored: a newer unit may write them. */
 import { z } from 'zod';
 import type { Published, Verdict } from '../../actors/model/fleet-spec.ts';
-import type { Digest, Epoch, Generation, RelationId, UnitName, WallMs } from '../../actors/model/ids.ts';
+import type { Digest, Epoch, Generation, Nonce, RelationId, UnitName, WallMs } from '../../actors/model/ids.ts';
 import { clientTimeouts, type Intent, poolModes } from '../../actors/model/intent.ts';
 import { Secret } from '../../actors/model/secret.ts';
 import type { Memory, RelationRecord, UnitBag } from '../../actors/model/snapshot.ts';
@@ -11,6 +11,10 @@ const count = z.int().nonnegative();
 const epoch = count.transform((n) => n as Epoch);
 const generation = count.transform((n) => n as Generation);
 const relationId = count.transform((n) => n as RelationId);
+const nonce = z
+  .string()
+  .max(64)
+  .transform((s) => s as Nonce);
 const wall = count.transform((n) => n as WallMs);
 const digest = z
   .string()
@@ -53,6 +57,7 @@ const intentSchema: z.ZodType<Intent> = z.object({
   options,
   backends: z.record(z.string(), backendIntent),
   clients: z.record(z.string(), clientIntent),
+  departures: z.array(z.object({ unit: unitNameSchema, nonce, forced: z.boolean() })).default([]),
 });
 
 const budgetKind = z.enum(['database', 'login']);

@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Change, ChangeOutcome } from '../../actors/model/change.ts';
 import type { Fleet, Told } from '../../actors/ports/fleet.ts';
+import { type Application, unitNameOf } from '../../actors/model/ids.ts';
 import { WorkloadUnavailable } from '../../actors/ports/workload.ts';
 import { aboutQuerySchema, type changeAnswerSchema } from '../../api/change.ts';
 import { openApiDocument } from '../../api/openapi.ts';
@@ -66,6 +67,12 @@ export const handlersOf = ({ fleet, watchers, version, log }: HandlerParts): Rea
       const known = [...answer.clients];
       throw new Refusal('unknown-client', `there is no client ${JSON.stringify(name)}${listed(known)}`, { known });
     },
+    removeUnit: ({ params, query }) => {
+      const { number } = parsed(unitParameters, params);
+      const { force, ...about } = parsed(removeUnitQuery, query);
+      const unit = unitNameOf(fleet.status().application as Application, number);
+      return changeWith({ type: 'removeUnit', unit, force: force !== undefined && force !== 'false' }, about);
+    },
     unit: ({ params, query }) => unitView(fleet, params, query),
     clients: (_, reply) => connectionsOf(fleet, reply),
     events: (_, reply) => {
@@ -114,6 +121,7 @@ const changeAnswer = (change: Change, outcome: ChangeOutcome): z.infer<typeof ch
     case 'invalid': {
       const problems = [...outcome.problems];
       if (change.type === 'removeRelation') throw new Refusal('unknown-relation', sentenceOf(problems));
+      if (change.type === 'removeUnit') throw new Refusal('unknown-unit', sentenceOf(problems));
       throw new Refusal('invalid-input', sentenceOf(problems), { problems });
     }
     case 'refused':
@@ -134,9 +142,9 @@ const unitParameters = z.object({
     .regex(/^(0|[1-9]\d{0,8})$/, 'must be the number of a unit')
     .transform(Number),
 });
-const unitQuery = z.strictObject({
-  trace: z.enum(['', 'true', 'false'], 'must be true or false').optional(),
-});
+const flag = z.enum(['', 'true', 'false'], 'must be true or false').optional();
+const unitQuery = z.strictObject({ trace: flag });
+const removeUnitQuery = aboutQuerySchema.extend({ force: flag });
 
 const unitView = (fleet: Fleet, params: unknown, query: unknown) => {
   const { number } = parsed(unitParameters, params);

@@ -48,7 +48,10 @@ export class Watchers implements Disposable {
     stream.offer(textOf(status));
   }
 
+  /** What was about to be told is told first: the last word of a unit that ends is that it has. */
   [Symbol.dispose](): void {
+    const last = this.#pending?.status;
+    if (last !== undefined) this.#tell(last);
     for (const stream of this.#streams) stream.end();
     this.#streams.clear();
     this.#rest();

@@ -21,6 +21,7 @@ import {
   unit,
   unitRecordOf,
   wall,
+  nonce,
 } from '../../support/builders.ts';
 
 const decide = decideWith({ self: unit(0), answerMs: 8_000, shrinkMs: 10_000 });
@@ -434,6 +435,82 @@ describe('changes', () => {
     expect(others).toEqual([]);
     expect(JSON.stringify(answer).replaceAll('\\"', '"')).toContain(words);
     expect(answer).toMatchObject({ type: 'answer', outcome: { kind: expect.stringMatching(/invalid|refused/) } });
+  });
+
+  describe('that a unit departs', () => {
+    const leave = (number: number, force = false) => ({ type: 'removeUnit', unit: unit(number), force }) as const;
+    const rostered = (...units: ReturnType<typeof unitRecordOf>[]) => {
+      const config = actor();
+      config.observe(intentOf());
+      config.roster(...units);
+      return config;
+    };
+    const live = [unitRecordOf(0), unitRecordOf(1)];
+
+    it('name the life that is meant, and are kept although the options would not fit', () => {
+      const config = actor();
+      config.observe(intentOf({ options: { max_db_connections: 3 } }));
+      config.roster(...live);
+      config.ask(leave(1));
+      expect(config.take()).toMatchObject([
+        { type: 'changeIntent', intent: { departures: [{ unit: unit(1), nonce: nonce('n1'), forced: false }] } },
+      ]);
+    });
+
+    it.each([
+      ['nobody', 7, live, 'there is no unit pgbouncer/7 (there are: pgbouncer/0, pgbouncer/1)'],
+      [
+        'the last one that serves',
+        0,
+        [unitRecordOf(0), unitRecordOf(1, { presence: 'down' })],
+        'the last unit that serves',
+      ],
+      ['a silent one', 1, [unitRecordOf(0), unitRecordOf(1, { presence: 'silent' })], 'its PgBouncers may well serve'],
+    ])('are refused for %s, and forced are not', (_, number, units, words) => {
+      const config = rostered(...units);
+      config.ask(leave(number));
+      expect(JSON.stringify(config.take())).toContain(words);
+      config.ask(leave(number, true));
+      expect(config.take()[0]?.type).toBe(number === 7 ? 'answer' : 'changeIntent');
+    });
+
+    it('are kept for one that is down, without force', () => {
+      const config = rostered(unitRecordOf(0), unitRecordOf(1, { presence: 'down' }));
+      config.ask(leave(1));
+      expect(config.take()).toMatchObject([{ type: 'changeIntent' }]);
+    });
+
+    it('count a unit that leaves already as gone, and are asked once', () => {
+      const config = actor();
+      const departures = [{ unit: unit(0), nonce: nonce('n0'), forced: false }];
+      config.observe(intentOf({ departures }));
+      config.roster(...live);
+      config.ask(leave(1));
+      expect(JSON.stringify(config.take())).toContain('the last unit that serves');
+      config.ask(leave(0));
+      expect(config.take()).toMatchObject([{ outcome: { kind: 'unchanged' } }]);
+      config.ask(leave(0, true));
+      expect(config.take()).toMatchObject([{ intent: { departures: [{ unit: unit(0), forced: true }] } }]);
+    });
+
+    it('are forgotten with the next change when that life is over', () => {
+      const config = actor();
+      const departures = [
+        { unit: unit(0), nonce: nonce('an earlier life'), forced: false },
+        { unit: unit(1), nonce: nonce('n1'), forced: false },
+      ];
+      config.observe(intentOf({ departures }));
+      config.roster(...live);
+      config.ask({ type: 'setOptions', options: { pool_mode: 'statement' } });
+      expect(config.take()).toMatchObject([{ intent: { departures: [{ unit: unit(1) }] } }]);
+    });
+
+    it('wait until the roster has been read', () => {
+      const config = actor();
+      config.observe();
+      config.ask(leave(1));
+      expect(JSON.stringify(config.take())).toContain('has not read the roster yet');
+    });
   });
 
   it('that are so already change nothing', () => {

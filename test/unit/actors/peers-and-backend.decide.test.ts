@@ -11,6 +11,7 @@ import {
   bagOf,
   intentOf,
   leadershipOf,
+  nonce,
   snapshotOf,
   unit,
   unitRecordOf,
@@ -102,6 +103,23 @@ describe('peers', () => {
     expect(effects).toEqual([]);
     const led = decide(state, { type: 'leadershipTold', leadership: leadershipOf() }, 1);
     expect(led.effects).toMatchObject([{ type: 'removeUnit', unit: unit(2) }]);
+  });
+
+  it.each([
+    ['down', false, true],
+    ['silent', false, false],
+    ['silent', true, true],
+    ['live', true, false],
+  ] as const)('removes at once one that is %s, asked to depart (forced: %s): %s', (presence, forced, isRemoved) => {
+    const units = [unitRecordOf(0), unitRecordOf(1, { presence })];
+    const removedBy = (life: string) => {
+      const departures = [{ unit: unit(1), nonce: nonce(life), forced }];
+      const snapshot = snapshotOf({ units, intent: intentOf({ departures }) });
+      const { state } = decide(initialPeers, { type: 'leadershipTold', leadership: leadershipOf() }, 0);
+      return decide(state, { type: 'observed', snapshot }, 1).effects?.filter(({ type }) => type === 'removeUnit')
+        .length;
+    };
+    expect([removedBy('n1'), removedBy('an earlier life')]).toEqual([isRemoved ? 1 : 0, 0]);
   });
 });
 

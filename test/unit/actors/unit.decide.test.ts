@@ -3,6 +3,7 @@ import { hooksBetween } from '../../../src/actors/unit/hooks.ts';
 import { decideWith, initial, type UnitEffect, type UnitState } from '../../../src/actors/unit/decide.ts';
 import { fleetStatusOf } from '../../../src/actors/unit/fleet-status.ts';
 import type { Send } from '../../../src/actors/kit/behaviour.ts';
+import type { Departure } from '../../../src/actors/model/intent.ts';
 import type { UnitMessage, WorkloadReport } from '../../../src/actors/protocol.ts';
 import {
   application,
@@ -19,7 +20,7 @@ import {
   wall,
 } from '../../support/builders.ts';
 
-const decide = decideWith({ self: unit(0), beatMs: 1_000 });
+const decide = decideWith({ self: unit(0), nonce: nonce('n0'), leaveAs: 'down', beatMs: 1_000 });
 const report: WorkloadReport = {
   available: true,
   address: '127.0.0.11:6432',
@@ -57,6 +58,7 @@ const actor = () => {
       told = [];
       return taken;
     },
+    effects: () => effects,
     state: () => state,
   };
 };
@@ -155,6 +157,53 @@ describe('unit', () => {
     expect(self.take()).toContain('leave');
     self.feed({ type: 'left' });
     expect(self.state().phase).toBe('left');
+  });
+
+  const asked = (changes: Partial<Departure> = {}) => {
+    const departures = [{ unit: unit(0), nonce: nonce('n0'), forced: false, ...changes }];
+    return { type: 'snapshotRead', snapshot: snapshotOf({ intent: intentOf({ departures }) }) } as const;
+  };
+
+  it('asked to depart through the store, hands over, drains, and gives number and share up', () => {
+    const self = actor();
+    self.feed({ type: 'workloadTold', report });
+    self.feed(asked());
+    expect(self.told()).toEqual(expect.arrayContaining(['leader:hooked', 'workload:hooked']));
+    expect(self.state().status).toMatchObject({
+      word: 'maintenance',
+      message: 'leaving the fleet: clients are drained',
+    });
+    self.feed(asked());
+    expect(self.told().filter((send) => send.endsWith(':hooked'))).toEqual([]);
+    expect(self.take()).not.toContain('leave');
+    self.feed({ type: 'workloadTold', report: { ...report, stopped: true } });
+    expect(self.effects()).toContainEqual({ type: 'leave', how: 'departed' });
+  });
+
+  it('asked to depart while it stops, gives number and share up all the same', () => {
+    const self = actor();
+    self.feed({ type: 'hookArrived', hook: { type: 'stop' } });
+    self.feed({ type: 'workloadTold', report });
+    self.feed(asked());
+    self.feed({ type: 'workloadTold', report: { ...report, stopped: true } });
+    expect(self.effects()).toContainEqual({ type: 'leave', how: 'departed' });
+  });
+
+  it('told to stop, is down and keeps number and share', () => {
+    const self = actor();
+    self.feed({ type: 'hookArrived', hook: { type: 'stop' } });
+    self.feed({ type: 'workloadTold', report: { ...report, stopped: true } });
+    expect(self.effects()).toContainEqual({ type: 'leave', how: 'down' });
+  });
+
+  it.each([
+    ['an earlier life of it', { nonce: nonce('n1') }],
+    ['another unit', { unit: unit(1) }],
+  ])('stays when %s was asked to depart', (_, changes) => {
+    const self = actor();
+    self.feed({ type: 'workloadTold', report });
+    self.feed(asked(changes));
+    expect(self.state()).toMatchObject({ phase: 'running', departing: false });
   });
 });
 

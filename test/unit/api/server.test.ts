@@ -135,6 +135,27 @@ describe('changes', () => {
   });
 });
 
+describe('the departure of a unit', () => {
+  it('is asked of the fleet by number, with force when it is to be', async () => {
+    const { fleet, socket } = await served({ held: true });
+    expect((await ask(socket, 'DELETE', '/v1/units/2?author=bob&reason=old')).json).toEqual({
+      outcome: 'accepted',
+      version: 1,
+    });
+    expect(fleet.asked).toEqual([
+      { change: { type: 'removeUnit', unit: 'pgbouncer/2', force: false }, author: 'bob', expected: null },
+    ]);
+    expect((await ask(socket, 'GET', '/v1/units/2')).json).toMatchObject({ unit: { leaving: true } });
+    fleet.place(1, 'silent');
+    const refused = await ask(socket, 'DELETE', '/v1/units/1');
+    expect([refused.status, codeOf(refused.json)]).toEqual([422, 'refused']);
+    expect((await ask(socket, 'DELETE', '/v1/units/1?force')).status).toBe(200);
+    expect((await ask(socket, 'DELETE', '/v1/units/9')).json).toMatchObject({ error: { code: 'unknown-unit' } });
+    for (const path of ['/v1/units/2?force=yes', '/v1/units/x', '/v1/units/2?forced'])
+      expect((await ask(socket, 'DELETE', path)).status).toBe(400);
+  });
+});
+
 describe('errors', () => {
   const patch = (socket: string, body: unknown, headers?: Readonly<Record<string, string>>) =>
     ask(socket, 'PATCH', '/v1/config', body, headers);

@@ -483,3 +483,72 @@ describe('ready', () => {
     expect((await run('ready')).code).toBe(3);
   });
 });
+
+describe('remove-unit', () => {
+  it('returns when the unit is gone from the roster', async () => {
+    const { fleet, start } = await fleetWithCli({ held: true });
+    const started = start('remove-unit', 'pgbouncer/2');
+    await said(started, 'waiting for pgbouncer/2 to leave (active)\n');
+    fleet.depart();
+    expect(await started.ended).toMatchObject({
+      code: 0,
+      stdout: 'pgbouncer/2 is gone from the roster: its number and its share of the connections are free\n',
+    });
+    expect(fleet.status(0).units.map(({ number }) => number)).toEqual([0, 1]);
+  });
+
+  it('hears from the unit itself that it ends, when that is the one it asks', async () => {
+    const { fleet, start, apis } = await fleetWithCli({ held: true, units: [1] });
+    const started = start('remove-unit', '1');
+    await said(started, 'waiting for pgbouncer/1 to leave');
+    fleet.place(1, 'down');
+    fleet.farewell(1);
+    await apis[0]?.[Symbol.asyncDispose]();
+    expect(await started.ended).toMatchObject({ code: 0, stdout: expect.stringContaining('pgbouncer/1 is gone') });
+  });
+
+  it('says so when another life of the unit has joined since', async () => {
+    const { fleet, start } = await fleetWithCli({ held: true });
+    const started = start('remove-unit', '2', '--json');
+    await said(started, 'to leave');
+    fleet.restart(2);
+    const { code, stdout } = await started.ended;
+    expect([code, JSON.parse(stdout)]).toEqual([
+      0,
+      { outcome: 'accepted', version: 1, unit: 'pgbouncer/2', removed: true, again: true },
+    ]);
+  });
+
+  it('ends with 4 for a silent unit and for the last one, until it is forced', async () => {
+    const { fleet, run } = await fleetWithCli({ held: true });
+    fleet.place(1, 'silent');
+    fleet.place(2, 'down');
+    for (const [number, says] of [
+      ['1', 'its PgBouncers may well serve'],
+      ['0', 'the last unit that serves'],
+    ] as const) {
+      const { code, stdout, stderr } = await run('remove-unit', number);
+      expect([code, stdout]).toEqual([4, '']);
+      expect(stderr).toMatch(new RegExp(`^troupe: pgbouncer/${number} is .*${says}.*ask with --force.*\\n$`));
+    }
+    expect(fleet.intent).toBe(null);
+    expect(await run('remove-unit', '1', '--force', '--no-wait')).toMatchObject({ code: 0 });
+    expect(await run('remove-unit', '0', '--force')).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('nobody to confirm'),
+    });
+  });
+
+  it('ends with 2 for a unit that is not there, and with 5 when it does not leave in time', async () => {
+    const { fleet, run } = await fleetWithCli({ held: true });
+    expect(await run('remove-unit', '7')).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('there is no unit pgbouncer/7'),
+    });
+    fleet.say(2, 'drains its clients');
+    expect(await run('remove-unit', '2', '--timeout', '0.3')).toMatchObject({
+      code: 5,
+      stderr: expect.stringContaining('still waiting for pgbouncer/2 to leave (drains its clients)'),
+    });
+  });
+});

@@ -4,10 +4,12 @@
  * What moves it: what this unit is and serves (`statusTold`, `workloadTold`), what the backplane shows (`observed`).
  * Invariants: only this unit's bag is written here, one write at a time; the bag that should be is compared with the one the
  * store shows, so a lost write, a lost answer and a store that forgot are all mended by the next reading; the roster is told
- * whole. Only a leader removes a unit, and only after the departure grace.
+ * whole. Only a leader removes a unit, and only after the departure grace or when the operator asked for its departure; one that
+ * is silent then only when that was forced, and one that lives never: it leaves by itself.
  */
 import type { Decision, Send } from '../../kit/behaviour.ts';
 import { type UnitName, unitNumberOf } from '../../model/ids.ts';
+import { departureOf, type Intent } from '../../model/intent.ts';
 import { type Known, known, unknown } from '../../model/known.ts';
 import { same } from '../../model/same.ts';
 import type { Leadership } from '../../model/leadership.ts';
@@ -30,6 +32,7 @@ export type PeersEffect =
 
 export interface PeersState {
   readonly units: Known<readonly UnitRecord[]>;
+  readonly intent: Intent | null;
   readonly told: readonly UnitRecord[] | null;
   readonly report: WorkloadReport | null;
   readonly status: UnitRecordStatus | null;
@@ -48,6 +51,7 @@ const retryMs = 500;
 
 export const initial: PeersState = {
   units: unknown,
+  intent: null,
   told: null,
   report: null,
   status: null,
@@ -71,7 +75,12 @@ const absorb = (settings: PeersSettings, state: PeersState, message: PeersMessag
       const units = message.snapshot.units.toSorted((a, b) => unitNumberOf(a.unit) - unitNumberOf(b.unit));
       const own = units.find(({ unit }) => unit === settings.self);
       // While a write is under way its answer says more than a reading that may be older.
-      return { ...state, units: known(units), written: state.writing === null ? (own?.bag ?? null) : state.written };
+      return {
+        ...state,
+        units: known(units),
+        intent: message.snapshot.intent,
+        written: state.writing === null ? (own?.bag ?? null) : state.written,
+      };
     }
     case 'ticked':
       return { ...state, wallOffset: message.wall - now };
@@ -169,9 +178,12 @@ const sameRoster = (a: readonly UnitRecord[], b: readonly UnitRecord[]): boolean
   same(a.map(withoutSilence), b.map(withoutSilence));
 const withoutSilence = ({ silentMs: _, ...rest }: UnitRecord): Omit<UnitRecord, 'silentMs'> => rest;
 
-const departedOf = ({ self, departureGraceMs }: PeersSettings, { units }: PeersState): UnitName | null =>
-  units.known
-    ? (units.value.find(
-        ({ unit, presence, silentMs }) => unit !== self && presence !== 'live' && silentMs > departureGraceMs,
-      )?.unit ?? null)
-    : null;
+const departedOf = (settings: PeersSettings, { units, intent }: PeersState): UnitName | null =>
+  units.known ? (units.value.find((record) => isDeparted(settings, intent, record))?.unit ?? null) : null;
+
+const isDeparted = ({ self, departureGraceMs }: PeersSettings, intent: Intent | null, record: UnitRecord): boolean => {
+  const { unit, presence, silentMs } = record;
+  if (unit === self || presence === 'live') return false;
+  const wish = departureOf(intent, record);
+  return silentMs > departureGraceMs || (wish !== null && (presence === 'down' || wish.forced));
+};

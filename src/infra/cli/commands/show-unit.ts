@@ -10,6 +10,7 @@ import { padded, plain, type Tone } from '../screen.ts';
 import { NoAnswer } from '../api-request.ts';
 import { statusTone } from '../status-table.ts';
 import { table } from '../table.ts';
+import { unitNamed } from '../unit-number.ts';
 import { type Context, print, type Verb } from '../verb.ts';
 import { waitText } from '../waits-text.ts';
 
@@ -23,21 +24,10 @@ export const showUnitVerb: Verb = {
   flags: { trace: { help: 'with the last decisions of its actors' } },
   run: async (given, context) => {
     const [text = ''] = given.words;
-    const number = await numberOf(text, context);
+    const { number } = await unitNamed(text, context);
     const { value, json } = await viewOf(number, given.has('trace'), context);
     print(context, given, json, viewText(value, context));
   },
-};
-
-/** `pgbouncer/0`, or its number. */
-const numberOf = async (text: string, { api, signal }: Context): Promise<number> => {
-  const [, named, digits] = /^(?:([a-z][a-z0-9-]*)\/)?(0|[1-9]\d{0,8})$/.exec(text) ?? [];
-  if (digits === undefined)
-    throw new CliFailure(exit.usage, `${JSON.stringify(text)} is no unit: name one such as pgbouncer/0, or its number`);
-  const { application } = await api.status(signal);
-  if (named !== undefined && named !== application)
-    throw new CliFailure(exit.usage, `${text}: the application here is ${application}`);
-  return Number(digits);
 };
 
 /** Only the unit itself has its trace: its socket lies beside that of the unit we found. */
