@@ -119,7 +119,7 @@ const trialOf = (changes: readonly Change[], verifier: Secret): Trial | null => 
   let intent: Intent | null = null;
   let refusals = 0;
   for (const change of changes) {
-    const outcome = changeIntent(intent, change, about, []);
+    const outcome = changeIntent(intent, change, about, [], null);
     if (outcome.kind === 'changed') intent = outcome.intent;
     if (outcome.kind === 'refused' || outcome.kind === 'invalid') refusals += 1;
     const sentences =

@@ -15,7 +15,17 @@ import {
   verdictCodec,
 } from '../../../src/infra/files/domain-codecs.ts';
 import { SealKey } from '../../../src/infra/files/seal.ts';
-import { bagOf, clientOf, intentOf, publishedOf, recordOf, specOf, userOf } from '../../support/builders.ts';
+import {
+  bagOf,
+  clientOf,
+  intentOf,
+  nonce,
+  publishedOf,
+  recordOf,
+  specOf,
+  unit,
+  userOf,
+} from '../../support/builders.ts';
 
 const sealer: Sealer = { key: new SealKey(Buffer.alloc(32, 1)), application: 'pgbouncer' as Application };
 const published = publishedOf({
@@ -73,6 +83,14 @@ describe('what is kept of an object', () => {
     expect(intent + generation).not.toMatch(/poolMode|budget|timeouts|maxConnections/);
     expect(intentCodec.decode(sealer, 'intent', intent)).toMatchObject({ value: intentOf() });
     expect(publishedCodec.decode(sealer, 'spec', generation)).toMatchObject({ value: { spec } });
+  });
+
+  it('comes back with units that were asked to leave, and is read as written before units could be', () => {
+    const departures = [{ unit: unit(1), nonce: nonce('0a1b'), forced: true }];
+    expectSame(intentCodec, intentOf({ departures }));
+    const older = intentCodec.encode(sealer, 'intent', intentOf()).replace('"departures":[],', '');
+    expect(older).not.toContain('departures');
+    expect(intentCodec.decode(sealer, 'intent', older)).toMatchObject({ value: intentOf() });
   });
 
   it('holds every secret sealed and everything else readable', () => {
