@@ -53,6 +53,7 @@ const main = async (argv: readonly string[]): Promise<number> => {
         stdin: process.stdin,
         environment,
         runDirectories,
+        onInterrupt,
         colour,
       });
     }
@@ -92,6 +93,11 @@ const unit = async (args: readonly string[]): Promise<number> => {
   } catch (cause) {
     return complain([cause instanceof Error ? cause.message : String(cause)], exitFailed);
   }
+};
+
+const onInterrupt = (interrupted: () => void): Disposable => {
+  process.on('SIGINT', interrupted).on('SIGTERM', interrupted);
+  return { [Symbol.dispose]: () => void process.off('SIGINT', interrupted).off('SIGTERM', interrupted) };
 };
 
 const complain = (sentences: readonly string[], code: number): number => {

@@ -22,6 +22,8 @@ export interface CliIo {
   readonly environment: Readonly<Record<string, string>>;
   /** Where units of this machine have their sockets. */
   readonly runDirectories: readonly string[];
+  /** Hears Ctrl-C and its kin, which until then end the process. */
+  onInterrupt(interrupted: () => void): Disposable;
   /** Whether stdout is to be coloured. */
   readonly colour: boolean;
 }
@@ -70,6 +72,10 @@ const run = async (argv: readonly string[], io: CliIo): Promise<void> => {
     author: author(),
     version,
     signal,
+    onLeave: (left) => {
+      stdout.on('error', left);
+      return io.onInterrupt(left);
+    },
   });
 };
 

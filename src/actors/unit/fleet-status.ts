@@ -113,7 +113,7 @@ const peerStatus = (record: UnitRecord, state: UnitState, leader: string | null,
     leader: leader === unit,
     pid: bag?.pid ?? null,
     version: bag?.version ?? null,
-    ...wordOf(presence, silentMs, bag, view.now - state.snapshotAt),
+    ...wordOf(presence, bag, view.now - state.snapshotAt),
     generation: { applied: bag?.applied ?? null, refused: bag?.refused ?? null },
     instances: bag?.instances ?? [],
     waits: (bag?.waits ?? []).map(({ sinceWallMs, ...wait }) => ({ ...wait, since: iso(sinceWallMs) })),
@@ -135,7 +135,6 @@ const weaknessesIn = (instances: readonly InstanceReport[]): UnitStatus['weaknes
 const staleMs = 5_000;
 const wordOf = (
   presence: UnitRecord['presence'],
-  silentMs: number,
   bag: UnitBag | null,
   readAgoMs: number,
 ): { readonly status: StatusWord; readonly message: string } => {
@@ -143,13 +142,13 @@ const wordOf = (
   if (presence === 'silent')
     return {
       status: 'unknown',
-      message: `no heartbeat for ${Math.round(silentMs / 1000)} s: its coordinator is away, its PgBouncers may well serve`,
+      message: 'no heartbeat: its coordinator is away, its PgBouncers may well serve',
     };
   // What was read long ago is no news of anybody.
   if (readAgoMs > staleMs)
     return {
       status: 'unknown',
-      message: `last heard of ${Math.round(readAgoMs / 1000)} s ago: the backplane does not answer`,
+      message: 'not heard of since the backplane last answered',
     };
   return { status: bag?.status ?? 'unknown', message: bag?.message ?? 'just joined' };
 };

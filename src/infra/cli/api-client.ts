@@ -103,6 +103,10 @@ export class ApiClient {
 
   /** The status now and after each change, over as many connections as it takes. `onAway` hears why one was lost. */
   async *statuses(signal: AbortSignal, onAway: (reason: string) => void): AsyncGenerator<FleetStatus> {
+    for await (const { value } of this.readStatuses(signal, onAway)) yield value;
+  }
+
+  async *readStatuses(signal: AbortSignal, onAway: (reason: string) => void): AsyncGenerator<Read<FleetStatus>> {
     let pauseMs = shortestPauseMs;
     let wasAnswered = false;
     while (!signal.aborted) {
@@ -124,7 +128,7 @@ export class ApiClient {
   }
 
   /** Until it breaks, which it always does with an error. */
-  async *#stream(signal: AbortSignal): AsyncGenerator<FleetStatus> {
+  async *#stream(signal: AbortSignal): AsyncGenerator<Read<FleetStatus>> {
     const over = new AbortController();
     const silence = setTimeout(() => over.abort(new Error('it is silent')), this.#silenceMs);
     try {
@@ -138,7 +142,7 @@ export class ApiClient {
         for await (const chunk of response.setEncoding('utf8')) {
           silence.refresh();
           for (const { event, data } of read(String(chunk)))
-            if (event === statusEvent) yield readText(place, fleetStatusSchema, data).value;
+            if (event === statusEvent) yield readText(place, fleetStatusSchema, data);
         }
       } catch (cause) {
         throw cause instanceof CliFailure ? cause : new NoAnswer(place, true, either.aborted ? either.reason : cause);

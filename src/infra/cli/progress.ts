@@ -5,6 +5,7 @@ export interface Output {
   write(text: string): boolean;
   readonly isTTY?: boolean;
   readonly columns?: number;
+  readonly rows?: number;
 }
 
 /** Null where nobody looks at a screen: then nothing is wrapped or cut. */

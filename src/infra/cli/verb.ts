@@ -17,6 +17,8 @@ export interface Context {
   readonly author: string;
   readonly version: string;
   readonly signal: AbortSignal;
+  /** Hears that the person presses Ctrl-C, or that nobody reads stdout any more. A verb that does not ask ends by that at once. */
+  onLeave(left: () => void): Disposable;
 }
 
 export interface Flag {

@@ -17,6 +17,8 @@ export class Captured implements Output {
   text = '';
   readonly isTTY: boolean;
   readonly columns: number = 80;
+  readonly rows: number = 24;
+  readonly #listeners: ((cause: Error) => void)[] = [];
   constructor(isTTY = false) {
     this.isTTY = isTTY;
   }
@@ -24,7 +26,13 @@ export class Captured implements Output {
     this.text += text;
     return true;
   }
-  on(): void {}
+  on(_: 'error', listener: (cause: Error) => void): void {
+    this.#listeners.push(listener);
+  }
+  /** Whoever read it has left. */
+  close(): void {
+    for (const listener of this.#listeners) listener(new Error('EPIPE'));
+  }
 }
 
 export interface Surroundings {
@@ -32,6 +40,8 @@ export interface Surroundings {
   readonly environment?: Readonly<Record<string, string>>;
   readonly stdin?: string;
   readonly colour?: boolean;
+  /** Somebody looks at stdout. */
+  readonly terminal?: boolean;
 }
 
 /** A command under way: what it has said so far, and how it ends. */
@@ -39,16 +49,27 @@ export interface Started {
   readonly stdout: Captured;
   readonly stderr: Captured;
   readonly ended: Promise<Ran>;
+  /** Ctrl-C; false when nothing listens, and the process would end by it. */
+  interrupt(): boolean;
 }
 
-const startIn = (
-  { runDir, environment = {}, stdin = '', colour = false }: Surroundings,
+export const startIn = (
+  { runDir, environment = {}, stdin = '', colour = false, terminal = false }: Surroundings,
   ...argv: readonly string[]
 ): Started => {
-  const [stdout, stderr] = [new Captured(), new Captured()];
-  const io = { stdout, stderr, stdin: textIn(stdin), environment, runDirectories: [runDir], colour };
+  const [stdout, stderr] = [new Captured(terminal), new Captured()];
+  const interrupted = new Set<() => void>();
+  const onInterrupt = (listener: () => void): Disposable => {
+    interrupted.add(listener);
+    return { [Symbol.dispose]: () => void interrupted.delete(listener) };
+  };
+  const io = { stdout, stderr, stdin: textIn(stdin), environment, runDirectories: [runDir], onInterrupt, colour };
   const ended = cli(argv, io).then((code) => ({ code, stdout: stdout.text, stderr: stderr.text }));
-  return { stdout, stderr, ended };
+  const interrupt = (): boolean => {
+    for (const listener of interrupted) listener();
+    return interrupted.size > 0;
+  };
+  return { stdout, stderr, ended, interrupt };
 };
 
 export const runIn = (surroundings: Surroundings, ...argv: readonly string[]): Promise<Ran> =>
