@@ -134,9 +134,12 @@ export const routes = {
     path: '/v1/units/{number}',
     scope: 'read',
     summary: 'One unit in depth',
-    query: { trace: 'with its last decisions; only the unit that answers has them' },
+    query: {
+      trace: 'with its last decisions; only the unit that answers has them',
+      pools: 'with the pools of its instances, as their consoles show them; only the unit that answers has them',
+    },
     answer: json(unitViewSchema),
-    errors: ['invalid-input', 'unknown-unit', 'other-unit'],
+    errors: ['invalid-input', 'unknown-unit', 'other-unit', 'unavailable'],
   },
   removeUnit: {
     method: 'delete',

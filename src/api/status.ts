@@ -103,10 +103,21 @@ const traceEntrySchema = z.object({
   effects: z.array(z.string()),
 });
 
-/** A unit in depth. The trace is kept by the unit itself: only the one that answers has it. */
+const poolSchema = z.object({
+  instance: z.int(),
+  database: z.string(),
+  user: z.string(),
+  mode: z.string(),
+  clients: z.object({ active: z.number(), waiting: z.number() }),
+  servers: z.object({ active: z.number(), idle: z.number(), other: z.number() }),
+  waitMs: z.number().meta({ description: 'of the client that has waited longest' }),
+});
+
+/** A unit in depth. Pools and trace are known to the unit itself: only the one that answers has them. */
 export const unitViewSchema = z.object({
   answeredBy: z.string(),
   unit: unitStatusSchema,
+  pools: z.array(poolSchema).optional(),
   trace: z.array(traceEntrySchema).optional(),
 });
 

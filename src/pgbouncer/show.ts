@@ -1,5 +1,6 @@
 /** What the console's SHOW commands say. Columns and their order differ between versions: they are read by name. */
 import { parseVersion } from './version.ts';
+import type { PoolStatus } from '../actors/model/status.ts';
 import type { PgBouncerVersion, PoolFact } from '../actors/model/workload.ts';
 
 export type Rows = readonly Readonly<Record<string, string | null>>[];
@@ -39,6 +40,24 @@ export const poolsShown = (databases: Rows, pools: Rows): readonly PoolFact[] =>
     return [{ of: 'login', name, limit: null, open, databases: used.map((row) => row['database'] ?? '') }];
   }),
 ];
+
+/** SHOW POOLS as it is told to people, less the console itself. */
+export const poolsIn = (instance: number, rows: Rows): readonly PoolStatus[] =>
+  rows
+    .filter((row) => row['database'] !== 'pgbouncer')
+    .map((row) => {
+      const number = (column: string): number => Number(row[column] ?? 0);
+      const [active, idle] = [number('sv_active'), number('sv_idle') + number('sv_used')];
+      return {
+        instance,
+        database: row['database'] ?? '',
+        user: row['user'] ?? '',
+        mode: row['pool_mode'] ?? '',
+        clients: { active: number('cl_active'), waiting: number('cl_waiting') },
+        servers: { active, idle, other: serversIn(row) - active - idle },
+        waitMs: number('maxwait') * 1_000 + Math.round(number('maxwait_us') / 1_000),
+      };
+    });
 
 /** Whatever state they are in. */
 const serversIn = (row: Rows[number]): number =>

@@ -4,7 +4,7 @@ import { fleetStatusOf, type Viewpoint } from '../actors/unit/fleet-status.ts';
 import type { ChangeOutcome } from '../actors/model/change.ts';
 import { Secret } from '../actors/model/secret.ts';
 import type { RelationRecord } from '../actors/model/snapshot.ts';
-import type { ClientConnection } from '../actors/model/status.ts';
+import type { ClientConnection, PoolStatus } from '../actors/model/status.ts';
 import type { Callers } from '../actors/ports/callers.ts';
 import type { Clock } from '../actors/ports/clock.ts';
 import type { CredentialsAnswer, Fleet, NotYet } from '../actors/ports/fleet.ts';
@@ -12,6 +12,7 @@ import type { Workload } from '../actors/ports/workload.ts';
 import type { Running } from '../actors/kit/on-nact.ts';
 import type { Trace } from '../actors/kit/trace.ts';
 import { optionsView } from '../pgbouncer/catalogue.ts';
+import { poolsIn } from '../pgbouncer/show.ts';
 
 /** Those who asked over the API, by request: answered by `config`, in their process. */
 export const createCallers = (): Callers & { expect(request: string): Promise<ChangeOutcome> } => {
@@ -61,6 +62,7 @@ export const createFleet = (parts: FleetParts): Fleet => {
     },
     credentials: (client) => credentialsOf(unitState(), client),
     trace: () => trace.entries(),
+    pools: (signal) => poolsOf(unitState(), workload, signal),
     clients: (signal) => connections(unitState(), workload, signal),
   };
 };
@@ -111,6 +113,17 @@ const published = (client: string, databag: NonNullable<RelationRecord['databag'
     endpoints: list('endpoints'),
     readOnlyEndpoints: list('read-only-endpoints'),
   };
+};
+
+const poolsOf = async (
+  { report }: UnitState,
+  workload: Workload,
+  signal: AbortSignal,
+): Promise<readonly PoolStatus[]> => {
+  const shown = (report?.instances ?? []).map(async ({ id }) =>
+    poolsIn(id, (await workload.show(id, 'pools', signal)) ?? []),
+  );
+  return (await Promise.all(shown)).flat();
 };
 
 const connections = async (

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { expect, it } from 'vitest';
+import { unitViewSchema } from '../../src/api/status.ts';
 import { startLoad, unharmed } from '../support/fleet-load.ts';
 import { signalTo, useFleet } from '../support/fleet-under-test.ts';
 
@@ -13,6 +14,10 @@ it('a unit that is removed drains, leaves and ends well, the others take its sha
   const before = await fleet().everyoneActive();
   expect(await shareOf(0)).toBe(17);
   await using load = await startLoad(fleet(), [0, 1]);
+  const { pools } = unitViewSchema.parse(JSON.parse(await fleet().cli('show-unit', '1', '--json')));
+  const busy = (pools ?? []).filter(({ database }) => database === fleet().first.database);
+  expect(busy.reduce((sum, { clients }) => sum + clients.active + clients.waiting, 0)).toBeGreaterThan(0);
+  expect(busy.reduce((sum, { servers }) => sum + servers.active + servers.idle + servers.other, 0)).toBeGreaterThan(0);
   expect(await fleet().cli('remove-unit', 'pgbouncer/2')).toBe(
     'pgbouncer/2 is gone from the roster: its number and its share of the connections are free',
   );

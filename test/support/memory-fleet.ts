@@ -82,6 +82,17 @@ export class MemoryFleet {
           effects: ['publish'],
         },
       ],
+      pools: async () => [
+        {
+          instance: 1,
+          database: 'orders',
+          user: 'u',
+          mode: 'transaction',
+          clients: { active: 3, waiting: 1 },
+          servers: { active: 2, idle: 4, other: 1 },
+          waitMs: 1_500,
+        },
+      ],
       clients: async () => [
         { instance: 1, pid: 101, user: 'u', database: 'orders', address: '127.0.0.1', port: 5000, state: 'active' },
       ],

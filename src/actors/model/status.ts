@@ -109,6 +109,19 @@ export interface TraceEntry {
   readonly effects: readonly string[];
 }
 
+/** A pool as the console of its instance shows it; the console's own is left out. */
+export interface PoolStatus {
+  readonly instance: number;
+  readonly database: string;
+  readonly user: string;
+  readonly mode: string;
+  readonly clients: { readonly active: number; readonly waiting: number };
+  /** `other`: being logged in, tested or cancelled. */
+  readonly servers: { readonly active: number; readonly idle: number; readonly other: number };
+  /** Of the client that has waited longest. */
+  readonly waitMs: number;
+}
+
 /** A client connection as the console of its instance shows it. */
 export interface ClientConnection {
   readonly instance: number;

@@ -1,5 +1,12 @@
 import type { Change, ChangeOutcome } from '../model/change.ts';
-import type { ClientConnection, Credentials, FleetStatus, OptionsView, TraceEntry } from '../model/status.ts';
+import type {
+  ClientConnection,
+  Credentials,
+  FleetStatus,
+  OptionsView,
+  PoolStatus,
+  TraceEntry,
+} from '../model/status.ts';
 
 /** Something the unit cannot tell yet, with the reason a person understands. */
 export type NotYet = { readonly kind: 'notYet'; readonly reason: string };
@@ -24,6 +31,8 @@ export interface Fleet {
   credentials(client: string): CredentialsAnswer;
   /** The last decisions of this unit's actors. */
   trace(): readonly TraceEntry[];
+  /** The pools of this unit's instances; of one that does not answer there are none. */
+  pools(signal: AbortSignal): Promise<readonly PoolStatus[]>;
   /** Who is connected to the instances of this unit. */
   clients(signal: AbortSignal): Promise<readonly ClientConnection[]>;
 }

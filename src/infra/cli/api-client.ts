@@ -53,10 +53,14 @@ export class ApiClient {
 
   readUnit(
     number: number,
-    trace: boolean,
+    and: readonly ('trace' | 'pools')[],
     signal: AbortSignal,
   ): Promise<Read<z.output<typeof routes.unit.answer.schema>>> {
-    return this.#read(routes.unit.answer.schema, `${pathOf('unit', { number })}${trace ? '?trace' : ''}`, signal);
+    return this.#read(
+      routes.unit.answer.schema,
+      `${pathOf('unit', { number })}${and.length === 0 ? '' : `?${and.join('&')}`}`,
+      signal,
+    );
   }
 
   /** The unit that is asked, and no other in its place. */

@@ -71,10 +71,10 @@ export const handlersOf = ({ fleet, watchers, version, log }: HandlerParts): Rea
       const { number } = parsed(unitParameters, params);
       const { force, ...about } = parsed(removeUnitQuery, query);
       const unit = unitNameOf(fleet.status().application as Application, number);
-      return changeWith({ type: 'removeUnit', unit, force: force !== undefined && force !== 'false' }, about);
+      return changeWith({ type: 'removeUnit', unit, force: isSet(force) }, about);
     },
-    unit: ({ params, query }) => unitView(fleet, params, query),
-    clients: (_, reply) => connectionsOf(fleet, reply),
+    unit: ({ params, query }, reply) => unitView(fleet, params, query, reply),
+    clients: (_, reply) => fromConsoles(reply, (signal) => fleet.clients(signal)),
     events: (_, reply) => {
       watchers.add(reply.raw);
       return reply.hijack();
@@ -143,31 +143,40 @@ const unitParameters = z.object({
     .transform(Number),
 });
 const flag = z.enum(['', 'true', 'false'], 'must be true or false').optional();
-const unitQuery = z.strictObject({ trace: flag });
+const unitQuery = z.strictObject({ trace: flag, pools: flag });
 const removeUnitQuery = aboutQuerySchema.extend({ force: flag });
 
-const unitView = (fleet: Fleet, params: unknown, query: unknown) => {
+const isSet = (value: z.output<typeof flag>): boolean => value !== undefined && value !== 'false';
+
+const unitView = async (fleet: Fleet, params: unknown, query: unknown, reply: FastifyReply) => {
   const { number } = parsed(unitParameters, params);
-  const { trace = 'false' } = parsed(unitQuery, query);
+  const { trace, pools } = parsed(unitQuery, query);
   const { answeredBy, application, units } = fleet.status();
   const unit = units.find((one) => one.number === number);
   const known = units.map((one) => one.unit);
   if (unit === undefined)
     throw new Refusal('unknown-unit', `there is no unit ${application}/${number}${listed(known)}`, { known });
-  if (trace === 'false') return { answeredBy, unit };
-  if (unit.unit !== answeredBy)
-    throw new Refusal('other-unit', `the decisions of ${unit.unit} are known to it alone: ask at its own socket`);
-  return { answeredBy, unit, trace: fleet.trace() };
+  if ((isSet(trace) || isSet(pools)) && unit.unit !== answeredBy)
+    throw new Refusal(
+      'other-unit',
+      `the pools and decisions of ${unit.unit} are known to it alone: ask at its own socket or address`,
+    );
+  return {
+    answeredBy,
+    unit,
+    ...(isSet(pools) ? { pools: await fromConsoles(reply, (signal) => fleet.pools(signal)) } : {}),
+    ...(isSet(trace) ? { trace: fleet.trace() } : {}),
+  };
 };
 
 const consoleMs = 5_000;
 
 /** Ends with the connection of whoever asked. */
-const connectionsOf = async (fleet: Fleet, reply: FastifyReply) => {
+const fromConsoles = async <T>(reply: FastifyReply, ask: (signal: AbortSignal) => Promise<T>): Promise<T> => {
   const gone = new AbortController();
   reply.raw.once('close', () => gone.abort());
   try {
-    return await fleet.clients(AbortSignal.any([gone.signal, AbortSignal.timeout(consoleMs)]));
+    return await ask(AbortSignal.any([gone.signal, AbortSignal.timeout(consoleMs)]));
   } catch (cause) {
     if (cause instanceof WorkloadUnavailable) throw new Refusal('unavailable', cause.message);
     throw cause;

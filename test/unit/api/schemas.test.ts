@@ -5,6 +5,7 @@ import type {
   Credentials,
   FleetStatus,
   OptionsView,
+  PoolStatus,
   RelationStatus,
   TraceEntry,
   UnitStatus,
@@ -36,6 +37,7 @@ const equal: readonly true[] = [
   true satisfies Equal<typeof clientConnectionsSchema, readonly ClientConnection[]>,
   true satisfies Equal<typeof optionsViewSchema, OptionsView>,
   true satisfies Equal<typeof credentialsSchema, Credentials>,
+  true satisfies Same<Frozen<NonNullable<z.output<typeof unitViewSchema>['pools']>>, Frozen<readonly PoolStatus[]>>,
   true satisfies Same<Frozen<NonNullable<z.output<typeof unitViewSchema>['trace']>>, Frozen<readonly TraceEntry[]>>,
 ];
 

@@ -452,6 +452,21 @@ describe('show-unit', () => {
     });
   });
 
+  it('asks that unit itself for its pools, and does without them when it cannot', async () => {
+    const { run } = await fleetWithCli({ units: [0, 1] });
+    const { stdout, stderr } = await run('show-unit', '1');
+    expect(stderr).toBe('');
+    expect(stdout).toMatch(/^1 +201 +serving +1\.26\.0 +4 +7$/m);
+    expect(stdout).toMatch(/^2 +202 +serving +1\.26\.0 +0 +0$/m);
+    expect(stdout).toMatch(/^orders +u +1 +transaction +3 +1 +1500 ms +3 +4$/m);
+    const away = await run('show-unit', '2');
+    expect([away.code, away.stderr]).toEqual([
+      0,
+      expect.stringMatching(/^troupe: pools and decisions of pgbouncer\/2 are known to it alone, .*--api.*\n$/),
+    ]);
+    expect(away.stdout).toMatch(/^1 +301 +serving +1\.26\.0$/m);
+  });
+
   it('with --trace asks that unit itself', async () => {
     const { run } = await fleetWithCli({ units: [0, 1] });
     const { code, stdout } = await run('show-unit', '1', '--trace', '--json');
@@ -462,7 +477,9 @@ describe('show-unit', () => {
     const away = await run('show-unit', '2', '--trace');
     expect([away.code, away.stderr]).toEqual([
       3,
-      expect.stringContaining('the decisions of pgbouncer/2 are known to it alone'),
+      expect.stringContaining(
+        'pools and decisions of pgbouncer/2 are known to it alone, and it does not tell them here',
+      ),
     ]);
   });
 });
