@@ -37,8 +37,13 @@ export type Hooked = { readonly type: 'hooked'; readonly hook: Hook };
 /** Told by `leader`: who we are under, or null when this unit does not lead. Before the first one it is unknown. */
 export type LeadershipTold = { readonly type: 'leadershipTold'; readonly leadership: Leadership | null };
 
-/** Known facts about each backend by name; a backend not looked at yet is absent. Told by `backend`. */
-export type BackendsTold = { readonly type: 'backendsTold'; readonly facts: ReadonlyMap<string, BackendFacts> };
+/** Known facts about each backend by name; a backend not looked at yet is absent. Told by `backend` to config, client, peers and unit. */
+export type BackendsTold = {
+  readonly type: 'backendsTold';
+  readonly facts: ReadonlyMap<string, BackendFacts>;
+  /** The leadership since whose beginning each was looked at: a leader acts on nothing older. Null: this unit does not lead. */
+  readonly under: Epoch | null;
+};
 /** Told by `config`: the newest generation and the verdict, or null when nothing was ever published. */
 export type GenerationTold = {
   readonly type: 'generationTold';
@@ -57,6 +62,7 @@ export type UnitMessage =
   | { readonly type: 'snapshotRefused'; readonly reason: string }
   | { readonly type: 'snapshotUnavailable'; readonly reason: string }
   | LeadershipTold
+  | BackendsTold
   /** What an actor lacks; the whole list each time. */
   | { readonly type: 'waitsTold'; readonly from: keyof Protocol; readonly waits: readonly Wait[] }
   /** Files that the API of this unit cannot use as they are now, all of them. */
@@ -160,6 +166,7 @@ export type PeersMessage =
   | Ticked
   | LeadershipTold
   | WorkloadTold
+  | BackendsTold
   /** The unit's status line and waits for the databag. */
   | { readonly type: 'statusTold'; readonly status: UnitRecordStatus }
   | { readonly type: 'bagAnswered'; readonly outcome: WriteOutcome }

@@ -59,6 +59,9 @@ export const backendSchema = z.strictObject({
     .transform((text) => new Secret(text))
     .meta({ writeOnly: true }),
   maintenanceDatabase: name.default('postgres'),
+  acceptCluster: name.optional().meta({
+    description: 'system identifier of a cluster that is to take the place of the one served so far',
+  }),
   ...about,
 });
 
@@ -113,5 +116,10 @@ export const credentialsSchema = z.object({
   username: z.string(),
   password: z.string(),
   endpoints: z.array(z.string()).meta({ description: 'host:port of each live unit' }),
-  readOnlyEndpoints: z.array(z.string()),
+  readOnlyEndpoints: z.array(z.string()).meta({ description: 'the same units; empty while reads lead nowhere' }),
+  readOnlyDatabase: z
+    .string()
+    .nullable()
+    .default(null)
+    .meta({ description: 'name of the database at the read-only endpoints' }),
 });

@@ -56,6 +56,17 @@ export const relationStatusSchema = z.object({
   life: z.enum(['alive', 'dying']),
   state: z.enum(['active', 'waiting', 'blocked']),
   message: z.string(),
+  servers: z
+    .object({
+      primary: z.string(),
+      standbys: z.array(z.string()),
+      version: z.string(),
+      timeline: z.int(),
+      systemId: z.string(),
+    })
+    .nullable()
+    .default(null)
+    .meta({ description: 'of a backend that is ready, as the leader sees it; null for a client' }),
 });
 
 export const relationsSchema = z.array(relationStatusSchema);

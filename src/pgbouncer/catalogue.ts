@@ -53,9 +53,9 @@ export const optionsView = (given: Options): OptionsView['options'] =>
     help: helpOf(entry),
   }));
 
-/** Value of a setting as PgBouncer takes it; null when this version has no such setting. */
+/** Value of a setting as PgBouncer takes it; null when this version has no such setting, or it is none of PgBouncer. */
 export const renderedOption = (entry: OptionEntry, given: Options, version: PgBouncerVersion): string | null => {
-  if (entry.since !== undefined && !isAtLeast(version, entry.since)) return null;
+  if (entry.own === true || !isHeeded(entry, version)) return null;
   const value = valueIn(given, entry);
   return typeof value === 'boolean' ? (value ? '1' : '0') : String(value);
 };
@@ -63,11 +63,14 @@ export const renderedOption = (entry: OptionEntry, given: Options, version: PgBo
 /** Options that somebody asked for and that this version cannot heed, each with a sentence. */
 export const unheededOptions = (given: Options, version: PgBouncerVersion): readonly OptionProblem[] =>
   options
-    .filter((entry) => valueIn(given, entry) !== entry.default && renderedOption(entry, given, version) === null)
+    .filter((entry) => valueIn(given, entry) !== entry.default && !isHeeded(entry, version))
     .map(({ key, since }) => ({
       path: `options.${key}`,
       reason: `${key} is not heeded: it needs PgBouncer ${since}, and this is ${formatVersion(version)}`,
     }));
+
+const isHeeded = ({ since }: OptionEntry, version: PgBouncerVersion): boolean =>
+  since === undefined || isAtLeast(version, since);
 
 const valueIn = (given: Options, { key, default: standard }: OptionEntry): OptionValue => given[key] ?? standard;
 

@@ -16,6 +16,8 @@ export interface OptionEntry {
   readonly help: string;
   /** A process takes it over only when it starts. */
   readonly restart?: true;
+  /** It is the fleet's and stands in no file: PgBouncer knows nothing of it. */
+  readonly own?: true;
   /** The first release that knows it; units with an older one leave it out. */
   readonly since?: Release;
 }
@@ -82,6 +84,13 @@ export const options: readonly OptionEntry[] = [
     default: 100,
     since: '1.21',
     help: 'prepared statements kept for each server connection in transaction and statement mode; 0: they do not work there',
+  },
+  {
+    key: 'read_only_fallback',
+    kind: choice('none', 'primary'),
+    default: 'none',
+    own: true,
+    help: 'where <database>_readonly leads while no standby is there; none: clients are refused; primary: to it, and a quarter of max_db_connections is kept for that at all times; transactions are read-only by default there, in session mode only for the first client of each server connection',
   },
   {
     key: 'max_client_conn',

@@ -114,6 +114,8 @@ const moves = (before: string, after: string, fact: InstanceFact): boolean => {
   const databases = databasesIn(after);
   return [...databasesIn(before)].some(([name, old]) => {
     const now = databases.get(name);
+    // Who only reads is held back for nothing.
+    if (now?.has('connect_query') === true) return false;
     return now !== undefined && ['host', 'port', 'dbname'].some((key) => now.get(key) !== old.get(key));
   });
 };

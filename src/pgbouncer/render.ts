@@ -120,13 +120,14 @@ export const servingOf = (spec: FleetSpec, unit: UnitName, { instances }: Layout
 
 /** One login may use all of the share, so the pool is as large as the limit. */
 const databaseEntry = (
-  { name, database, host, port }: FleetSpec['databases'][number],
+  { name, database, host, port, readOnly }: FleetSpec['databases'][number],
   share: number,
 ): readonly [string, string] => {
   const server = [
     ['host', host],
     ['port', port],
     ['dbname', database],
+    ...(readOnly ? [['connect_query', readingOnly] as const] : []),
   ] as const;
   const limits = [
     ['pool_size', share],
@@ -134,6 +135,9 @@ const databaseEntry = (
   ] as const;
   return [name, connectionString(share === 0 ? server : [...server, ...limits])];
 };
+
+/** A standby may be promoted under those who read, and reads may be led to the primary. */
+const readingOnly = 'SET default_transaction_read_only = on';
 
 /** A request to cancel a query reaches any of the instances, and is handed on to the one that has it. */
 const peersOf = (instances: readonly InstanceLayout[], port: number): Entries =>

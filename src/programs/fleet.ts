@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { UnitState } from '../actors/unit/decide.ts';
 import { fleetStatusOf, type Viewpoint } from '../actors/unit/fleet-status.ts';
 import type { ChangeOutcome } from '../actors/model/change.ts';
+import { readOnlyNameOf } from '../actors/model/fleet-spec.ts';
 import { Secret } from '../actors/model/secret.ts';
 import type { RelationRecord } from '../actors/model/snapshot.ts';
 import type { ClientConnection, PoolStatus } from '../actors/model/status.ts';
@@ -112,6 +113,7 @@ const published = (client: string, databag: NonNullable<RelationRecord['databag'
     password: text('password'),
     endpoints: list('endpoints'),
     readOnlyEndpoints: list('read-only-endpoints'),
+    readOnlyDatabase: list('read-only-endpoints').length === 0 ? null : readOnlyNameOf(text('database')),
   };
 };
 

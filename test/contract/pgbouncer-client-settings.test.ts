@@ -37,7 +37,7 @@ describe.each(postgresServers().slice(0, 1))('in front of PostgreSQL (%s)', (_, 
         const files = render(
           specOf({
             options: completeOptions({ pool_mode: 'transaction', ...options, listen_port: place.port }),
-            databases: [{ name: database, database, backend: 'main', host, port, maxConnections: 0 }],
+            databases: [{ name: database, database, backend: 'main', host, port, maxConnections: 0, readOnly: false }],
             users: accounts.map(({ username, verifier }, index) => userOf(username, verifier, settings[index])),
             slots: [{ unit: unit(0), instances: 2 }],
           }),

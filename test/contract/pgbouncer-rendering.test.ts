@@ -25,6 +25,7 @@ const database = (name: string, changes: Partial<DatabaseSpec> = {}): DatabaseSp
   host: '127.0.0.1',
   port: 5999,
   maxConnections: 60,
+  readOnly: false,
   ...changes,
 });
 

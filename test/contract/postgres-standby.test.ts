@@ -1,21 +1,10 @@
-import { execFile } from 'node:child_process';
-import { appendFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { BackendFacts, BackendServer } from '../../src/actors/model/backend.ts';
 import { PostgresUnavailable } from '../../src/actors/ports/postgres.ts';
 import { findBinary, missingBinaries } from '../../src/infra/local/binaries.ts';
-import { freePort } from '../../src/infra/local/free-port.ts';
-import { writeOwned } from '../../src/infra/local/owned-file.ts';
-import {
-  type PostgresCluster,
-  type PostgresServer,
-  startCluster,
-  startPostgres,
-} from '../../src/infra/local/postgres.ts';
-import { createOwnedDirectory, identityOf } from '../../src/infra/local/service-user.ts';
+import { type PostgresServer, startPostgres } from '../../src/infra/local/postgres.ts';
 import { postgresServers, testAccount, testDirectory } from '../support/servers.ts';
+import { startStandby } from '../support/standby.ts';
 import { leader, must, openScenario, rowsOf, type Scenario } from './postgres-scenario.ts';
 
 const missing = missingBinaries(['initdb', 'postgres'], '');
@@ -114,27 +103,3 @@ describe.runIf(missing.length === 0)('a primary and its streaming standby', () =
     must(await scenario.take({ type: 'ensureDatabase', database: scenario.name('orders') }, { primary: standby }));
   });
 });
-
-const startStandby = async (primary: PostgresCluster): Promise<PostgresServer> => {
-  const directory = await testDirectory();
-  const { account } = primary.options;
-  const dataDirectory = join(directory, 'data');
-  const port = await freePort([primary.host]);
-  await createOwnedDirectory(directory, account);
-  await copyOf(primary, directory, dataDirectory);
-  await appendFile(
-    join(dataDirectory, 'postgresql.conf'),
-    `port = ${port}\nunix_socket_directories = '${directory}'\n`,
-  );
-  return startCluster({ ...primary, options: { ...primary.options, directory }, port, dataDirectory });
-};
-
-const copyOf = async ({ host, port, superuser, options }: PostgresCluster, directory: string, to: string) => {
-  const passwordFile = join(directory, 'passwords');
-  const { username, password } = superuser;
-  await writeOwned(passwordFile, `*:*:*:*:${password.reveal()}\n`, options.account);
-  const program = join(dirname(options.postgres), 'pg_basebackup');
-  const args = ['-D', to, '-h', host, '-p', String(port), '-U', username, '-R', '-c', 'fast', '--no-sync'];
-  const env = { PATH: '/usr/bin:/bin', LANG: 'C.UTF-8', PGPASSFILE: passwordFile };
-  await promisify(execFile)(program, args, { cwd: directory, env, ...identityOf(options.account) });
-};

@@ -374,7 +374,9 @@ const pooled = async (postgres: RunningPostgres, port: number) => {
     port,
     canary: 'gen-1',
     options: { pool_mode: 'transaction' },
-    databases: [{ name: database, database, backend: 'main', host, port: serverPort, maxConnections: 0 }],
+    databases: [
+      { name: database, database, backend: 'main', host, port: serverPort, maxConnections: 0, readOnly: false },
+    ],
     users: [userOf(username, verifier)],
   };
   return { wanted, login: { host: address, port, database, user: username, password: password.reveal() } };

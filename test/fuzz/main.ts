@@ -158,7 +158,16 @@ const composed = (changes: readonly Change[], accepted: Intent, verifier: Secret
   const units = [unitRecordOf(0, { instances: 1 }), unitRecordOf(1, { instances: 2 })];
   const facts = new Map([...primaries].map(([name, primary]) => [name, factsOf(primary)]));
   const { options } = intent;
-  const tried = compose({ options, intended: intent.clients, clients, facts, units, current: null, isPatient: true });
+  const tried = compose({
+    options,
+    intended: intent.clients,
+    clients,
+    facts,
+    units,
+    current: null,
+    isPatient: true,
+    backends: [],
+  });
   if (tried.kind === 'refused') {
     if (!isSentence(tried.reason)) report(changes, `no sentence: ${JSON.stringify(tried.reason)}`);
     tally.withoutRoom += 1;

@@ -141,7 +141,15 @@ const loginAt = async (server: PostgresAddress): Promise<Credentials> => {
     await client.query(`create role ${username} login password '${password}' in role ${username}_owner`);
     await client.query(`alter role ${username} set role ${username}_owner`);
   });
-  return { client: 'first', database, username, password, endpoints: [], readOnlyEndpoints: [] };
+  return {
+    client: 'first',
+    database,
+    username,
+    password,
+    endpoints: [],
+    readOnlyEndpoints: [],
+    readOnlyDatabase: null,
+  };
 };
 
 interface Place {

@@ -34,6 +34,7 @@ const freeLease: LeaseView = { holder: null, nonce: null, epoch: epoch(0), freeI
 
 export const specOf = (changes: Partial<FleetSpec> = {}): FleetSpec => ({
   options: { listen_port: 6432 },
+  backends: [],
   databases: [],
   users: [],
   slots: [{ unit: unit(0), instances: 2 }],
@@ -68,6 +69,7 @@ export const backendOf = (changes: Partial<BackendIntent> = {}): BackendIntent =
   username: 'troupe_admin',
   password: new Secret('pg'),
   maintenanceDatabase: 'postgres',
+  cluster: null,
   ...changes,
 });
 
@@ -122,6 +124,7 @@ export const bagOf = (changes: Partial<UnitBag> = {}): UnitBag => ({
   refused: null,
   instances: [],
   budget: [],
+  backends: [],
   waits: [],
   ...changes,
 });

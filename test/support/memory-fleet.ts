@@ -33,6 +33,8 @@ export class MemoryFleet {
     since: '2026-11-24T10:00:00.000Z',
   };
   leader: number | null = 0;
+  /** A standby is there. */
+  readable = false;
   readonly asked: { readonly change: Change; readonly author: string; readonly expected: number | null }[] = [];
   readonly #seats: Seat[];
   readonly #gone = new Set<number>();
@@ -211,6 +213,7 @@ export class MemoryFleet {
         life: 'alive',
         state: 'active',
         message: '',
+        servers: null,
       }),
     );
     const clients = Object.entries(this.intent?.clients ?? {}).map(([name, { id, database }]): RelationStatus => {
@@ -218,7 +221,7 @@ export class MemoryFleet {
       const word = served
         ? ({ state: 'active', message: `database ${database}` } as const)
         : ({ state: 'waiting', message: 'its login is being made' } as const);
-      return { id, name, endpoint: 'database', database, life: 'alive', ...word };
+      return { id, name, endpoint: 'database', database, life: 'alive', ...word, servers: null };
     });
     const dying = [...this.#records.values()]
       .filter(({ id }) => !this.#aliveIds().has(id))
@@ -231,6 +234,7 @@ export class MemoryFleet {
           life: 'dying',
           state: 'waiting',
           message: 'its login is being removed',
+          servers: null,
         }),
       );
     return [...backends, ...clients, ...dying];
@@ -333,7 +337,8 @@ export class MemoryFleet {
         username: account.username,
         password: account.password.reveal(),
         endpoints,
-        readOnlyEndpoints: [],
+        readOnlyEndpoints: this.readable ? endpoints : [],
+        readOnlyDatabase: this.readable ? `${database}_readonly` : null,
       },
     };
   }

@@ -1,6 +1,7 @@
 import { checkOptions, type OptionProblem, optionOf, parseOption } from '../../pgbouncer/catalogue.ts';
 import { changedSettings, noSettings, problemsOfSettings } from '../../pgbouncer/client-settings.ts';
 import type { Change } from '../model/change.ts';
+import { readOnlySuffix } from '../model/fleet-spec.ts';
 import type { RelationId, WallMs } from '../model/ids.ts';
 import {
   type BackendIntent,
@@ -129,7 +130,7 @@ const nameProblem = (name: string): string | null =>
       : `relation name ${JSON.stringify(name)} must be 1 to 40 lower-case letters, digits and hyphens, start with a letter and not end with a hyphen`;
 
 const addBackend = (intent: Intent, change: Extract<Change, { type: 'addBackend' }>): Changed => {
-  const { name, endpoints, username, password, maintenanceDatabase } = change;
+  const { name, endpoints, username, password, maintenanceDatabase, acceptCluster } = change;
   const wrong = nameProblem(name);
   if (wrong !== null) return invalid('name', wrong);
   if (Object.hasOwn(intent.clients, name))
@@ -144,6 +145,11 @@ const addBackend = (intent: Intent, change: Extract<Change, { type: 'addBackend'
     identifierProblem('username', username) ?? identifierProblem('maintenance database', maintenanceDatabase);
   if (problem !== null) return invalid('username', problem);
   if (password.reveal() === '') return invalid('password', 'the password is empty');
+  if (acceptCluster !== undefined && !/^[1-9]\d{0,19}$/.test(acceptCluster))
+    return invalid(
+      'acceptCluster',
+      `${JSON.stringify(acceptCluster)} is no system identifier: it is a number of up to 20 digits, which the status of the backend names`,
+    );
   const earlier = intent.backends[name];
   const backend: BackendIntent = {
     id: earlier?.id ?? intent.nextRelation,
@@ -151,6 +157,7 @@ const addBackend = (intent: Intent, change: Extract<Change, { type: 'addBackend'
     username,
     password,
     maintenanceDatabase,
+    cluster: acceptCluster ?? earlier?.cluster ?? null,
   };
   const nextRelation = earlier === undefined ? next(intent.nextRelation) : intent.nextRelation;
   return changed({ ...intent, nextRelation, backends: { ...intent.backends, [name]: backend } });
@@ -192,6 +199,11 @@ const addClient = (intent: Intent, change: Extract<Change, { type: 'addClient' }
     return invalid(
       'database',
       `database ${JSON.stringify(database)} must be 1 to 63 letters, digits, _ . or - (other names cannot be written in PgBouncer's configuration)`,
+    );
+  if (database.endsWith(readOnlySuffix))
+    return invalid(
+      'database',
+      `database "${database}" would take the name under which "${database.slice(0, -readOnlySuffix.length)}" is read from standbys: choose one that does not end in ${readOnlySuffix}`,
     );
   if (reservedDatabases.has(database) || database.startsWith('troupe_'))
     return invalid('database', `database "${database}" is reserved: choose another one`);

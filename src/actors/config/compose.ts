@@ -1,12 +1,21 @@
 import { completeOptions } from '../../pgbouncer/catalogue.ts';
 import type { BackendFacts } from '../model/backend.ts';
-import { type Budget, budgetsIn, isSameBudget, sharesOf, sum } from '../model/budget.ts';
-import type { DatabaseSpec, FleetSpec, HoldingSpec, Published, SlotSpec, UserSpec } from '../model/fleet-spec.ts';
+import { type Budget, budgetsIn, isSameBudget, sharesOf, smallestBudget, sum } from '../model/budget.ts';
+import type {
+  BackendSpec,
+  DatabaseSpec,
+  FleetSpec,
+  HoldingSpec,
+  Published,
+  SlotSpec,
+  UserSpec,
+} from '../model/fleet-spec.ts';
 import type { BudgetKey, UnitName } from '../model/ids.ts';
 import type { Intent, Options } from '../model/intent.ts';
 import type { UnitRecord } from '../model/snapshot.ts';
 import type { ServedClient } from '../protocol.ts';
 import { allot, type Claim, overdue } from './allot.ts';
+import { withReads } from './reads.ts';
 import { type Limit, type Seating, seatsFor } from './seats.ts';
 
 export interface Inputs {
@@ -15,6 +24,7 @@ export interface Inputs {
   readonly intended: Intent['clients'];
   readonly clients: readonly ServedClient[];
   readonly facts: ReadonlyMap<string, BackendFacts>;
+  readonly backends: readonly BackendSpec[];
   readonly units: readonly UnitRecord[];
   /** What is published: a backend that is away keeps the address it has there, and a unit what it was granted there. */
   readonly current: Published | null;
@@ -50,7 +60,12 @@ export const compose = (inputs: Inputs): Composed => {
   const seating = seatsFor(limitsIn(options, inputs.intended), inputs.units, inputs.current?.spec.slots ?? null);
   if (seating.kind === 'refused') return seating;
   const { slots, unseated } = seating;
-  const databases = databasesOf(inputs, budget);
+  const databases = withReads(databasesOf(inputs, budget), {
+    facts: inputs.facts,
+    current: inputs.current?.spec.databases ?? [],
+    fallsBack: options['read_only_fallback'] === 'primary',
+    least: smallestBudget(slots),
+  });
   const users = inputs.clients
     .flatMap((client) => userOf(client, inputs.intended))
     .toSorted((a, b) => (a.name < b.name ? -1 : 1));
@@ -58,7 +73,7 @@ export const compose = (inputs: Inputs): Composed => {
   const holdings = allotted.flatMap((one) => one.holdings);
   return {
     kind: 'composed',
-    spec: { options, databases, users, slots, holdings },
+    spec: { options, backends: inputs.backends, databases, users, slots, holdings },
     unseated,
     overdue: allotted.flatMap((one) => one.overdue),
   };
@@ -88,7 +103,8 @@ const databasesOf = ({ clients, facts, current }: Inputs, maxConnections: number
     const server = seen?.kind === 'ready' ? seen.primary : earlier;
     // Nobody ever saw a primary of this backend: there is nothing to point at yet, and its wait says so.
     if (server === undefined) continue;
-    entries.set(database, { name: database, database, backend, host: server.host, port: server.port, maxConnections });
+    const { host, port } = server;
+    entries.set(database, { name: database, database, backend, host, port, maxConnections, readOnly: false });
   }
   return [...entries.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
 };

@@ -52,7 +52,7 @@ const absorb = (
     case 'leadershipTold':
       return { ...state, leadership: message.leadership, retryAt: now };
     case 'backendsTold':
-      return { ...state, facts: known(message.facts) };
+      return { ...state, facts: known({ facts: message.facts, under: message.under }) };
     case 'rosterTold':
       return { ...state, units: known(message.units) };
     case 'clientsTold':

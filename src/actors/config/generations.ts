@@ -4,8 +4,9 @@ import type { Generation, UnitName } from '../model/ids.ts';
 import type { Intent, Options } from '../model/intent.ts';
 import { same } from '../model/same.ts';
 import type { UnitRecord } from '../model/snapshot.ts';
+import { clustersOf } from './backends.ts';
 import { type Composed, compose } from './compose.ts';
-import type { ConfigEffect, ConfigSettings, ConfigState } from './state.ts';
+import { type ConfigEffect, type ConfigSettings, type ConfigState, factsFor } from './state.ts';
 
 export const lead = (
   settings: ConfigSettings,
@@ -33,15 +34,16 @@ export const lead = (
 
 /** Null while an input is unknown: whatever publishes, removes or shrinks needs all of them. */
 const composedFrom = (state: ConfigState, isPatient: boolean): Composed | null => {
-  const { intent, published: current, units, facts, clients, leadership } = state;
+  const { intent, published: current, units, clients, leadership } = state;
+  const facts = factsFor(state);
   if (leadership === null) return null;
-  if (!intent.known || !current.known || !units.known || !facts.known || !clients.known) return null;
-  if (Object.keys(intent.value?.backends ?? {}).some((name) => !facts.value.has(name))) return null;
+  if (!intent.known || !current.known || !units.known || facts === null || !clients.known) return null;
+  if (Object.keys(intent.value?.backends ?? {}).some((name) => !facts.has(name))) return null;
   return compose({
     options: optionsOf(intent.value, state.verdict),
     intended: intent.value?.clients ?? {},
     clients: clients.value,
-    facts: facts.value,
+    ...clustersOf(intent.value?.backends ?? {}, facts, current.value?.spec.backends ?? []),
     units: units.value,
     current: current.value,
     isPatient,
@@ -59,6 +61,7 @@ const reasonFor = ({ published: current, intent }: ConfigState, spec: FleetSpec,
   const asked = intent.known && intent.value !== null && intent.value.reason !== '' ? ` (${intent.value.reason})` : '';
   const parts = [
     same(before.options, spec.options) ? [] : [`options changed${asked}`],
+    same(before.backends, spec.backends) ? [] : ['backends changed'],
     same(before.databases, spec.databases) ? [] : ['databases changed'],
     same(before.users, spec.users) ? [] : ['clients changed'],
     same(before.slots, spec.slots) ? [] : ['roster changed'],

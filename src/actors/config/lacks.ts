@@ -1,9 +1,8 @@
-import type { BackendFacts } from '../model/backend.ts';
 import { lack } from '../model/wait-catalogue.ts';
 import type { Lack } from '../model/waits.ts';
 import { budgetsIn, isSameBudget } from '../model/budget.ts';
 import type { Composed } from './compose.ts';
-import type { ConfigState } from './state.ts';
+import { type ConfigState, factsFor } from './state.ts';
 
 /** What is missing before the next generation can be published, or what must change for it. */
 export const lacksOf = (state: ConfigState): readonly Lack[] => {
@@ -12,9 +11,9 @@ export const lacksOf = (state: ConfigState): readonly Lack[] => {
   if (state.leadership === null) return lacks;
   if (!state.clients.known) lacks.push(lack.clients({}));
   if (state.intent.known) {
-    const seen = state.facts.known ? state.facts.value : new Map<string, BackendFacts>();
-    const names = Object.keys(state.intent.value?.backends ?? {}).filter((name) => !seen.has(name));
-    if (names.length > 0 || !state.facts.known) lacks.push(lack.backendFacts({ names }));
+    const seen = factsFor(state);
+    const names = Object.keys(state.intent.value?.backends ?? {}).filter((name) => seen?.has(name) !== true);
+    if (names.length > 0 || seen === null) lacks.push(lack.backendFacts({ names }));
   }
   if (state.composed?.kind === 'refused') lacks.push(lack.budget({ reason: state.composed.reason }));
   if (state.composed?.kind === 'composed') lacks.push(...lacksOfBudget(state.composed));

@@ -1,4 +1,3 @@
-import type { BackendFacts } from '../model/backend.ts';
 import type { Change, ChangeOutcome } from '../model/change.ts';
 import type { FleetSpec, Published, Verdict } from '../model/fleet-spec.ts';
 import type { Generation, UnitName, WallMs } from '../model/ids.ts';
@@ -7,7 +6,7 @@ import { type Known, unknown } from '../model/known.ts';
 import type { Leadership } from '../model/leadership.ts';
 import type { RelationRecord, UnitRecord } from '../model/snapshot.ts';
 import type { Wait } from '../model/waits.ts';
-import type { ServedClient, WriteOutcome } from '../protocol.ts';
+import type { BackendsTold, ServedClient, WriteOutcome } from '../protocol.ts';
 import type { Composed } from './compose.ts';
 
 export interface ConfigSettings {
@@ -50,7 +49,8 @@ export interface ConfigState {
   readonly verdict: Verdict;
   readonly records: readonly RelationRecord[];
   readonly units: Known<readonly UnitRecord[]>;
-  readonly facts: Known<ReadonlyMap<string, BackendFacts>>;
+  /** Of backends, as told; for whom see `under`. */
+  readonly facts: Known<Omit<BackendsTold, 'type'>>;
   readonly clients: Known<readonly ServedClient[]>;
   readonly leadership: Leadership | null;
   readonly asked: readonly Asked[];
@@ -90,3 +90,7 @@ export const initial: ConfigState = {
 export const retryMs = 500;
 
 export const isKept = (outcome: WriteOutcome): boolean => outcome === 'committed' || outcome === 'staged';
+
+/** Facts of backends that this leader may act on; null while there are none. */
+export const factsFor = ({ facts, leadership }: ConfigState): BackendsTold['facts'] | null =>
+  facts.known && leadership !== null && facts.value.under === leadership.epoch ? facts.value.facts : null;

@@ -1,4 +1,5 @@
 import type { Secret } from './secret.ts';
+import type { BackendReport } from './snapshot.ts';
 
 /** How to reach a PostgreSQL cluster as its administrator. */
 export interface BackendAccess {
@@ -34,6 +35,32 @@ export type BackendFacts =
     }
   | { readonly kind: 'away'; readonly reason: string }
   | { readonly kind: 'blocked'; readonly reason: string };
+
+/** `170011` → `17.11`, as PostgreSQL prints itself since version 10. */
+export const versionText = (number: number): string => `${Math.floor(number / 10_000)}.${number % 10_000}`;
+
+/** Those that are ready. */
+export const reportsOf = (facts: ReadonlyMap<string, BackendFacts>): readonly BackendReport[] =>
+  [...facts].flatMap(([name, its]): readonly BackendReport[] => {
+    if (its.kind !== 'ready') return [];
+    const { primary, standbys, version, timeline, systemId } = its;
+    const servers = { primary: textOf(primary), standbys: standbys.map(textOf) };
+    return [{ name, ...servers, version: versionText(version), timeline, systemId }];
+  });
+
+/**
+ * What to act on. Behind the addresses of a backend that is served there may one day be another cluster, restored from a dump or
+ * meant for something else: nothing is made there and no client is sent there until the operator says that it is the successor.
+ */
+export const heldOff = (facts: BackendFacts, served: string | undefined, accepted: string | null): BackendFacts => {
+  if (facts.kind !== 'ready' || served === undefined || facts.systemId === 'unknown') return facts;
+  const { systemId, primary } = facts;
+  if (systemId === served || systemId === accepted) return facts;
+  return {
+    kind: 'blocked',
+    reason: `${textOf(primary)} belongs to another PostgreSQL cluster (system identifier ${systemId}) than the one that is served (${served}); clients stay where they are and nothing is changed there: correct the endpoints, or, if it is to take the place of the other, integrate the backend again with --accept-cluster ${systemId}`,
+  };
+};
 
 /** `readOnly`: new transactions cannot write. `full`: it takes no further connections. */
 export type Ailment = 'readOnly' | 'full';

@@ -12,6 +12,8 @@ export type Change =
       readonly username: string;
       readonly password: Secret;
       readonly maintenanceDatabase: string;
+      /** System identifier of the cluster that takes the place of the one served so far. */
+      readonly acceptCluster?: string | undefined;
     }
   | {
       readonly type: 'addClient';

@@ -2,15 +2,30 @@ import type { BudgetKey, Digest, Epoch, Generation, UnitName, WallMs } from './i
 import type { ClientSettings, Options, PoolMode } from './intent.ts';
 import type { Secret } from './secret.ts';
 
+/** The cluster that a backend was when it was first served, by its system identifier. */
+export interface BackendSpec {
+  readonly name: string;
+  readonly systemId: string;
+}
+
+/** Under which name clients read `database` from standbys; null when that would be too long for a name. */
+export const readOnlyNameOf = (database: string): string | null =>
+  database.length + readOnlySuffix.length <= longestName ? `${database}${readOnlySuffix}` : null;
+export const readOnlySuffix = '_readonly';
+const longestName = 63;
+
 /** One line of `[databases]`: what clients ask for by `name` is `database` on the server at host:port. */
 export interface DatabaseSpec {
   readonly name: string;
   readonly database: string;
   readonly backend: string;
+  /** Of one server; where clients only read, of several of the same port, with commas between them. */
   readonly host: string;
   readonly port: number;
   /** Pooled connections for the whole fleet; 0 means unlimited. */
   readonly maxConnections: number;
+  /** For reads from standbys: its transactions cannot write unless they say so. */
+  readonly readOnly: boolean;
 }
 
 /** A login in every unit's auth file. `secret` is PostgreSQL's own SCRAM-SHA-256 verifier, so logins pass through. */
@@ -48,6 +63,7 @@ export interface HoldingSpec extends BudgetKey {
  */
 export interface FleetSpec {
   readonly options: Options;
+  readonly backends: readonly BackendSpec[];
   readonly databases: readonly DatabaseSpec[];
   readonly users: readonly UserSpec[];
   readonly slots: readonly SlotSpec[];

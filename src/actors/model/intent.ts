@@ -14,6 +14,8 @@ export interface BackendIntent {
   readonly password: Secret;
   /** Database that this login may connect to for administration. */
   readonly maintenanceDatabase: string;
+  /** System identifier of the cluster that may take the place of the one served so far; null: none may. */
+  readonly cluster: string | null;
 }
 
 export type PoolMode = (typeof poolModes)[number];

@@ -23,6 +23,16 @@ export interface BudgetReport extends BudgetKey {
   readonly held: number | null;
 }
 
+/** A backend that is ready, in words for people. */
+export interface BackendReport {
+  readonly name: string;
+  readonly primary: string;
+  readonly standbys: readonly string[];
+  readonly version: string;
+  readonly timeline: number;
+  readonly systemId: string;
+}
+
 /** A unit's databag: what it tells its peers. Written by that unit only. */
 export interface UnitBag {
   readonly status: StatusWord;
@@ -36,6 +46,8 @@ export interface UnitBag {
   readonly refused: { readonly generation: Generation; readonly reason: string } | null;
   readonly instances: readonly InstanceReport[];
   readonly budget: readonly BudgetReport[];
+  /** As the leader sees them; empty for everybody else. */
+  readonly backends: readonly BackendReport[];
   readonly waits: readonly {
     readonly id: string;
     readonly kind: Wait['kind'];

@@ -72,6 +72,15 @@ export interface RelationStatus {
   readonly life: 'alive' | 'dying';
   readonly state: 'active' | 'waiting' | 'blocked';
   readonly message: string;
+  /** Of a backend that is ready, as the leader sees it; null for a client. */
+  readonly servers: {
+    readonly primary: string;
+    readonly standbys: readonly string[];
+    readonly version: string;
+    readonly timeline: number;
+    /** System identifier of the cluster. */
+    readonly systemId: string;
+  } | null;
 }
 
 /** The options as in force, each with its default and whether the operator set it. */
@@ -95,7 +104,10 @@ export interface Credentials {
   readonly password: string;
   /** `host:port`, one for each live unit. */
   readonly endpoints: readonly string[];
+  /** The same units; empty while reads lead nowhere. */
   readonly readOnlyEndpoints: readonly string[];
+  /** Name under which they are read from there; null while reads lead nowhere. */
+  readonly readOnlyDatabase: string | null;
 }
 
 /** One decision of an actor, newest last; holds no secret. */

@@ -7,12 +7,13 @@
  * actor; the status line is a function of waits and workload; the backplane is told that we leave only after the instances ended.
  */
 import type { Decision, Name, Send } from '../kit/behaviour.ts';
+import { reportsOf } from '../model/backend.ts';
 import type { Hook } from '../model/hook.ts';
 import { type Known, known, unknown } from '../model/known.ts';
 import type { Nonce, UnitName } from '../model/ids.ts';
 import { departureOf } from '../model/intent.ts';
 import { same } from '../model/same.ts';
-import type { Memory, Snapshot } from '../model/snapshot.ts';
+import type { BackendReport, Memory, Snapshot } from '../model/snapshot.ts';
 import { lack } from '../model/wait-catalogue.ts';
 import { type Lack, type StatusWord, type Wait, waitsOf } from '../model/waits.ts';
 import type { ApiTrouble, UnitMessage, UnitRecordStatus, WorkloadReport } from '../protocol.ts';
@@ -52,6 +53,7 @@ export interface UnitState {
   /** Monotonic since of waits that an earlier process had, by id. */
   readonly recalledSince: ReadonlyMap<string, number>;
   readonly report: WorkloadReport | null;
+  readonly backends: readonly BackendReport[];
   readonly status: UnitRecordStatus;
   /** Our own memory has been read: before that, nothing may be written over it. */
   readonly recalled: boolean;
@@ -78,6 +80,7 @@ export const initial: UnitState = {
   apiWaits: [],
   recalledSince: new Map(),
   report: null,
+  backends: [],
   status: { word: 'maintenance', message: 'starting', waits: [] },
   recalled: false,
   remembered: null,
@@ -165,6 +168,8 @@ const absorb = (settings: UnitSettings, state: UnitState, message: UnitMessage, 
       return { state: { ...state, apiWaits: waitsOf(state.apiWaits, apiLacks(settings, message.troubles), now) } };
     case 'workloadTold':
       return { state: { ...state, report: message.report } };
+    case 'backendsTold':
+      return { state: { ...state, backends: reportsOf(message.facts) } };
     case 'recalled': {
       const recalledSince = message.memory.waits.map(
         ({ id, sinceWallMs }) => [id, now - (message.wall - sinceWallMs)] as const,

@@ -3,7 +3,7 @@ import { weaknessesOf } from '../../pgbouncer/weaknesses.ts';
 import type { Application, UnitName } from '../model/ids.ts';
 import { unitNumberOf } from '../model/ids.ts';
 import { departureOf } from '../model/intent.ts';
-import type { InstanceReport, Snapshot, UnitBag, UnitRecord } from '../model/snapshot.ts';
+import type { BackendReport, InstanceReport, Snapshot, UnitBag, UnitRecord } from '../model/snapshot.ts';
 import type { FleetStatus, RelationStatus, UnitStatus } from '../model/status.ts';
 import type { StatusWord } from '../model/waits.ts';
 import type { UnitState } from './decide.ts';
@@ -162,13 +162,25 @@ const relationsOf = (
 ): readonly RelationStatus[] => {
   const waits =
     leader === view.self ? state.status.waits : (snapshot.units.find(({ unit }) => unit === leader)?.bag?.waits ?? []);
+  const seen =
+    leader === view.self ? state.backends : (snapshot.units.find(({ unit }) => unit === leader)?.bag?.backends ?? []);
   const about = (prefix: string) => {
     const those = waits.filter(({ id }) => id === prefix || id.startsWith(`${prefix}:`));
     return those.find(({ kind }) => kind === 'blocked') ?? those[0];
   };
   const backends = Object.entries(snapshot.intent?.backends ?? {}).map(([name, { id }]): RelationStatus => {
     const wait = about(`backend:${name}`);
-    return { id, name, endpoint: 'backend-database', database: null, life: 'alive', ...stateOf(wait) };
+    const servers = seen.find((report) => report.name === name);
+    const shown = wait === undefined && servers !== undefined ? sentenceOf(servers) : '';
+    return {
+      id,
+      name,
+      endpoint: 'backend-database',
+      database: null,
+      life: 'alive',
+      ...stateOf(wait, shown),
+      servers: servers === undefined ? null : withoutName(servers),
+    };
   });
   const clients = Object.entries(snapshot.intent?.clients ?? {}).map(([name, { id, database }]): RelationStatus => {
     const wait = about(`client:${name}`);
@@ -178,19 +190,29 @@ const relationsOf = (
       wait === undefined && published
         ? served
         : stateOf(wait ?? { kind: 'waiting', message: 'no leader has taken it up yet' });
-    return { id, name, endpoint: 'database', database, life: 'alive', ...state };
+    return { id, name, endpoint: 'database', database, life: 'alive', ...state, servers: null };
   });
   const named = new Set(clients.map(({ id }) => id));
   const dying = snapshot.relations
     .filter(({ id }) => !named.has(id))
     .map(({ id, name, database }): RelationStatus => {
       const wait = about(`client:${name}`) ?? { kind: 'waiting' as const, message: 'its login is being removed' };
-      return { id, name, endpoint: 'database', database, life: 'dying', ...stateOf(wait) };
+      return { id, name, endpoint: 'database', database, life: 'dying', ...stateOf(wait), servers: null };
     });
   return [...backends, ...clients, ...dying].toSorted((a, b) => a.id - b.id);
 };
 
+const sentenceOf = ({ primary, standbys, version, timeline }: BackendReport): string =>
+  [
+    `PostgreSQL ${version}, primary ${primary}`,
+    ...(standbys.length === 0 ? [] : [`${standbys.length === 1 ? 'standby' : 'standbys'} ${standbys.join(', ')}`]),
+    `timeline ${timeline}`,
+  ].join(', ');
+
+const withoutName = ({ name: _, ...servers }: BackendReport): RelationStatus['servers'] => servers;
+
 const stateOf = (
   wait: { readonly message: string; readonly kind: 'waiting' | 'blocked' } | undefined,
+  otherwise = '',
 ): { readonly state: 'active' | 'waiting' | 'blocked'; readonly message: string } =>
-  wait === undefined ? { state: 'active', message: '' } : { state: wait.kind, message: wait.message };
+  wait === undefined ? { state: 'active', message: otherwise } : { state: wait.kind, message: wait.message };

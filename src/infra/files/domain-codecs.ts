@@ -35,6 +35,7 @@ const backendIntent = z.object({
   username: text,
   password: secret,
   maintenanceDatabase: text,
+  cluster: text.nullable().default(null),
 });
 // What was written before clients had settings has none.
 const poolMode = z.enum(poolModes).nullable().default(null);
@@ -63,8 +64,17 @@ const intentSchema: z.ZodType<Intent> = z.object({
 const budgetKind = z.enum(['database', 'login']);
 const specSchema = z.object({
   options,
+  backends: z.array(z.object({ name: text, systemId: text })).default([]),
   databases: z.array(
-    z.object({ name: text, database: text, backend: text, host: text, port: count, maxConnections: count }),
+    z.object({
+      name: text,
+      database: text,
+      backend: text,
+      host: text,
+      port: count,
+      maxConnections: count,
+      readOnly: z.boolean().default(false),
+    }),
   ),
   users: z.array(z.object({ name: text, secret, poolMode, maxConnections: count.default(0), timeouts })),
   slots: z.array(z.object({ unit: unitNameSchema, instances: count })),
@@ -117,6 +127,18 @@ const bagSchema: z.ZodType<UnitBag> = z.object({
   ),
   budget: z
     .array(z.object({ of: budgetKind, name: text, given: count, used: count, held: count.nullable() }))
+    .default([]),
+  backends: z
+    .array(
+      z.object({
+        name: text,
+        primary: text,
+        standbys: z.array(text),
+        version: text,
+        timeline: count,
+        systemId: text,
+      }),
+    )
     .default([]),
   waits: z.array(
     z.object({ id: text, kind: z.enum(['waiting', 'blocked']), message: text, sinceWallMs: z.number(), on: text }),

@@ -54,7 +54,8 @@ const actor = () => {
     observe: (relations: readonly RelationRecord[] = [], intent = intentOf(), units = [unitRecordOf(0)]) =>
       feed({ type: 'observed', snapshot: snapshotOf({ intent, relations, units }) }),
     lead: (number = 1) => feed({ type: 'leadershipTold', leadership: leadershipOf({ epoch: number as never }) }),
-    facts: (facts: BackendFacts) => feed({ type: 'backendsTold', facts: new Map([['main', facts]]) }),
+    facts: (facts: BackendFacts, under = leadershipOf().epoch) =>
+      feed({ type: 'backendsTold', facts: new Map([['main', facts]]), under }),
     done: (step: PostgresStep['type'], id: number | null) =>
       feed({
         type: 'postgresAnswered',
@@ -257,6 +258,9 @@ describe('client relations', () => {
     client.done('raiseFence', null);
     client.take();
     client.lead(2);
+    // What an earlier leadership saw may be long past.
+    expect(client.take()).toEqual([]);
+    client.facts(ready, 2 as never);
     expect(client.take()).toMatchObject([{ step: { type: 'raiseFence' }, leadership: { epoch: 2 } }]);
   });
 

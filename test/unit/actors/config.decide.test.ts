@@ -10,6 +10,7 @@ import { Secret } from '../../../src/actors/model/secret.ts';
 import type { ConfigMessage, ServedClient } from '../../../src/actors/protocol.ts';
 import {
   accountOf,
+  backendOf,
   bagOf,
   clientOf,
   generation,
@@ -63,7 +64,8 @@ const actor = () => {
       feed({ type: 'observed', snapshot: snapshotOf({ intent, published, verdict }) }),
     lead: () => feed({ type: 'leadershipTold', leadership: leadershipOf() }),
     roster: (...units: ReturnType<typeof unitRecordOf>[]) => feed({ type: 'rosterTold', units }),
-    facts: (facts: BackendFacts = ready) => feed({ type: 'backendsTold', facts: new Map([['main', facts]]) }),
+    facts: (facts: BackendFacts = ready) =>
+      feed({ type: 'backendsTold', facts: new Map([['main', facts]]), under: leadershipOf().epoch }),
     clients: (...clients: ServedClient[]) => feed({ type: 'clientsTold', clients }),
     take: () => effects.splice(0),
     state: () => state,
@@ -560,5 +562,46 @@ describe('changes', () => {
     config.observe(intentOf({ clients: {}, nextRelation: relation(7) }));
     config.ask(client({}));
     expect(config.take()).toMatchObject([{ intent: { nextRelation: 8, clients: { c: { id: 7, backend: 'main' } } } }]);
+  });
+});
+
+describe('the cluster of a backend', () => {
+  const standing = (spec: FleetSpec) => publishedOf({ generation: generation(3), spec });
+  const composed = (published: Published | null, facts: BackendFacts, intent = intentOf()) => {
+    const config = actor();
+    config.observe(intent, published);
+    config.lead();
+    config.roster(unitRecordOf(0));
+    config.facts(facts);
+    config.clients(orders);
+    return config.take();
+  };
+  const first = publishOf(composed(null, ready));
+  const stranger: BackendFacts = { ...ready, primary: { host: 'db9', port: 5432 }, systemId: '2' };
+
+  it('is kept from the first generation on', () => {
+    expect(first.backends).toEqual([{ name: 'main', systemId: '1' }]);
+    expect(composed(standing(first), ready).filter(({ type }) => type === 'publish')).toEqual([]);
+  });
+
+  it('is not another one behind the same addresses: nobody is sent there', () => {
+    expect(composed(standing(first), stranger).filter(({ type }) => type === 'publish')).toEqual([]);
+  });
+
+  it('is the other one when the operator accepts it, and from then on', () => {
+    const accepting = intentOf({ version: 2, backends: { main: backendOf({ cluster: '2' }) } });
+    expect(composed(standing(first), ready, accepting).filter(({ type }) => type === 'publish')).toEqual([]);
+    const moved = publishOf(composed(standing(first), stranger, accepting));
+    expect(moved).toMatchObject({ backends: [{ name: 'main', systemId: '2' }], databases: [{ host: 'db9' }] });
+    const back = composed(standing(moved), ready, accepting);
+    expect(back.filter(({ type }) => type === 'publish')).toEqual([]);
+  });
+
+  it('is what it was where nobody may read which one it is', () => {
+    const blind = publishOf(composed(null, { ...ready, systemId: 'unknown' }));
+    expect(blind.backends).toEqual([]);
+    expect(
+      composed(standing(first), { ...ready, systemId: 'unknown' }).filter(({ type }) => type === 'publish'),
+    ).toEqual([]);
   });
 });

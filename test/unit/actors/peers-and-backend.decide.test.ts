@@ -12,7 +12,9 @@ import {
   intentOf,
   leadershipOf,
   nonce,
+  publishedOf,
   snapshotOf,
+  specOf,
   unit,
   unitRecordOf,
   wall,
@@ -161,10 +163,13 @@ describe('backend', () => {
 
   it('tells nothing about a backend it has not seen, then tells what it saw', () => {
     let decided = decide(initialBackend, observed(), 0);
-    expect(decided.tell).toContainEqual(['config', { type: 'backendsTold', facts: new Map() }]);
+    expect(decided.tell).toContainEqual(['config', { type: 'backendsTold', facts: new Map(), under: null }]);
     decided = decide(decided.state, { type: 'workloadTold', report }, 1);
     decided = decide(decided.state, answer(ready), 2);
-    expect(decided.tell).toContainEqual(['client', { type: 'backendsTold', facts: new Map([['main', ready]]) }]);
+    expect(decided.tell).toContainEqual([
+      'client',
+      { type: 'backendsTold', facts: new Map([['main', ready]]), under: null },
+    ]);
     expect(decided.state.waits).toEqual([]);
   });
 
@@ -197,6 +202,49 @@ describe('backend', () => {
     expect(decided.state.waits).toMatchObject([
       { id: 'backend:main:read-only', kind: 'blocked', message: expect.stringContaining('db1:5432') },
       { id: 'backend:main:connections', kind: 'waiting', message: expect.stringContaining('100') },
+    ]);
+  });
+
+  it('tells a leader nothing that it saw as a follower', () => {
+    let decided = decide(initialBackend, observed(), 0);
+    decided = decide(decided.state, { type: 'workloadTold', report }, 1);
+    decided = decide(decided.state, answer(ready), 2);
+    decided = decide(decided.state, { type: 'leadershipTold', leadership: leadershipOf() }, 9_000);
+    expect(decided.tell).toContainEqual([
+      'config',
+      { type: 'backendsTold', facts: new Map(), under: leadershipOf().epoch },
+    ]);
+    expect(decided.effects).toMatchObject([{ type: 'inspect' }]);
+    expect(decided.state.waits).toEqual([]);
+    decided = decide(decided.state, answer(ready), 9_001);
+    expect(decided.tell).toContainEqual([
+      'config',
+      { type: 'backendsTold', facts: new Map([['main', ready]]), under: leadershipOf().epoch },
+    ]);
+  });
+
+  it('holds off a cluster that is not the one served, in words that name both, until it is accepted', () => {
+    const spec = specOf({ backends: [{ name: 'main', systemId: '7' }] });
+    const serving = (cluster: string | null) =>
+      ({
+        type: 'observed',
+        snapshot: snapshotOf({
+          intent: intentOf({ backends: { main: backendOf({ cluster }) } }),
+          published: publishedOf({ spec }),
+        }),
+      }) as const;
+    let decided = decide(initialBackend, serving(null), 0);
+    decided = decide(decided.state, { type: 'workloadTold', report }, 1);
+    decided = decide(decided.state, answer(ready), 2);
+    const told = decided.tell?.find(([, { type }]) => type === 'backendsTold')?.[1];
+    expect(told).toMatchObject({ facts: new Map([['main', { kind: 'blocked', reason: expect.any(String) }]]) });
+    expect(decided.state.waits).toMatchObject([{ id: 'backend:main', kind: 'blocked', on: 'operator' }]);
+    expect(decided.state.waits[0]?.message).toMatch(/identifier 1\).*\(7\).*--accept-cluster 1/);
+    decided = decide(decided.state, serving('1'), 3);
+    expect(decided.state.waits).toEqual([]);
+    expect(decided.tell).toContainEqual([
+      'client',
+      { type: 'backendsTold', facts: new Map([['main', ready]]), under: null },
     ]);
   });
 });

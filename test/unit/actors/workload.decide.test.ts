@@ -209,7 +209,15 @@ describe('workload', () => {
 
   it('refuses a spec that no file can hold, with the reason', () => {
     const here = world();
-    const odd = { name: 'a b', database: 'a', backend: 'main', host: 'db1', port: 5432, maxConnections: 10 };
+    const odd = {
+      name: 'a b',
+      database: 'a',
+      backend: 'main',
+      host: 'db1',
+      port: 5432,
+      maxConnections: 10,
+      readOnly: false,
+    };
     here.feed(told(1, { spec: specOf({ databases: [odd] }) }));
     here.tick();
     expect(here.take()).toEqual([]);
@@ -253,7 +261,7 @@ describe('workload', () => {
 });
 
 describe('the budget of a unit', () => {
-  const orders = { name: 'orders', database: 'orders', backend: 'main', host: 'db', port: 5432 };
+  const orders = { name: 'orders', database: 'orders', backend: 'main', host: 'db', port: 5432, readOnly: false };
   const sharing = (number: number, maxConnections: number, changes: Partial<FleetSpec> = {}): WorkloadMessage =>
     told(number, {
       spec: specOf({

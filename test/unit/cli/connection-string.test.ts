@@ -10,6 +10,7 @@ describe('connection strings', () => {
     password: "p%a'ss#w&d",
     endpoints: ['10.0.0.1:6432', '[fd00::1]:6433'],
     readOnlyEndpoints: [],
+    readOnlyDatabase: null,
   };
 
   it('mean in a URI what they say', () => {

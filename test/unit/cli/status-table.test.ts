@@ -83,6 +83,7 @@ it('what is wrong is in its row, and what is waited for below', () => {
         life: 'dying',
         state: 'waiting',
         message: 'PostgreSQL is away',
+        servers: null,
       },
       {
         id: 2,
@@ -92,6 +93,7 @@ it('what is wrong is in its row, and what is waited for below', () => {
         life: 'alive',
         state: 'active',
         message: 'database orders',
+        servers: null,
       },
       {
         id: 1,
@@ -101,6 +103,7 @@ it('what is wrong is in its row, and what is waited for below', () => {
         life: 'alive',
         state: 'blocked',
         message: 'wrong password',
+        servers: null,
       },
     ],
   });
@@ -151,7 +154,14 @@ it('the same lack of several units is told once, and not again in the row of its
       }),
     ],
   }));
-  const main = { id: 1, name: 'main', endpoint: 'backend-database', database: null, life: 'alive' } as const;
+  const main = {
+    id: 1,
+    name: 'main',
+    endpoint: 'backend-database',
+    database: null,
+    life: 'alive',
+    servers: null,
+  } as const;
   const text = shown({ ...status, units, relations: [{ ...main, state: 'blocked', message }] });
   expect(text.split(message)).toHaveLength(2);
   expect(text).toMatch(
@@ -198,7 +208,14 @@ it('on a screen long sentences go on below themselves, and elsewhere on one line
   const status = settled();
   const message = 'no heartbeat for 70 s: its coordinator is away, its PgBouncers may well serve, and so on';
   const units = status.units.map((unit) => ({ ...unit, message, waits: [waitOf({ message })] }));
-  const relation = { id: 1, name: 'main', endpoint: 'backend-database', database: null, life: 'alive' } as const;
+  const relation = {
+    id: 1,
+    name: 'main',
+    endpoint: 'backend-database',
+    database: null,
+    life: 'alive',
+    servers: null,
+  } as const;
   const long = {
     ...status,
     units,

@@ -427,6 +427,20 @@ describe('dsn', () => {
     expect((await run('dsn', 'orders', '--format', 'json')).stdout).toBe(stdout);
   });
 
+  it('leads to standbys under a name of its own, and is refused with 4 while none is there', async () => {
+    const { fleet, run } = await withClient();
+    const { code, stdout, stderr } = await run('dsn', 'orders', '--read-only');
+    expect([code, stdout]).toEqual([4, '']);
+    expect(stderr).toMatch(/^troupe: client "orders" cannot be read from standbys: .*read_only_fallback=primary\n$/);
+    fleet.readable = true;
+    expect((await run('dsn', 'orders', '--read-only', '--host', 'pgbouncer/1')).stdout).toBe(
+      'postgresql://pgbouncer_orders_2:s3cret@127.0.0.12:6432/orders_readonly\n',
+    );
+    expect((await run('dsn', 'orders', '--read-only', '--format', 'env', '--host', 'pgbouncer/0')).stdout).toContain(
+      'PGDATABASE=orders_readonly\n',
+    );
+  });
+
   it('ends with 4 while there are no credentials yet', async () => {
     const { fleet, run } = await fleetWithCli({ held: true });
     await fleet.changeBehind(backend, 'test');

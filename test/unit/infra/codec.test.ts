@@ -31,7 +31,17 @@ const sealer: Sealer = { key: new SealKey(Buffer.alloc(32, 1)), application: 'pg
 const published = publishedOf({
   digest: digestOfSpec(specOf()),
   spec: specOf({
-    databases: [{ name: 'orders', database: 'orders', backend: 'main', host: 'db', port: 5432, maxConnections: 0 }],
+    databases: [
+      {
+        name: 'orders',
+        database: 'orders',
+        backend: 'main',
+        host: 'db',
+        port: 5432,
+        maxConnections: 0,
+        readOnly: false,
+      },
+    ],
     users: [userOf('orders', 'SCRAM-SHA-256$x')],
   }),
 });

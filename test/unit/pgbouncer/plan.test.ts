@@ -45,6 +45,7 @@ const wantedFor = (wish: Wish): Rendered => {
     host,
     port: 5432,
     maxConnections: 30,
+    readOnly: false,
   };
   const spec = specOf({
     options: completeOptions({ pool_mode: 'transaction', ...options }),

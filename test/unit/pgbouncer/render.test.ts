@@ -30,6 +30,7 @@ const database = (name: string, changes: Partial<DatabaseSpec> = {}): DatabaseSp
   host: '10.0.0.5',
   port: 5432,
   maxConnections: 20,
+  readOnly: false,
   ...changes,
 });
 const fleet = (changes: Partial<FleetSpec> = {}): FleetSpec =>

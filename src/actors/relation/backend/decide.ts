@@ -4,16 +4,18 @@
  * States of a backend: unseen → looking → known (ready, away or blocked) → looking again in turns.
  * What moves it: the intent (which backends, how to reach them), the platform's hooks ("look again"), time.
  * Invariants: one look at a backend at a time; an answer about access that has changed meanwhile is dropped; what is not seen yet
- * is absent from what is told, never "away"; nothing is looked at before PgBouncer can run here.
+ * is absent from what is told, never "away", and a new leader has seen nothing yet; a cluster that is not the one served so far is
+ * told as blocked, so that nobody acts on it; nothing is looked at before PgBouncer can run here.
  */
 import type { Decision, Send } from '../../kit/behaviour.ts';
-import { type Ailment, type BackendAccess, type BackendFacts, textOf } from '../../model/backend.ts';
+import { type Ailment, type BackendAccess, type BackendFacts, heldOff, textOf } from '../../model/backend.ts';
+import type { Epoch } from '../../model/ids.ts';
 import type { Intent } from '../../model/intent.ts';
 import { type Known, known, unknown } from '../../model/known.ts';
 import { same } from '../../model/same.ts';
 import { lack } from '../../model/wait-catalogue.ts';
 import { type Lack, type Wait, waitsOf } from '../../model/waits.ts';
-import type { BackendMessage } from '../../protocol.ts';
+import type { BackendMessage, BackendsTold } from '../../protocol.ts';
 
 export interface BackendSettings {
   /** How often the leader looks: it acts on what it sees. */
@@ -28,16 +30,23 @@ export type BackendEffect = { readonly type: 'inspect'; readonly access: Backend
 
 interface Watched {
   readonly access: BackendAccess;
+  /** System identifier of the cluster that may take the place of the one served. */
+  readonly accepted: string | null;
   readonly facts: BackendFacts | null;
+  /** Looked at since this unit leads: a leader does not act on what it saw as a follower. */
+  readonly isFresh: boolean;
   readonly looking: boolean;
   readonly lookAt: number;
 }
 
 export interface BackendState {
   readonly watched: Known<ReadonlyMap<string, Watched>>;
-  readonly leads: boolean;
+  /** The cluster that each backend was when it was first served. */
+  readonly served: ReadonlyMap<string, string>;
+  /** Null: this unit does not lead. */
+  readonly leads: Epoch | null;
   readonly workloadAvailable: boolean;
-  readonly told: ReadonlyMap<string, BackendFacts> | null;
+  readonly told: Omit<BackendsTold, 'type'> | null;
   readonly waits: readonly Wait[];
 }
 type ReadyFacts = Extract<BackendFacts, { kind: 'ready' }>;
@@ -45,7 +54,8 @@ type Decided = Decision<BackendState, BackendEffect>;
 
 export const initial: BackendState = {
   watched: unknown,
-  leads: false,
+  served: new Map(),
+  leads: null,
   workloadAvailable: false,
   told: null,
   waits: [],
@@ -62,15 +72,16 @@ const absorb = (settings: BackendSettings, state: BackendState, message: Backend
       return {
         ...state,
         watched: known(watch(state.watched.known ? state.watched.value : new Map(), message.snapshot.intent, now)),
+        served: new Map(message.snapshot.published?.spec.backends.map(({ name, systemId }) => [name, systemId])),
       };
     case 'ticked':
       return state;
     case 'hooked':
       return everyWatched(state, (watched) => ({ ...watched, lookAt: now }));
     case 'leadershipTold': {
-      const leads = message.leadership !== null;
-      return leads && !state.leads
-        ? { ...everyWatched(state, (watched) => ({ ...watched, lookAt: now })), leads }
+      const leads = message.leadership?.epoch ?? null;
+      return leads !== null && leads !== state.leads
+        ? { ...everyWatched(state, (watched) => ({ ...watched, isFresh: false, lookAt: now })), leads }
         : { ...state, leads };
     }
     case 'workloadTold':
@@ -81,7 +92,13 @@ const absorb = (settings: BackendSettings, state: BackendState, message: Backend
       // Access changed while we looked: what was seen is about another backend.
       const facts = same(watched.access, message.access) ? message.facts : watched.facts;
       const interval = intervalOf(settings, state, message.facts);
-      const next = { ...watched, facts, looking: false, lookAt: facts === message.facts ? now + interval : now };
+      const next = {
+        ...watched,
+        facts,
+        isFresh: true,
+        looking: false,
+        lookAt: facts === message.facts ? now + interval : now,
+      };
       return {
         ...state,
         watched: known(new Map(state.watched.known ? state.watched.value : []).set(message.name, next)),
@@ -92,7 +109,7 @@ const absorb = (settings: BackendSettings, state: BackendState, message: Backend
 
 /** Who only reports looks more often while something is wrong: its end is news, too. */
 const intervalOf = (settings: BackendSettings, { leads }: BackendState, facts: BackendFacts): number => {
-  if (leads) return settings.leaderLookMs;
+  if (leads !== null) return settings.leaderLookMs;
   return facts.kind === 'ready' && facts.ailments.length === 0 ? settings.followerLookMs : settings.healingLookMs;
 };
 
@@ -102,13 +119,13 @@ const watch = (
   now: number,
 ): ReadonlyMap<string, Watched> =>
   new Map(
-    Object.entries(intent?.backends ?? {}).map(([name, { endpoints, username, password, maintenanceDatabase }]) => {
+    Object.entries(intent?.backends ?? {}).map(([name, { cluster: accepted, ...backend }]) => {
+      const { endpoints, username, password, maintenanceDatabase } = backend;
       const access: BackendAccess = { name, endpoints, username, password, maintenanceDatabase };
       const earlier = before.get(name);
-      if (earlier === undefined) return [name, { access, facts: null, looking: false, lookAt: now }];
-      return same(earlier.access, access)
-        ? [name, earlier]
-        : [name, { access, facts: null, looking: earlier.looking, lookAt: now }];
+      if (earlier !== undefined && same(earlier.access, access)) return [name, { ...earlier, accepted }];
+      const looking = earlier?.looking ?? false;
+      return [name, { access, accepted, facts: null, isFresh: false, looking, lookAt: now }];
     }),
   );
 
@@ -133,10 +150,11 @@ const speak = (before: BackendState, decided: Decided, now: number): Decided => 
   let { state } = decided;
   const tell: Send[] = [];
   const facts = factsOf(state);
-  if (facts !== null && (before.told === null || !same(facts, before.told))) {
-    state = { ...state, told: facts };
-    const fact = { type: 'backendsTold', facts } as const;
-    tell.push(['config', fact], ['client', fact]);
+  const told = facts === null ? null : { facts, under: state.leads };
+  if (told !== null && !same(told, before.told)) {
+    state = { ...state, told };
+    const fact = { type: 'backendsTold', ...told } as const;
+    tell.push(['config', fact], ['client', fact], ['peers', fact], ['unit', fact]);
   }
   const waits = waitsOf(before.waits, lacksOf(state), now);
   if (waits !== before.waits) {
@@ -146,10 +164,18 @@ const speak = (before: BackendState, decided: Decided, now: number): Decided => 
   return { ...decided, state, tell };
 };
 
-const factsOf = ({ watched }: BackendState): ReadonlyMap<string, BackendFacts> | null =>
+const factsOf = ({ watched, served }: BackendState): ReadonlyMap<string, BackendFacts> | null =>
   watched.known
-    ? new Map([...watched.value].flatMap(([name, { facts }]) => (facts === null ? [] : [[name, facts] as const])))
+    ? new Map(
+        [...watched.value].flatMap(([name, one]) => {
+          const facts = one.isFresh ? seenOf(one, served) : null;
+          return facts === null ? [] : [[name, facts] as const];
+        }),
+      )
     : null;
+
+const seenOf = ({ access, accepted, facts }: Watched, served: BackendState['served']): BackendFacts | null =>
+  facts === null ? null : heldOff(facts, served.get(access.name), accepted);
 
 const lackOf = (name: string, { primary, maxConnections }: ReadyFacts, ailment: Ailment): Lack => {
   const server = { name, primary: textOf(primary) };
@@ -161,9 +187,10 @@ const lackOf = (name: string, { primary, maxConnections }: ReadyFacts, ailment: 
   }
 };
 
-const lacksOf = ({ watched, workloadAvailable }: BackendState): readonly Lack[] =>
+const lacksOf = ({ watched, served, workloadAvailable }: BackendState): readonly Lack[] =>
   watched.known
-    ? [...watched.value].flatMap(([name, { facts }]): readonly Lack[] => {
+    ? [...watched.value].flatMap(([name, one]): readonly Lack[] => {
+        const facts = seenOf(one, served);
         if (!workloadAvailable) return [lack.backendUnlooked({ name })];
         if (facts === null) return [lack.backendLooking({ name })];
         if (facts.kind === 'ready') return facts.ailments.map((ailment) => lackOf(name, facts, ailment));

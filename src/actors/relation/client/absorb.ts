@@ -32,7 +32,7 @@ export const absorb = (
       // What an earlier leadership did here may have been undone since: every step is looked at again.
       return { ...state, leadership: message.leadership, work: new Map(), backends: new Map() };
     case 'backendsTold': {
-      const next = { ...state, facts: message.facts };
+      const next = { ...state, facts: message.facts, factsUnder: message.under };
       return hasCome(state.facts, message.facts) ? withoutBackOff(next, now) : next;
     }
     case 'generationTold':

@@ -1,6 +1,7 @@
+import { readOnlyNameOf } from '../../model/fleet-spec.ts';
 import type { Application, RelationId } from '../../model/ids.ts';
 import { Secret } from '../../model/secret.ts';
-import type { Databag, RelationRecord, UnitBag, UnitRecord } from '../../model/snapshot.ts';
+import type { Account, Databag, RelationRecord, UnitBag, UnitRecord } from '../../model/snapshot.ts';
 
 const longestName = 63;
 
@@ -13,22 +14,36 @@ export const usernameOf = (application: Application, name: string, id: RelationI
   return `${`${application}_${name}`.replaceAll('-', '_').slice(0, longestName - suffix.length)}${suffix}`;
 };
 
-/** Our side of a `postgresql_client` relation. Every live unit that serves the database is an endpoint. */
-export const databagOf = (record: RelationRecord, units: readonly UnitRecord[], version: string): Databag => {
+/**
+ * Our side of a `postgresql_client` relation. Every live unit that serves the database is an endpoint, for reads as well: those go to another
+ * database name, which only `read-only-uris` tells.
+ */
+export const databagOf = (
+  record: RelationRecord,
+  units: readonly UnitRecord[],
+  { version, isReadable }: { readonly version: string; readonly isReadable: boolean },
+): Databag => {
   const endpoints = endpointsOf(units, record).join(',');
-  const { username, password } = record.account;
+  const { account, database } = record;
+  const readOnly = isReadable ? readOnlyNameOf(database) : null;
   return {
-    database: record.database,
+    database,
     endpoints,
-    username,
-    password,
+    username: account.username,
+    password: account.password,
     tls: 'False',
-    uris: new Secret(
-      `postgresql://${encodeURIComponent(username)}:${encodeURIComponent(password.reveal())}@${endpoints}/${encodeURIComponent(record.database)}`,
-    ),
+    uris: uriOf(account, endpoints, database),
+    ...(readOnly === null
+      ? {}
+      : { 'read-only-endpoints': endpoints, 'read-only-uris': uriOf(account, endpoints, readOnly) }),
     version,
   };
 };
+
+const uriOf = ({ username, password }: Account, endpoints: string, database: string): Secret =>
+  new Secret(
+    `postgresql://${encodeURIComponent(username)}:${encodeURIComponent(password.reveal())}@${endpoints}/${encodeURIComponent(database)}`,
+  );
 
 /** Units behind a load balancer all say its address: it is one endpoint. */
 export const endpointsOf = (units: readonly UnitRecord[], record: RelationRecord): readonly string[] => [

@@ -3,7 +3,7 @@ import type { Intent } from '../../model/intent.ts';
 import { lack } from '../../model/wait-catalogue.ts';
 import { type Relation, relationsOf } from './relations.ts';
 import { type BackendWork, type ClientState, noBackendWork, noWork, setBackend } from './state.ts';
-import { accessOf, type Turn } from './turn.ts';
+import { accessOf, factsIn, type Turn } from './turn.ts';
 
 /** Work of the backend itself: the fence, and audits of what is there. */
 export const eachBackend = (turn: Turn, before: ClientState): ClientState => {
@@ -12,7 +12,7 @@ export const eachBackend = (turn: Turn, before: ClientState): ClientState => {
   const intent = state.intent.known ? state.intent.value : null;
   for (const name of Object.keys(intent?.backends ?? {})) {
     const work = state.backends.get(name) ?? noBackendWork;
-    const facts = state.facts.get(name);
+    const facts = factsIn(state, turn, name);
     const access = accessOf(state, name);
     const { trouble } = work;
     if (trouble !== null) {

@@ -15,7 +15,7 @@ import {
   type Trouble,
   type Work,
 } from './state.ts';
-import { accessOf, type Turn } from './turn.ts';
+import { accessOf, factsIn, type Turn } from './turn.ts';
 
 /** Every relation by itself, in order of their ids. */
 export const eachRelation = (turn: Turn, before: ClientState): ClientState => {
@@ -58,7 +58,7 @@ const forRelation = (turn: Turn, before: ClientState, relation: Relation): Clien
     relation,
     work,
     {
-      facts: state.facts.get(backend),
+      facts: factsIn(state, turn, backend),
       fenced: backendWork.fencedUnder === leadership.epoch,
       published: state.published,
       units: state.units,

@@ -1,5 +1,11 @@
-import type { BackendFacts, BackendServer, Finding, PostgresStep } from '../../model/backend.ts';
-import type { Published } from '../../model/fleet-spec.ts';
+import {
+  type BackendFacts,
+  type BackendServer,
+  type Finding,
+  type PostgresStep,
+  versionText,
+} from '../../model/backend.ts';
+import { type Published, readOnlyNameOf } from '../../model/fleet-spec.ts';
 import type { UnitName } from '../../model/ids.ts';
 import { same } from '../../model/same.ts';
 import type { Account, RelationRecord, UnitRecord } from '../../model/snapshot.ts';
@@ -117,9 +123,13 @@ const publishing = (
     return { type: 'wait', lack: lack.clientUnits({ name, generation: published.generation, late }) };
   if (endpointsOf(units, record).length === 0) return { type: 'wait', lack: lack.clientNowhere({ name }) };
   const version = facts?.kind === 'ready' ? versionText(facts.version) : stringOf(record.databag?.['version']);
-  const databag = databagOf(record, units, version);
+  const databag = databagOf(record, units, { version, isReadable: isReadable(published, record) });
   return same(databag, record.databag) ? { type: 'nothing' } : { type: 'record', record: { ...record, databag } };
 };
+
+/** What is published leads to standbys, or to what stands in for them. */
+const isReadable = ({ spec }: Published, { database }: RelationRecord): boolean =>
+  spec.databases.some(({ name, readOnly }) => readOnly && name === readOnlyNameOf(database));
 
 /** Live units that have a share in the generation and do not serve it yet. */
 export const laggards = (units: readonly UnitRecord[], { generation, spec }: Published): readonly UnitName[] =>
@@ -138,6 +148,4 @@ const nextOfDying = (relation: Relation, { loginDropped }: Progress, { facts, fe
   return { type: 'postgres', primary, step: { type: 'dropLogin', relation: relation.id, username } };
 };
 
-/** `170011` → `17.11`, as PostgreSQL prints itself since version 10. */
-const versionText = (number: number): string => `${Math.floor(number / 10_000)}.${number % 10_000}`;
 const stringOf = (value: unknown): string => (typeof value === 'string' ? value : '');

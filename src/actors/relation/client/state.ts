@@ -1,6 +1,5 @@
 import type {
   BackendAccess,
-  BackendFacts,
   BackendServer,
   Finding,
   PostgresStep,
@@ -14,7 +13,7 @@ import { type Known, unknown } from '../../model/known.ts';
 import type { Leadership } from '../../model/leadership.ts';
 import type { RelationRecord, UnitRecord } from '../../model/snapshot.ts';
 import type { Wait } from '../../model/waits.ts';
-import type { ServedClient } from '../../protocol.ts';
+import type { BackendsTold, ServedClient } from '../../protocol.ts';
 import type { Progress } from './next-step.ts';
 
 export interface ClientSettings {
@@ -73,7 +72,8 @@ export interface ClientState {
   readonly intent: Known<Intent | null>;
   readonly records: ReadonlyMap<RelationId, RelationRecord>;
   readonly leadership: Leadership | null;
-  readonly facts: ReadonlyMap<string, BackendFacts>;
+  readonly facts: BackendsTold['facts'];
+  readonly factsUnder: BackendsTold['under'];
   readonly published: Published | null;
   readonly units: readonly UnitRecord[];
   readonly work: ReadonlyMap<RelationId, Work>;
@@ -86,6 +86,7 @@ export const initial: ClientState = {
   records: new Map(),
   leadership: null,
   facts: new Map(),
+  factsUnder: null,
   published: null,
   units: [],
   work: new Map(),

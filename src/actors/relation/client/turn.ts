@@ -1,5 +1,5 @@
 import type { Leadership } from '../../model/leadership.ts';
-import type { BackendAccess } from '../../model/backend.ts';
+import type { BackendAccess, BackendFacts } from '../../model/backend.ts';
 import type { Lack } from '../../model/waits.ts';
 import type { ClientEffect, ClientSettings, ClientState } from './state.ts';
 
@@ -11,6 +11,13 @@ export interface Turn {
   readonly effects: ClientEffect[];
   readonly lacks: Lack[];
 }
+
+/** What was seen since this leadership began. */
+export const factsIn = (
+  { facts, factsUnder }: ClientState,
+  { leadership }: Turn,
+  backend: string,
+): BackendFacts | undefined => (factsUnder === leadership.epoch ? facts.get(backend) : undefined);
 
 export const accessOf = ({ intent }: ClientState, name: string): BackendAccess | null => {
   const backend = intent.known ? intent.value?.backends[name] : undefined;

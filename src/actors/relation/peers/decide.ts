@@ -8,12 +8,13 @@
  * is silent then only when that was forced, and one that lives never: it leaves by itself.
  */
 import type { Decision, Send } from '../../kit/behaviour.ts';
+import { reportsOf } from '../../model/backend.ts';
 import { type UnitName, unitNumberOf } from '../../model/ids.ts';
 import { departureOf, type Intent } from '../../model/intent.ts';
 import { type Known, known, unknown } from '../../model/known.ts';
 import { same } from '../../model/same.ts';
 import type { Leadership } from '../../model/leadership.ts';
-import type { UnitBag, UnitRecord } from '../../model/snapshot.ts';
+import type { BackendReport, UnitBag, UnitRecord } from '../../model/snapshot.ts';
 import type { PeersMessage, UnitRecordStatus, WorkloadReport } from '../../protocol.ts';
 
 export interface PeersSettings {
@@ -37,6 +38,7 @@ export interface PeersState {
   readonly report: WorkloadReport | null;
   readonly status: UnitRecordStatus | null;
   readonly leadership: Leadership | null;
+  readonly backends: readonly BackendReport[];
   readonly writing: UnitBag | null;
   /** What the store is known to hold, from our own answered write or from a reading. */
   readonly written: UnitBag | null;
@@ -56,6 +58,7 @@ export const initial: PeersState = {
   report: null,
   status: null,
   leadership: null,
+  backends: [],
   writing: null,
   written: null,
   writtenAt: Number.NEGATIVE_INFINITY,
@@ -86,6 +89,8 @@ const absorb = (settings: PeersSettings, state: PeersState, message: PeersMessag
       return { ...state, wallOffset: message.wall - now };
     case 'leadershipTold':
       return { ...state, leadership: message.leadership };
+    case 'backendsTold':
+      return { ...state, backends: reportsOf(message.facts) };
     case 'workloadTold':
       return { ...state, report: message.report };
     case 'statusTold':
@@ -150,7 +155,10 @@ const withoutUsage = (bag: UnitBag) => ({
   budget: bag.budget.map(({ used: _, held, ...rest }) => ({ ...rest, isAbove: held === null || held > rest.given })),
 });
 
-const bagOf = (settings: PeersSettings, { status, report, wallOffset, written }: PeersState): UnitBag | null =>
+const bagOf = (
+  settings: PeersSettings,
+  { status, report, wallOffset, written, leadership, backends }: PeersState,
+): UnitBag | null =>
   status === null
     ? null
     : {
@@ -163,6 +171,7 @@ const bagOf = (settings: PeersSettings, { status, report, wallOffset, written }:
         refused: report?.refused ?? null,
         instances: report?.instances ?? [],
         budget: report?.budget ?? [],
+        backends: leadership === null ? [] : backends,
         waits: status.waits.map(({ id, kind, message, since, on }) => ({
           id,
           kind,

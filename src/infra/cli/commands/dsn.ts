@@ -8,10 +8,11 @@ const formats = ['uri', 'env', 'json'] as const;
 export const dsnVerb: Verb = {
   name: 'dsn',
   summary: 'the connection string of a client, password included',
-  usage: 'CLIENT [--host HOST] [--format uri|env|json]',
+  usage: 'CLIENT [--read-only] [--host HOST] [--format uri|env|json]',
   takes: { least: 1, most: 1 },
   flags: {
     host: { value: 'HOST', help: 'only this unit: its host, host:port, or its name such as pgbouncer/1' },
+    'read-only': { help: 'to the standbys of its database' },
     format: { value: 'FORMAT', help: 'uri (for libpq and its kin), env (PGHOST=… lines) or json' },
   },
   run: async (given, context) => {
@@ -25,9 +26,10 @@ export const dsnVerb: Verb = {
         `there is no client ${JSON.stringify(client)}${answer.clients.length === 0 ? '' : ` (there are: ${answer.clients.join(', ')})`}`,
       );
     const credentials = await narrowed(answer.value, given, context);
-    const json = { ...credentials, uri: uriOf(credentials) };
+    const place = given.has('read-only') ? readingPlace(credentials) : credentials;
+    const json = { ...credentials, uri: uriOf(place) };
     if (format === 'json') context.stdout.write(`${JSON.stringify(json, null, 2)}\n`);
-    else print(context, given, json, format === 'env' ? environmentOf(credentials) : uriOf(credentials));
+    else print(context, given, json, format === 'env' ? environmentOf(place) : uriOf(place));
   },
 };
 
@@ -39,6 +41,16 @@ const formatOf = (given: Given): (typeof formats)[number] => {
   if (given.has('json') && format !== 'json')
     throw new CliFailure(exit.usage, `--json and --format ${format}: choose one of them`);
   return format;
+};
+
+const readingPlace = (credentials: Credentials): Credentials => {
+  const { client, readOnlyDatabase, readOnlyEndpoints } = credentials;
+  if (readOnlyDatabase === null)
+    throw new CliFailure(
+      exit.refused,
+      `client ${JSON.stringify(client)} cannot be read from standbys: none is there (troupe status shows them); let reads go to the primary meanwhile with troupe config read_only_fallback=primary`,
+    );
+  return { ...credentials, database: readOnlyDatabase, endpoints: readOnlyEndpoints };
 };
 
 const narrowed = async (credentials: Credentials, given: Given, { api, signal }: Context): Promise<Credentials> => {

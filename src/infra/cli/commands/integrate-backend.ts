@@ -15,6 +15,10 @@ export const integrateBackendVerb: Verb = {
     username: { value: 'USER', help: 'a login with CREATEROLE and CREATEDB' },
     'password-file': { value: 'FILE', help: 'its password, one line; - reads standard input' },
     'maintenance-database': { value: 'NAME', help: 'database to administer it from (postgres)' },
+    'accept-cluster': {
+      value: 'SYSTEMID',
+      help: 'the cluster with this system identifier takes the place of the one served so far',
+    },
     ...waitFlags,
   },
   run: async (given, context) => {
@@ -32,6 +36,7 @@ export const integrateBackendVerb: Verb = {
       username,
       password,
       maintenanceDatabase,
+      acceptCluster: given.text('accept-cluster') ?? undefined,
     });
     if (patience === null) {
       print(context, given, kept, `backend ${name} is kept (version ${kept.version} of the intent)`);
