@@ -14,6 +14,7 @@ import type {
   Snapshot,
   UnitRecord,
 } from './model/snapshot.ts';
+import type { Remark } from './model/remark.ts';
 import type { StatusWord, Wait } from './model/waits.ts';
 import type { Inspection, Step, StepOutcome } from './model/workload.ts';
 
@@ -53,11 +54,14 @@ export type GenerationTold = {
 /** Told by `peers`: the roster with everybody's acknowledgements, as last seen. */
 export type RosterTold = { readonly type: 'rosterTold'; readonly units: readonly UnitRecord[] };
 
+/** `how` in words: `was ended by SIGKILL`. */
+export type InstanceExited = { readonly type: 'instanceExited'; readonly instance: number; readonly how: string };
+
 export type UnitMessage =
   | Ticked
   | { readonly type: 'hookArrived'; readonly hook: Hook }
   | { readonly type: 'hinted' }
-  | { readonly type: 'instanceExited'; readonly instance: number }
+  | InstanceExited
   | { readonly type: 'snapshotRead'; readonly snapshot: Snapshot }
   | { readonly type: 'snapshotRefused'; readonly reason: string }
   | { readonly type: 'snapshotUnavailable'; readonly reason: string }
@@ -91,6 +95,8 @@ export interface WorkloadReport {
   readonly instances: readonly InstanceReport[];
   /** Of every database that has one. */
   readonly budget: readonly BudgetReport[];
+  /** What a person should know though it serves. */
+  readonly remarks: readonly Remark[];
   /** A plan is under way. */
   readonly changing: boolean;
   /** Drained and stopped as asked. */
@@ -156,7 +162,7 @@ export type WorkloadMessage =
   | GenerationTold
   /** From this unit's own state directory: what it verified last, to be served before anybody is heard. */
   | { readonly type: 'recalled'; readonly verified: Published | null }
-  | { readonly type: 'instanceExited'; readonly instance: number }
+  | InstanceExited
   | { readonly type: 'inspected'; readonly inspection: Inspection }
   | { readonly type: 'stepTaken'; readonly step: Step['type']; readonly outcome: StepOutcome }
   | { readonly type: 'workloadUnavailable'; readonly reason: string };

@@ -38,6 +38,10 @@ export const unitStatusSchema = z.object({
   }),
   instances: z.array(instanceSchema),
   waits: z.array(waitSchema),
+  remarks: z
+    .array(z.object({ id: z.string(), message: z.string(), since: instant }))
+    .default([])
+    .meta({ description: 'what a person should know though the unit serves' }),
   lastSeenMs: z.number().nullable(),
   leaving: z
     .boolean()

@@ -34,7 +34,7 @@ export const planChange = (inspection: Inspection, wanted: Rendered): readonly S
 
 interface Task {
   readonly id: number;
-  /** `start` what is absent, `replace` what is deaf, `restart` what cannot load its file, `load` it, or nothing. */
+  /** `start` what is absent, `replace` what is deaf, `restart` what a reload cannot mend, `load` the file, or nothing. */
   readonly need: 'nothing' | 'load' | 'restart' | 'start' | 'replace';
   readonly paused: boolean;
   /** A database goes to another server, and the pools are such that clients can be held back meanwhile. */
@@ -68,13 +68,14 @@ const taskOf = (inspection: Inspection, wanted: Rendered, { id, ini }: Rendered[
   const idle = { id, paused: false, moves: false } as const;
   if (fact === undefined || fact.state === 'absent') return { ...idle, need: 'start' };
   if (fact.state === 'hung') return { ...idle, need: 'replace' };
-  const { paused } = fact;
+  const paused = fact.paused || (fact.halted ?? []).length > 0;
   const before = iniOn(inspection.disk, id);
   const settings = settingsIn(ini);
   const amiss = amissIn(fact, settings, before);
   const isLoaded =
     fact.canary === wanted.canary && before === ini && hasAuthFile(inspection.disk, wanted) && amiss.length === 0;
-  if (amiss.some(takesRestart)) return { ...idle, paused, need: 'restart' };
+  // No reload makes a socket.
+  if (fact.unlinked === true || amiss.some(takesRestart)) return { ...idle, paused, need: 'restart' };
   if (isLoaded) return { ...idle, paused, need: 'nothing' };
   // Files are rendered for the program on disk and proven by it: a process of another one may refuse them half way.
   if (isOfAnotherVersion(fact, inspection)) return { ...idle, paused, need: 'restart' };
@@ -82,7 +83,7 @@ const taskOf = (inspection: Inspection, wanted: Rendered, { id, ini }: Rendered[
 };
 
 /** Settings that are not in force. Without the process's own word the file on disk has to stand for it. */
-const amissIn = (
+export const amissIn = (
   { settings: shown }: InstanceFact,
   wanted: ReadonlyMap<string, string>,
   before: string | null,

@@ -63,5 +63,13 @@ export const poolsIn = (instance: number, rows: Rows): readonly PoolStatus[] =>
 const serversIn = (row: Rows[number]): number =>
   Object.entries(row).reduce((sum, [column, value]) => sum + (column.startsWith('sv_') ? Number(value ?? 0) : 0), 0);
 
+/** Databases in SHOW DATABASES that take no queries (PAUSE, KILL) or no logins (DISABLE), by a command about each of them. */
+export const haltedIn = (
+  databases: Rows,
+): readonly { readonly name: string; readonly paused: boolean; readonly disabled: boolean }[] =>
+  databases
+    .map((row) => ({ name: row['name'] ?? '', paused: row['paused'] === '1', disabled: row['disabled'] === '1' }))
+    .filter(({ name, paused, disabled }) => name !== 'pgbouncer' && (paused || disabled));
+
 /** SHOW VERSION: one row with one column. */
 export const versionIn = (rows: Rows): PgBouncerVersion | null => parseVersion(Object.values(rows[0] ?? {})[0] ?? '');

@@ -105,7 +105,9 @@ export const runUnit = async (settings: UnitProcessSettings): Promise<number> =>
   );
   {
     using _hints = backplane.onHint(() => running.send(['unit', { type: 'hinted' }]));
-    using _exits = workload.onExit((instance) => running.send(['unit', { type: 'instanceExited', instance }]));
+    using _exits = workload.onExit((instance, how) =>
+      running.send(['unit', { type: 'instanceExited', instance, how }]),
+    );
     using _ticks = startTicker(clock, tickMs, () => running.send(['unit', { type: 'ticked', wall: clock.wall() }]));
     using _log = logStatus(running, unitLog);
     await using _api = await openApi({

@@ -15,7 +15,7 @@ export interface Wanted {
 
 /** The files of a generation for the unit that was inspected, as its actor would render them. */
 export const renderedFor = ({ binary, layout }: Inspection, wanted: Wanted): Rendered => {
-  if (binary.kind === 'missing') throw new Error(binary.reason);
+  if (binary.kind !== 'found') throw new Error(binary.reason);
   const { port, canary, options, databases = [], users = [] } = wanted;
   const slots = [{ unit: unit(0), instances: layout.instances.length }];
   const spec = specOf({ options: completeOptions({ ...options, listen_port: port }), databases, users, slots });

@@ -126,6 +126,7 @@ export const bagOf = (changes: Partial<UnitBag> = {}): UnitBag => ({
   budget: [],
   backends: [],
   waits: [],
+  remarks: [],
   ...changes,
 });
 

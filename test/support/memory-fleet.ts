@@ -198,6 +198,7 @@ export class MemoryFleet {
       instances: [1, 2].map((id) => ({ id, pid: 100 * (number + 1) + id, state: 'serving', version: '1.26.0' })),
       waits: message === '' ? [] : [{ id: 'test', kind: 'waiting', message, since: '2026-11-24T10:00:00.000Z', on }],
       lastSeenMs: 100,
+      remarks: [],
       leaving: this.#departs(number) && !this.#left.has(number),
       weaknesses: [],
     };

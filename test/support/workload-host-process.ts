@@ -35,7 +35,7 @@ const answer = async (question: Question, signal: AbortSignal): Promise<unknown>
     case 'open':
       become(question.account);
       workload = await openProcessWorkload({ ...question.options, clock: createSystemClock(), log });
-      workload.onExit((instance) => say({ type: 'exited', instance }));
+      workload.onExit((instance, how) => say({ type: 'exited', instance, how }));
       return null;
     case 'inspect':
       return await opened().inspect(signal);

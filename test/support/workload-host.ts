@@ -52,7 +52,7 @@ export const openWorkloadHost = async (
 
 interface Wire {
   readonly ask: <T>(question: Unnumbered, signal?: AbortSignal) => Promise<T>;
-  readonly exits: Set<(instance: number) => void>;
+  readonly exits: Set<(instance: number, how: string) => void>;
 }
 type Unnumbered = Question extends infer Q ? (Q extends Question ? Omit<Q, 'id'> : never) : never;
 
@@ -72,11 +72,11 @@ const workloadOver = ({ ask, exits }: Wire, kill: () => Promise<void>): Workload
 
 const wireTo = (child: ChildProcess): Wire => {
   const waiting = new Map<number, (word: Extract<Word, { readonly id: number }>) => void>();
-  const exits = new Set<(instance: number) => void>();
+  const exits = new Set<(instance: number, how: string) => void>();
   let asked = 0;
   child.on('message', (line: string) => {
     const word: Word = unpack(line);
-    if (word.type === 'exited') for (const listener of exits) listener(word.instance);
+    if (word.type === 'exited') for (const listener of exits) listener(word.instance, word.how);
     else waiting.get(word.id)?.(word);
   });
   child.once('exit', () => {

@@ -24,7 +24,7 @@ export type Word =
   | { readonly type: 'answer'; readonly id: number; readonly value: unknown }
   | { readonly type: 'unavailable'; readonly id: number; readonly reason: string }
   | { readonly type: 'defect'; readonly id: number; readonly reason: string }
-  | { readonly type: 'exited'; readonly instance: number };
+  | { readonly type: 'exited'; readonly instance: number; readonly how: string };
 
 export const pack = (value: unknown): string =>
   JSON.stringify(value, function (this: Record<string, unknown>, key, shown: unknown) {

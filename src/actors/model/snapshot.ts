@@ -55,6 +55,8 @@ export interface UnitBag {
     readonly sinceWallMs: number;
     readonly on: string;
   }[];
+  /** What a person should know though the unit serves. */
+  readonly remarks: readonly { readonly id: string; readonly message: string; readonly sinceWallMs: number }[];
 }
 
 /** A unit of the roster. `silentMs` counts from its last heartbeat by the store's clock, as of the reading. */

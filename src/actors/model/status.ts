@@ -56,6 +56,8 @@ export interface UnitStatus {
     readonly since: string;
     readonly on: string;
   }[];
+  /** What a person should know though the unit serves. */
+  readonly remarks: readonly { readonly id: string; readonly message: string; readonly since: string }[];
   readonly lastSeenMs: number | null;
   /** The operator asked for its departure: it is drained, or waits for the leader to take it off the roster. */
   readonly leaving: boolean;

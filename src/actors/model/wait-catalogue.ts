@@ -277,6 +277,117 @@ export const lack = {
       '`apt-get install pgbouncer` on that machine, or start the unit with `--pgbouncer PATH`. Instances that run already go on serving.',
   }),
 
+  pgbouncerTooOld: saying({
+    id: 'pgbouncer-version',
+    kind: 'blocked',
+    on: 'operator',
+    what: ({ self }) => `the PgBouncer of ${self} is too old`,
+    why: ({ reason }) => reason,
+    way: 'install a newer one, or name another program (TROUPE_PGBOUNCER); it starts its instances by itself then',
+    example: { self: here, reason: '"/usr/sbin/pgbouncer" is PgBouncer 1.16.1, and a unit needs 1.18 or newer' },
+    happens:
+      'The program answers and is older than what this version of Troupe is tested with: it would load files half way without saying so.',
+    remedy:
+      'Install a newer PgBouncer on that machine (apt.postgresql.org has one for older distributions), or start the unit with `--pgbouncer PATH`. Instances that run already go on serving.',
+  }),
+
+  address: saying({
+    id: 'address',
+    kind: 'blocked',
+    on: 'operator',
+    what: ({ self }) => `${self} does not have its address to itself`,
+    why: ({ reason }) => reason,
+    way: 'stop that, give this unit another address (TROUPE_LISTEN_ADDRESS) or the fleet another port (troupe config listen_port=…)',
+    example: { self: here, reason: '10.0.0.7:6432 is held by process 812 (pgbouncer /etc/pgbouncer/pgbouncer.ini)' },
+    happens:
+      'Another program listens where this unit should: a PgBouncer of the distribution that was never switched off, another unit of the same machine with the same address, anything else. When it shares the address (`so_reuseport`), a part of the clients reaches it instead of this unit.',
+    remedy:
+      'Look at the process named (`ss -ltnp` shows who listens) and stop it (`systemctl disable --now pgbouncer`), or give this unit or the fleet another place. It heals by itself within a few seconds after the address is free.',
+  }),
+
+  listenAddress: saying({
+    id: 'listen-address',
+    kind: 'blocked',
+    on: 'operator',
+    what: ({ self }) => `${self} cannot listen where it should`,
+    why: ({ reason }) => reason,
+    way: 'give this machine that address, or this unit another one (TROUPE_LISTEN_ADDRESS)',
+    example: { self: here, reason: 'cannot start instance 1: this machine has no address 10.0.0.77' },
+    happens: 'The address that the unit was started with is not on this machine, or its name cannot be looked up.',
+    remedy:
+      'Compare `--listen-address` with `ip addr`. It heals by itself within a few seconds after the machine has the address.',
+  }),
+
+  disk: saying({
+    id: 'disk',
+    kind: 'blocked',
+    on: 'operator',
+    what: ({ self }) => `${self} has no space left to write`,
+    why: ({ reason }) => reason,
+    way: 'free some: its instances serve what they have, and changes wait until then',
+    example: { self: here, reason: 'only 12 KiB are left on the file system of "/var/lib/troupe/pgbouncer-0"' },
+    happens: 'The file system of the state directory is full, or a quota is used up.',
+    remedy: 'Free some space (`df -h`, `df -i`). It heals by itself within a few seconds.',
+  }),
+
+  files: saying({
+    id: 'files',
+    kind: 'blocked',
+    on: 'operator',
+    what: ({ self }) => `${self} cannot use its files`,
+    why: ({ reason }) => reason,
+    way: 'mend that: its instances serve what they have, and changes wait until then',
+    example: {
+      self: here,
+      reason:
+        'the file system of "/var/lib/troupe/pgbouncer-0" is read-only (EROFS: read-only file system, access \'/var/lib/troupe/pgbouncer-0\')',
+    },
+    happens:
+      'The state directory or the run directory has become read-only, belongs to somebody else, or something that is no file of the unit lies where one of its files should.',
+    remedy:
+      'Do what the sentence says about the path it names (`ls -ld`, `mount`): give the directory back to the account of the unit, mount it for writing, remove what lies in the way. It heals by itself within a few seconds.',
+  }),
+
+  descriptors: saying({
+    id: 'descriptors',
+    kind: 'blocked',
+    on: 'operator',
+    what: ({ self }) => `new clients of ${self} hang`,
+    why: ({ reason }) => reason,
+    way: 'raise the limit (LimitNOFILE= of a service, --ulimit nofile= of a container) and restart it, or lower max_client_conn',
+    example: { self: here, reason: 'instance 1 (process 812) has used up its 1024 file descriptors' },
+    happens:
+      'An instance has as many files and connections open as the system lets it. It takes no new client for five seconds each time; who is connected notices nothing. `few-descriptors` among the remarks says beforehand that it can come to this.',
+    remedy:
+      'Raise the limit for the service or the container and restart the unit, or lower `max_client_conn`. It heals by itself when clients leave.',
+  }),
+
+  crashes: saying({
+    id: 'crashes',
+    kind: 'waiting',
+    on: ({ self }) => self,
+    what: ({ self }) => `instances of ${self} end again and again`,
+    why: ({ reason }) => reason,
+    way: 'this unit starts them again, with a rest of up to 2 s in between',
+    example: { self: here, reason: 'instance 1 ended 4 times within 10 s (the last time it was ended by SIGKILL)' },
+    happens: 'A PgBouncer ends soon after it was started, several times within ten seconds.',
+    remedy: 'Nothing yet: when it goes on it says `blocked`.',
+  }),
+
+  crashLoop: saying({
+    id: 'crashes',
+    kind: 'blocked',
+    on: 'operator',
+    what: ({ self }) => `instances of ${self} end again and again`,
+    why: ({ reason }) => reason,
+    way: "find out who ends them, or why they end (the instance's log in the state directory): this unit goes on starting them, with a rest of up to 2 s in between",
+    example: { self: here, reason: 'instance 1 ended 7 times within 10 s (the last time it ended with exit code 1)' },
+    happens:
+      'The same for longer: something kills the process (the kernel for want of memory, a supervisor that takes it for its own, a person), or PgBouncer crashes.',
+    remedy:
+      'The kernel log (`dmesg`) names what it killed for want of memory; the log of the instance in the state directory has the last words of one that crashed. It heals by itself within 5 s after that has ended.',
+  }),
+
   fleetSpec: saying({
     id: 'fleet-spec',
     kind: 'waiting',
@@ -345,12 +456,11 @@ export const lack = {
     way: 'mend that, this unit goes on trying every few seconds',
     example: {
       self: here,
-      reason: 'cannot start instance 1: 10.0.0.7:6432 is held by process 812 (pgbouncer) of postgres',
+      reason: 'cannot start instance 1: its console does not answer within 10000 ms',
     },
-    happens:
-      'The same step failed three times running: the address is taken by another program, the process ends at once, its console does not answer.',
+    happens: 'The same step failed three times running: the process ends at once, its console does not answer.',
     remedy:
-      'Do what the sentence says about the address, file or process it names (`ss -ltnp` shows who listens). PgBouncer’s own log is in the state directory of the unit. It heals by itself within 15 s after the cause is gone.',
+      'Do what the sentence says about the address, file or process it names (`ss -ltnp` shows who listens). PgBouncer’s own log is in the state directory of the unit. It heals by itself within a few seconds after the cause is gone.',
   }),
 
   // The API of this unit on TCP.

@@ -37,6 +37,13 @@ export interface Rendered {
   readonly instances: readonly { readonly id: number; readonly ini: string }[];
 }
 
+/**
+ * What stands in the way of this unit's instances, by the id of the wait: each has a way out of its own. `address`: somebody else
+ * is there; `listen-address`: this machine does not have it; `disk`: no space; `files`: no right, or something lies in the way;
+ * `descriptors`: none left.
+ */
+export type Obstacle = 'address' | 'listen-address' | 'disk' | 'files' | 'descriptors';
+
 export interface InstanceFact {
   readonly id: number;
   /** `running`: ours by pid, start time and console. `hung`: ours, but it does not answer in time, or no longer listens. */
@@ -47,6 +54,12 @@ export interface InstanceFact {
   readonly canary: string | null;
   /** Globally paused, as far as this version can tell. */
   readonly paused: boolean;
+  /** Databases that take no queries or no logins, because somebody paused, disabled or killed them on its console. */
+  readonly halted?: readonly string[];
+  /** The path of its console's socket is gone: it serves, but nobody new can reach its console, nor hand it a cancel request. */
+  readonly unlinked?: boolean;
+  /** How many files and connections the system lets it have open; null when it is unknown. */
+  readonly descriptors?: number | null;
   /** What SHOW CONFIG says, so that a plan sees what a process has in force; absent or null when it was not asked or is silent. */
   readonly settings?: Readonly<Record<string, string>> | null;
   /** As its console counts them; absent or null when it was not asked or is silent. */
@@ -66,7 +79,9 @@ export interface PoolFact extends BudgetKey {
 export interface Inspection {
   readonly binary:
     | { readonly kind: 'found'; readonly version: PgBouncerVersion }
-    | { readonly kind: 'missing'; readonly reason: string };
+    /** None there, or none that can be run. */
+    | { readonly kind: 'missing'; readonly reason: string }
+    | { readonly kind: 'tooOld'; readonly reason: string };
   readonly layout: Layout;
   /** Files as they are on disk, or null for one that is missing or unreadable. */
   readonly disk: {
@@ -74,6 +89,8 @@ export interface Inspection {
     readonly instances: readonly { readonly id: number; readonly ini: string | null }[];
   };
   readonly instances: readonly InstanceFact[];
+  /** Found by looking, before a step stumbles over it. Each is a sentence. */
+  readonly obstacles: readonly { readonly id: Obstacle; readonly message: string }[];
 }
 
 /** One bounded, repeatable step. Steps that name instances act on all of them side by side. */
@@ -100,4 +117,4 @@ export type StepOutcome =
   /** PgBouncer (or the check of what it loaded) says no: its own words, one sentence. Repeating will not help. */
   | { readonly kind: 'refused'; readonly reason: string }
   /** It did not work this time; the way out may come by itself (address taken, no answer). */
-  | { readonly kind: 'failed'; readonly reason: string };
+  | { readonly kind: 'failed'; readonly reason: string; readonly obstacle?: Obstacle };

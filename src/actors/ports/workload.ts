@@ -22,6 +22,6 @@ export interface Workload extends AsyncDisposable {
     what: 'clients' | 'pools' | 'databases' | 'users' | 'config',
     signal: AbortSignal,
   ): Promise<readonly ConsoleRow[] | null>;
-  /** Says at once that an instance has ended, where the platform can tell; else `inspect` finds it. */
-  onExit(exited: (instance: number) => void): Disposable;
+  /** Says at once that an instance has ended, and how, where the platform can tell; else `inspect` finds it. */
+  onExit(exited: (instance: number, how: string) => void): Disposable;
 }

@@ -18,12 +18,14 @@ import type { Published } from '../model/fleet-spec.ts';
 import { known } from '../model/known.ts';
 import { same } from '../model/same.ts';
 import { waitsOf } from '../model/waits.ts';
-import type { Inspection, Rendered, Step } from '../model/workload.ts';
+import type { Inspection, PgBouncerVersion, Rendered, Step } from '../model/workload.ts';
 import type { WorkloadMessage } from '../protocol.ts';
 import { type Excess, excessIn, isSameExcess, reconnects } from './budget.ts';
+import { isResting, withFalls } from './falls.ts';
 import { leave, stepTakenWhileLeaving } from './leaving.ts';
 import { lacksOf, reportOf } from './report.ts';
-import { type Decided, inspect, take, type WorkloadSettings, type WorkloadState } from './state.ts';
+import { type Decided, filesOf, inspect, take, type WorkloadSettings, type WorkloadState } from './state.ts';
+import { repairsIn, withRepairs } from './repairs.ts';
 import { targetOf } from './target.ts';
 import { backOff } from './trouble.ts';
 
@@ -55,7 +57,7 @@ const absorb = (
       return isNewer(message.verified, state.wanted) ? { ...recalled, wanted: message.verified } : recalled;
     }
     case 'instanceExited':
-      return { ...state, outdated: true };
+      return { ...state, outdated: true, endings: new Map(state.endings).set(message.instance, message.how) };
     case 'inspected':
       return {
         ...state,
@@ -88,23 +90,28 @@ const stepTaken = (before: WorkloadState, { step, outcome }: StepTaken, now: num
   const state: WorkloadState = { ...before, busy: 'no', outdated: true };
   if (state.leaving !== null) return stepTakenWhileLeaving(state, step, outcome.kind === 'done', now);
   if (state.plan === null) return state;
-  const { target, steps } = state.plan;
+  const { steps, ...plan } = state.plan;
+  const { target, amends, fallen } = plan;
+  const [taken, ...rest] = steps;
   switch (outcome.kind) {
     case 'done': {
-      const [, ...rest] = steps;
-      if (rest.length > 0) return { ...state, plan: { target, steps: rest } };
+      const files =
+        taken !== undefined && 'rendered' in taken && step !== 'prove' ? filesOf(taken.rendered) : state.files;
+      const fell = step === 'start' ? withFalls({ ...state, files }, fallen, now) : { ...state, files };
+      if (rest.length > 0) return { ...fell, plan: { ...plan, steps: rest } };
       const refused = state.refused?.generation === target.generation ? null : state.refused;
       return step === 'verify'
-        ? { ...state, plan: null, verified: target, trouble: null, refused }
-        : { ...state, plan: null };
+        ? withRepairs({ ...state, files, plan: null, verified: target, trouble: null, refused }, amends)
+        : { ...state, files, plan: null };
     }
     case 'refused':
-      return step === 'prove'
-        ? refuse(state, target, outcome.reason)
-        : backOff({ ...state, plan: null }, outcome.reason, now);
-    case 'failed':
+    case 'failed': {
+      if (outcome.kind === 'refused' && step === 'prove') return refuse(state, target, outcome.reason);
+      const files = step === 'write' ? null : state.files;
       // What was not carried out is to be asked again.
-      return backOff({ ...state, plan: null, renewed: step === 'reconnect' ? [] : state.renewed }, outcome.reason, now);
+      const renewed = step === 'reconnect' ? [] : state.renewed;
+      return backOff({ ...state, files, renewed, plan: null }, outcome, now);
+    }
   }
 };
 
@@ -121,16 +128,22 @@ const reconcile = (settings: WorkloadSettings, state: WorkloadState, now: number
 /** From what is to what should be. Nothing to do is the common case. */
 const plan = (settings: WorkloadSettings, state: WorkloadState, inspection: Inspection, now: number): Decided => {
   const target = targetOf(settings.self, state);
-  if (target === null || inspection.binary.kind === 'missing') return { state };
+  if (target === null || inspection.binary.kind !== 'found') return { state };
   if (state.trouble !== null && now < state.trouble.retryAt) return { state };
-  const rendered = renderedFor(settings, target, inspection);
+  const rendered = renderedFor(settings, target, inspection, inspection.binary.version);
   if (rendered instanceof Unwritable) return { state: refuse(state, target, rendered.message) };
   const steps = planChange(inspection, rendered);
   const unverified = state.verified?.generation !== target.generation || state.verified.digest !== target.digest;
   const walk: readonly Step[] = steps.length === 0 && unverified ? [{ type: 'verify', rendered }] : steps;
   const [first] = walk;
-  if (first !== undefined) return take({ ...state, plan: { target, steps: walk } }, first);
-  return shrink({ ...state, trouble: null }, target, inspection);
+  if (first === undefined) return shrink({ ...state, trouble: null }, target, inspection);
+  if (mustRest(state, inspection, walk, now)) return { state };
+  const amends = repairsIn(state, inspection, walk, now);
+  const fallen =
+    state.verified === null
+      ? []
+      : walk.flatMap((step) => (step.type === 'start' ? absentOf(inspection, step.instances) : []));
+  return take({ ...state, plan: { target, steps: walk, amends, fallen } }, first);
 };
 
 /** Each once: connections that are to be replaced stay marked, and no new one is opened above a limit. */
@@ -140,7 +153,10 @@ const shrink = (state: WorkloadState, target: Published, inspection: Inspection)
   const [first] = steps;
   return first === undefined
     ? { state }
-    : take({ ...state, plan: { target, steps }, renewed: [...state.renewed, ...excess] }, first);
+    : take(
+        { ...state, plan: { target, steps, amends: [], fallen: [] }, renewed: [...state.renewed, ...excess] },
+        first,
+      );
 };
 
 const stillAbove = ({ renewed }: WorkloadState, inspection: Inspection): readonly Excess[] => {
@@ -149,15 +165,25 @@ const stillAbove = ({ renewed }: WorkloadState, inspection: Inspection): readonl
   return renewed.filter((one) => excess.some((other) => isSameExcess(one, other)));
 };
 
+/** Nothing but starts, and they would fail, or have failed too often just now. */
+const mustRest = (state: WorkloadState, inspection: Inspection, walk: readonly Step[], now: number): boolean => {
+  const starts = walk.flatMap((step) => (step.type === 'start' ? step.instances : []));
+  if (starts.length === 0 || walk.some(({ type }) => type !== 'start' && type !== 'verify')) return false;
+  return inspection.obstacles.some(({ id }) => id === 'address') || starts.every((id) => isResting(state, id, now));
+};
+
+const absentOf = ({ instances }: Inspection, ids: readonly number[]): readonly number[] =>
+  ids.filter((id) => instances.some((fact) => fact.id === id && fact.state === 'absent'));
+
 /** A spec that no file of this version can hold is refused like one that does not prove. */
 const renderedFor = (
   { self }: WorkloadSettings,
   target: Published,
-  { layout, binary }: Inspection,
+  { layout }: Inspection,
+  version: PgBouncerVersion,
 ): Rendered | Unwritable => {
-  if (binary.kind === 'missing') throw new Error('rendering needs the version of the binary');
   try {
-    return render(target.spec, self, layout, binary.version, canaryOf(target));
+    return render(target.spec, self, layout, version, canaryOf(target));
   } catch (cause) {
     if (cause instanceof Unwritable) return cause;
     throw cause;
@@ -174,13 +200,13 @@ const refuse = (state: WorkloadState, { generation }: Published, reason: string)
 const speak = (settings: WorkloadSettings, before: WorkloadState, decided: Decided, now: number): Decided => {
   let { state } = decided;
   const tell: Send[] = [];
-  const report = reportOf(settings, state, before);
+  const report = reportOf(settings, state, before, now);
   if (report !== null && !same(report, before.report)) {
     state = { ...state, report };
     const fact = { type: 'workloadTold', report } as const;
     tell.push(['unit', fact], ['peers', fact], ['backend', fact]);
   }
-  const waits = waitsOf(before.waits, lacksOf(settings, state), now);
+  const waits = waitsOf(before.waits, lacksOf(settings, state, now), now);
   if (waits !== before.waits) {
     state = { ...state, waits };
     tell.push(['unit', { type: 'waitsTold', from: 'workload', waits }]);

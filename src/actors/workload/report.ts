@@ -1,13 +1,16 @@
 /** What this unit tells of its instances, and what they lack. */
 import { servingOf } from '../../pgbouncer/render.ts';
 import { formatVersion } from '../../pgbouncer/version.ts';
+import type { UnitName } from '../model/ids.ts';
 import type { InstanceReport } from '../model/snapshot.ts';
 import { lack } from '../model/wait-catalogue.ts';
+import { remarksOf } from '../model/remark.ts';
 import type { Lack } from '../model/waits.ts';
 import { budgetsIn, smallestBudget } from '../model/budget.ts';
-import type { UnitName } from '../model/ids.ts';
-import type { InstanceFact } from '../model/workload.ts';
+import type { InstanceFact, Obstacle } from '../model/workload.ts';
 import type { WorkloadReport } from '../protocol.ts';
+import { lacksOfFalls } from './falls.ts';
+import { remarksIn } from './remarks.ts';
 import type { WorkloadSettings, WorkloadState } from './state.ts';
 import { budgetOf } from './budget.ts';
 import { targetOf } from './target.ts';
@@ -16,6 +19,7 @@ export const reportOf = (
   { self, advertise }: WorkloadSettings,
   state: WorkloadState,
   before: WorkloadState,
+  now: number,
 ): WorkloadReport | null => {
   if (!state.inspection.known) return null;
   const { binary, layout, instances } = state.inspection.value;
@@ -37,39 +41,46 @@ export const reportOf = (
       before.report !== null && before.inspection === state.inspection && before.verified === state.verified
         ? before.report.budget
         : budgetOf(self, state.verified, state.inspection.value),
+    remarks: remarksOf(state.report?.remarks ?? [], remarksIn(state, now), now),
     changing: state.plan !== null,
     stopped: state.leaving?.phase === 'stopped',
   };
 };
 
 const instanceState = (
-  { verified, plan: underWay }: WorkloadState,
+  { verified, plan: underWay, trouble }: WorkloadState,
   is: 'running' | 'hung' | 'absent',
   canary: string | null,
 ): InstanceReport['state'] => {
-  if (is === 'absent') return underWay === null ? 'stopped' : 'starting';
+  // One that could not be started is not about to be there each time that it is tried again.
+  if (is === 'absent') return underWay === null || trouble !== null ? 'stopped' : 'starting';
   if (is === 'hung') return 'failing';
   return verified !== null && canary !== null ? 'serving' : 'starting';
 };
 
-export const lacksOf = ({ self }: WorkloadSettings, state: WorkloadState): readonly Lack[] => {
+export const lacksOf = ({ self }: WorkloadSettings, state: WorkloadState, now: number): readonly Lack[] => {
   const { inspection, leaving, refused, trouble, unavailable, wanted } = state;
+  if (leaving !== null) return [];
   const lacks: Lack[] = [];
-  if (leaving !== null) return lacks;
-  if (unavailable !== null) lacks.push(lack.workload({ self, reason: unavailable }));
-  if (inspection.known && inspection.value.binary.kind === 'missing')
-    lacks.push(lack.pgbouncer({ self, reason: inspection.value.binary.reason }));
+  // What was found by looking and what a step stumbled over is one lack.
+  const once = (found: Lack): void => void (lacks.some(({ id }) => id === found.id) || lacks.push(found));
+  if (unavailable !== null) once(lack.workload({ self, reason: unavailable }));
+  if (inspection.known) {
+    const { binary, obstacles } = inspection.value;
+    if (binary.kind === 'missing') once(lack.pgbouncer({ self, reason: binary.reason }));
+    if (binary.kind === 'tooOld') once(lack.pgbouncerTooOld({ self, reason: binary.reason }));
+    for (const { id, message } of obstacles) once(obstacleLack[id]({ self, reason: message }));
+  }
   if (wanted === null || !wanted.spec.slots.some(({ unit }) => unit === self))
-    lacks.push(withoutRoom(self, state) ?? lack.fleetSpec({ self }));
+    once(withoutRoom(self, state) ?? lack.fleetSpec({ self }));
   const unserved = (state.report?.budget ?? []).filter(({ given }) => given === 0);
-  if (unserved.length > 0) lacks.push(lack.budgetShare({ self, unserved }));
-  if (refused !== null && refused.generation === wanted?.generation) lacks.push(lack.proof({ self, ...refused }));
-  if (trouble !== null)
-    // Once may be bad luck and heals by itself; what fails three times running is told as needing somebody.
-    lacks.push((trouble.attempt < 3 ? lack.instancesFailing : lack.instancesBroken)({ self, reason: trouble.reason }));
-  else {
+  if (unserved.length > 0) once(lack.budgetShare({ self, unserved }));
+  if (refused !== null && refused.generation === wanted?.generation) once(lack.proof({ self, ...refused }));
+  if (trouble !== null) once(lackOfTrouble(self, trouble));
+  lacks.push(...lacksOfFalls(state, self, now));
+  if (trouble === null) {
     const instances = idleIn(self, state);
-    if (instances.length > 0) lacks.push(lack.instancesAbsent({ self, instances }));
+    if (instances.length > 0) once(lack.instancesAbsent({ self, instances }));
   }
   return lacks;
 };
@@ -91,4 +102,19 @@ const idleIn = (self: UnitName, state: WorkloadState): readonly InstanceFact[] =
   if (target === null || !state.inspection.known) return [];
   const { layout, instances } = state.inspection.value;
   return instances.slice(0, servingOf(target.spec, self, layout)).filter((instance) => instance.state !== 'running');
+};
+
+const obstacleLack: Readonly<Record<Obstacle, (about: { readonly self: UnitName; readonly reason: string }) => Lack>> =
+  {
+    address: lack.address,
+    'listen-address': lack.listenAddress,
+    disk: lack.disk,
+    files: lack.files,
+    descriptors: lack.descriptors,
+  };
+
+/** Once may be bad luck and heals by itself; what fails three times running is told as needing somebody. */
+const lackOfTrouble = (self: UnitName, { reason, obstacle, attempt }: NonNullable<WorkloadState['trouble']>): Lack => {
+  if (obstacle !== null) return obstacleLack[obstacle]({ self, reason });
+  return (attempt < 3 ? lack.instancesFailing : lack.instancesBroken)({ self, reason });
 };

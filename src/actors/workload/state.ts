@@ -1,11 +1,14 @@
+import { descriptorsNeeded } from '../../pgbouncer/descriptors.ts';
 import type { Decision } from '../kit/behaviour.ts';
 import type { Published } from '../model/fleet-spec.ts';
 import type { Generation, UnitName } from '../model/ids.ts';
 import { type Known, unknown } from '../model/known.ts';
 import type { Wait } from '../model/waits.ts';
-import type { Inspection, Step } from '../model/workload.ts';
+import type { Inspection, Obstacle, Rendered, Step } from '../model/workload.ts';
 import type { WorkloadReport } from '../protocol.ts';
 import type { Excess } from './budget.ts';
+import type { Fall } from './falls.ts';
+import type { Repair } from './repairs.ts';
 
 export interface WorkloadSettings {
   readonly self: UnitName;
@@ -32,10 +35,28 @@ export interface WorkloadState {
   /** The inspection no longer says how things are. */
   readonly outdated: boolean;
   readonly busy: 'no' | 'inspecting' | Step['type'];
-  readonly plan: { readonly target: Published; readonly steps: readonly Step[] } | null;
+  readonly plan: {
+    readonly target: Published;
+    readonly steps: readonly Step[];
+    /** What it puts right that nobody asked for. */
+    readonly amends: readonly Repair[];
+    /** Who ended by itself and is started again. */
+    readonly fallen: readonly number[];
+  } | null;
   /** Pools above their limit that were told to get back to it. */
   readonly renewed: readonly Excess[];
-  readonly trouble: { readonly reason: string; readonly attempt: number; readonly retryAt: number } | null;
+  readonly trouble: {
+    readonly reason: string;
+    readonly obstacle: Obstacle | null;
+    readonly attempt: number;
+    readonly retryAt: number;
+  } | null;
+  /** As we wrote or verified them last, and the descriptors that each instance may need; null when it is not known what lies there. */
+  readonly files: { readonly rendered: Rendered; readonly needed: ReadonlyMap<number, number> } | null;
+  readonly falls: readonly Fall[];
+  /** How each instance ended last, in words. */
+  readonly endings: ReadonlyMap<number, string>;
+  readonly repairs: readonly Repair[];
   readonly unavailable: string | null;
   readonly leaving: { readonly since: number; readonly phase: 'delay' | 'draining' | 'stopped' } | null;
   readonly report: WorkloadReport | null;
@@ -56,6 +77,10 @@ export const initial: WorkloadState = {
   plan: null,
   renewed: [],
   trouble: null,
+  files: null,
+  falls: [],
+  endings: new Map(),
+  repairs: [],
   unavailable: null,
   leaving: null,
   report: null,
@@ -69,4 +94,9 @@ export const inspect = (state: WorkloadState): Decided => ({
 export const take = (state: WorkloadState, step: Step): Decided => ({
   state: { ...state, busy: step.type },
   effects: [{ type: 'take', step }],
+});
+
+export const filesOf = (rendered: Rendered): WorkloadState['files'] => ({
+  rendered,
+  needed: new Map(rendered.instances.map(({ id, ini }) => [id, descriptorsNeeded(ini, rendered.authFile)])),
 });

@@ -27,6 +27,14 @@ export const statusTable = (
       width,
     ),
     headlines(status.units, { paint, now, width }),
+    table(
+      ['REMARK', 'SINCE', 'WHAT'],
+      status.units.flatMap(({ unit, remarks }) =>
+        remarks.map(({ message, since }) => [unit, `${ageText(now - Date.parse(since))} ago`, message]),
+      ),
+      paint,
+      width,
+    ),
   ];
   return sections.filter((section) => section !== '').join('\n\n');
 };

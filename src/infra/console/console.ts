@@ -43,6 +43,8 @@ export interface Console extends Disposable {
   show(what: Show, patience: Patience): Promise<Answer<readonly ConsoleRow[]>>;
   /** `already`: so it was before. */
   command(command: Command, patience: Patience): Promise<Answer<'done' | 'already'>>;
+  /** The same about one database. */
+  commandOn(command: 'RESUME' | 'ENABLE', database: string, patience: Patience): Promise<Answer<'done' | 'already'>>;
   /** Closes the connection; the next question makes a new one. */
   close(): void;
 }
@@ -91,6 +93,8 @@ export const openConsole = (clock: Clock, access: ConsoleAccess): Console => {
   return {
     show: (what, patience) => ask(`SHOW ${what.toUpperCase()}`, patience),
     command: async (command, patience) => outcomeOf(await ask(command, patience)),
+    commandOn: async (command, database, patience) =>
+      outcomeOf(await ask(`${command} "${database.replaceAll('"', '""')}"`, patience)),
     close,
     [Symbol.dispose]: close,
   };

@@ -143,6 +143,7 @@ const bagSchema: z.ZodType<UnitBag> = z.object({
   waits: z.array(
     z.object({ id: text, kind: z.enum(['waiting', 'blocked']), message: text, sinceWallMs: z.number(), on: text }),
   ),
+  remarks: z.array(z.object({ id: text, message: text, sinceWallMs: z.number() })).default([]),
 });
 
 const memorySchema: z.ZodType<Memory> = z.object({

@@ -28,6 +28,12 @@ export const signalTo = (mark: ProcessMark, signal: NodeJS.Signals): boolean => 
   }
 };
 
+/** Null when it is gone, not ours to look into, or has no limit. */
+export const descriptorLimitOf = (pid: number): number | null => {
+  const [, soft] = /^Max open files\s+(\d+)/m.exec(textOf(`/proc/${pid}/limits`)) ?? [];
+  return soft === undefined ? null : Number(soft);
+};
+
 const bootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 
 const startOf = (pid: number): number | null => {
@@ -44,7 +50,7 @@ const textOf = (file: string): string => {
     return readFileSync(file, 'utf8');
   } catch (cause) {
     const code = codeOf(cause);
-    if (code === 'ENOENT' || code === 'ESRCH') return '';
+    if (code === 'ENOENT' || code === 'ESRCH' || code === 'EACCES') return '';
     throw cause;
   }
 };

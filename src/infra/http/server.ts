@@ -9,6 +9,7 @@ import { type AppParts, createApp } from './app.ts';
 import { certificateFrom, type CertificateFiles } from './certificate.ts';
 import { Fresh, type Made } from './fresh.ts';
 import { prepareSocket, refused, socketMode } from './socket-file.ts';
+import { keepSocket } from './socket-keeper.ts';
 import { tokensFrom } from './tokens.ts';
 import { Watchers } from './watchers.ts';
 
@@ -59,6 +60,7 @@ export const openApi = async (options: ApiOptions): Promise<OpenApi> => {
   } catch (cause) {
     throw refused(socket, cause instanceof Error ? cause.message : String(cause), cause);
   }
+  opened.use(keepSocket(local.server, socket, options.log));
   const address = tcp === null ? null : await openTcp(options, tcp, opened);
   const open = opened.move();
   return { socket, address, [Symbol.asyncDispose]: () => open.disposeAsync() };

@@ -28,7 +28,7 @@ export class MemoryWorkload implements Workload {
   readonly #machine: MemoryMachine;
   readonly #unit: UnitInMemory;
   readonly #layout: Layout;
-  readonly #listeners = new Set<(instance: number) => void>();
+  readonly #listeners = new Set<(instance: number, how: string) => void>();
   readonly #watching: Disposable;
   /** Processes that this coordinator started: only of those the system tells it the end. */
   readonly #children = new Set<number>();
@@ -39,7 +39,7 @@ export class MemoryWorkload implements Workload {
     this.#unit = unit;
     this.#layout = layoutOf(unit);
     this.#watching = machine.onExit(({ pid, instance }) => {
-      if (this.#children.delete(pid)) for (const listener of this.#listeners) listener(instance);
+      if (this.#children.delete(pid)) for (const listener of this.#listeners) listener(instance, 'ended');
     });
   }
 
@@ -54,6 +54,7 @@ export class MemoryWorkload implements Workload {
         instances: this.#layout.instances.map(({ id }) => ({ id, ini: inis.get(id) ?? null })),
       },
       instances: this.#layout.instances.map(({ id }) => this.#factOf(id)),
+      obstacles: [],
     };
   }
 
@@ -104,7 +105,7 @@ export class MemoryWorkload implements Workload {
     }
   }
 
-  onExit(exited: (instance: number) => void): Disposable {
+  onExit(exited: (instance: number, how: string) => void): Disposable {
     this.#listeners.add(exited);
     return { [Symbol.dispose]: () => this.#listeners.delete(exited) };
   }

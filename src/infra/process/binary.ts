@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Inspection } from '../../actors/model/workload.ts';
-import { parseVersion } from '../../pgbouncer/version.ts';
+import { formatVersion, isAtLeast, parseVersion } from '../../pgbouncer/version.ts';
 import { environment } from './environment.ts';
 import { codeOf } from '../files/system-error.ts';
 
@@ -50,8 +50,13 @@ interface ProgramFile {
   readonly seal: string;
 }
 
+/** So long the look at the whole unit may be held up by it. */
+const answerMs = 2_000;
 const searched = environment.PATH.split(':');
-const remedy = 'install it, on Debian and Ubuntu with "apt-get install pgbouncer", or name another program';
+const remedy =
+  'install it, on Debian and Ubuntu with "apt-get install pgbouncer", or name another program (TROUPE_PGBOUNCER)';
+/** The oldest that a unit is tested with. Before it: no SHOW of what counts, other passwords, other reloads. */
+const oldest = '1.18';
 const missing = (reason: string): Inspection['binary'] => ({ kind: 'missing', reason });
 
 const sealOf = async (path: string): Promise<string | null> => {
@@ -66,13 +71,31 @@ const sealOf = async (path: string): Promise<string | null> => {
 
 const versionOf = async (path: string): Promise<Inspection['binary']> => {
   try {
-    const options = { env: environment, timeout: 5_000, killSignal: 'SIGKILL' } as const;
+    const options = { env: environment, timeout: answerMs, killSignal: 'SIGKILL' } as const;
     const { stdout } = await promisify(execFile)(path, ['-V'], options);
     const version = parseVersion(stdout);
-    if (version !== null) return { kind: 'found', version };
-    return missing(`"${path}" is no PgBouncer: asked for its version it says "${stdout.trim().split('\n')[0]}"`);
+    if (version === null)
+      return missing(
+        `"${path}" is no PgBouncer: asked for its version it says "${firstLineOf(stdout)}"; name another program (TROUPE_PGBOUNCER)`,
+      );
+    if (isAtLeast(version, oldest)) return { kind: 'found', version };
+    return {
+      kind: 'tooOld',
+      reason: `"${path}" is PgBouncer ${formatVersion(version)}, and a unit needs ${oldest} or newer`,
+    };
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    return missing(`cannot run PgBouncer at "${path}": ${why.trim()}`);
+    return missing(`cannot run PgBouncer at "${path}": ${whyNot(cause)}`);
   }
+};
+
+const firstLineOf = (text: string): string => text.trim().split('\n')[0]?.slice(0, 200) ?? '';
+
+const whyNot = (cause: unknown): string => {
+  if (!(cause instanceof Error)) return String(cause);
+  if (codeOf(cause) === 'EACCES') return "this unit's account may not execute it; allow that (chmod 755)";
+  if (codeOf(cause) === 'ENOEXEC') return 'it is no program of this machine; install the right one';
+  const { killed, stderr } = cause as Error & { readonly killed?: boolean; readonly stderr?: string };
+  if (killed === true)
+    return `it did not tell its version within ${answerMs / 1000} s; name another program (TROUPE_PGBOUNCER)`;
+  return `${firstLineOf(stderr ?? '') || firstLineOf(cause.message)}; install it anew, or name another program (TROUPE_PGBOUNCER)`;
 };

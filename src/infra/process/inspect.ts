@@ -1,13 +1,16 @@
 import { Secret } from '../../actors/model/secret.ts';
 import type { InstanceFact, Inspection, Layout } from '../../actors/model/workload.ts';
 import { databasesIn, usersIn } from '../../pgbouncer/ini.ts';
-import { canaryIn, isPaused, poolsShown, settingsShown } from '../../pgbouncer/show.ts';
+import { canaryIn, haltedIn, isPaused, poolsShown, settingsShown } from '../../pgbouncer/show.ts';
 import { isAtLeast } from '../../pgbouncer/version.ts';
 import type { Patience } from '../console/console.ts';
 import type { Instance, Running } from './instance.ts';
 import { rotateLog } from './log-file.ts';
 import { isAlive } from '../files/process-mark.ts';
+import { isSystemError } from '../files/system-error.ts';
+import { obstaclesIn, wordsOf } from './obstacles.ts';
 import { readOwn } from './own-file.ts';
+import { preparePlaces } from './places.ts';
 import { layoutOf, type Unit } from './unit.ts';
 
 /** What is on disk and what runs. Asked about once a second, so it does no more than it must. */
@@ -19,10 +22,49 @@ export const inspect = async (unit: Unit, signal: AbortSignal): Promise<Inspecti
     Promise.all(instances.map(async ({ id, place: { ini } }) => ({ id, ini: await readOwn(ini) }))),
     Promise.all(instances.map((instance) => factOf(unit, instance, signal))),
     retiringOf(unit),
-    Promise.all(instances.map(({ place: { log } }) => rotateLog(log, logLimitBytes))),
+    Promise.all(instances.map((instance) => lookAtLog(instance, logLimitBytes))),
   ]);
+  const obstacles = await obstaclesIn(
+    unit,
+    inis.map(({ ini }) => ini),
+  );
+  const homeless = facts.some(({ unlinked }) => unlinked === true) ? await withoutHome(unit) : [];
   const disk = { authFile: authFile === null ? null : new Secret(authFile), instances: inis };
-  return { binary, layout: { ...layoutOf(unit), retiring }, disk, instances: facts };
+  return {
+    binary,
+    layout: { ...layoutOf(unit), retiring },
+    disk,
+    // Restarted where its socket cannot be, an instance would not serve at all.
+    instances: homeless.length === 0 ? facts : facts.map((fact) => ({ ...fact, unlinked: false })),
+    obstacles: [...obstacles, ...homeless],
+  };
+};
+
+/** Why the directories of sockets cannot be made again. */
+const withoutHome = async (unit: Unit): Promise<Inspection['obstacles']> => {
+  try {
+    await preparePlaces(
+      unit.place,
+      unit.instances.map(({ place }) => place),
+    );
+    return [];
+  } catch (cause) {
+    if (!isSystemError(cause)) throw cause;
+    return [
+      { id: 'files', message: `the sockets of the instances are gone, and cannot be made again: ${wordsOf(cause)}` },
+    ];
+  }
+};
+
+/** A log that cannot be read or emptied harms nobody yet. */
+const lookAtLog = async (instance: Instance, limitBytes: number): Promise<void> => {
+  try {
+    const running = instance.running();
+    if (running !== null) await instance.readLog(running);
+    await rotateLog(instance.place.log, limitBytes);
+  } catch (cause) {
+    if (!isSystemError(cause)) throw cause;
+  }
 };
 
 /** By their files: an open console would keep alive what drains. */
@@ -45,8 +87,9 @@ const factOf = async (unit: Unit, instance: Instance, signal: AbortSignal): Prom
   // Somebody else may have told it to drain. Our own console would keep it alive then, and it would look well for ever.
   const isReachable = await instance.isReachable(running);
   const answers = isReachable && (await hasAnswered(instance, running, patience));
-  running.silent = isReachable && !answers;
-  if (answers) return present(id, 'running', running);
+  const unlinked = await instance.isUnlinked(running);
+  running.silent = isReachable && !answers && !unlinked;
+  if (answers) return { ...present(id, 'running', running), unlinked };
   return isAlive(running.mark)
     ? present(id, 'hung', { ...running, canary: null, settings: null, paused: false })
     : absent(id);
@@ -66,8 +109,8 @@ const absent = (id: number): InstanceFact => ({
 const present = (
   id: number,
   state: 'running' | 'hung',
-  { mark, version, canary, paused, settings, pools }: Running,
-): InstanceFact => ({ id, state, pid: mark.pid, version, canary, paused, settings, pools });
+  { mark, version, canary, paused, halted, descriptors, settings, pools }: Running,
+): InstanceFact => ({ id, state, pid: mark.pid, version, canary, paused, halted, descriptors, settings, pools });
 
 const hasAnswered = async (instance: Instance, running: Running, patience: Patience): Promise<boolean> => {
   const version = await instance.version(running, patience);
@@ -80,6 +123,7 @@ const hasAnswered = async (instance: Instance, running: Running, patience: Patie
   const pools = await running.console.show('pools', patience);
   if (pools.kind !== 'answered') return false;
   running.pools = poolsShown(databases.value, pools.value);
+  running.halted = haltedIn(databases.value).map(({ name }) => name);
   if (!isAtLeast(version, '1.19')) return true; // It cannot tell whether it is paused: what we noted has to do.
   const state = await running.console.show('state', patience);
   if (state.kind !== 'answered') return false;

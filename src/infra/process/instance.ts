@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdir, rm } from 'node:fs/promises';
+import { lstat, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PgBouncerVersion, PoolFact } from '../../actors/model/workload.ts';
 import type { Clock } from '../../actors/ports/clock.ts';
@@ -12,8 +12,9 @@ import { versionIn } from '../../pgbouncer/show.ts';
 import { type Console, consoleAt, type Patience } from '../console/console.ts';
 import type { Log } from '../files/log.ts';
 import { environment } from './environment.ts';
-import { openLog } from './log-file.ts';
-import { isAlive, markOf } from '../files/process-mark.ts';
+import { type LogOffset, logEnd, logSince, openLog } from './log-file.ts';
+import { descriptorLimitOf, isAlive, markOf } from '../files/process-mark.ts';
+import { isSystemError } from '../files/system-error.ts';
 import type { InstancePlace } from './places.ts';
 import { type ProcessRecord, readRecord, writeRecord } from './record.ts';
 import {
@@ -21,8 +22,8 @@ import {
   type HeldListener,
   type HeldSocket,
   heldBy,
-  holds,
   listenersOf,
+  portOf,
   processesWithArgument,
   stillHolds,
   unixListeners,
@@ -40,6 +41,13 @@ export interface Running extends ProcessRecord {
   pools: readonly PoolFact[] | null;
   /** Ends by itself when its last client has left; its console is left alone, because a console counts as a client. */
   draining: boolean;
+  /** Databases that somebody halted on its console. */
+  halted: readonly string[];
+  /** How many files and connections the system lets it have open. */
+  readonly descriptors: number | null;
+  /** How far its log was read, and when it said last that it could take nobody for want of descriptors. */
+  logRead: LogOffset;
+  exhaustedAt: number;
   /** Asked in vain the last time. */
   silent: boolean;
   /** As it was seen to hold them. It keeps both until it drains or ends, so they are looked up once. */
@@ -50,7 +58,7 @@ export interface Running extends ProcessRecord {
 export interface InstanceContext {
   readonly clock: Clock;
   readonly log: Log;
-  readonly exited: (id: number) => void;
+  readonly exited: (id: number, how: string) => void;
 }
 
 export class Instance {
@@ -77,18 +85,18 @@ export class Instance {
   }
 
   /**
-   * Finds a process of ours whose record is missing, because a coordinator died right after it started it: the one that was given
-   * our ini and listens in our socket directory.
+   * Finds a process of ours whose record is missing, because a coordinator died right after it started it, or could not write: the
+   * one that was given our ini and takes connections. One that takes none has been told to drain, and is left to it.
    */
   async adoptUnrecorded(): Promise<void> {
     if (this.running() !== null) return;
-    const [socket] = await unixListeners(this.#socketPrefix);
-    if (socket === undefined) return;
-    const pid = processesWithArgument(this.place.ini).find((candidate) => holds(candidate, new Set([socket.inode])));
-    const mark = pid === undefined ? null : markOf(pid);
-    if (mark === null) return;
-    const port = Number(socket.path.slice(this.#socketPrefix.length));
-    await this.#record(this.#adopt({ mark, port, socketDir: this.place.socketDir, paused: false }));
+    for (const pid of processesWithArgument(this.place.ini)) {
+      const port = await portOf(pid);
+      const mark = port === null ? null : markOf(pid);
+      if (port === null || mark === null) continue;
+      await this.#record(this.#adopt({ mark, port, socketDir: this.place.socketDir, paused: false }));
+      return;
+    }
   }
 
   /** `ended`: it ran and is gone already. Rejects when the program cannot be run. */
@@ -104,7 +112,7 @@ export class Instance {
       this.#context.log.info({ instance: this.id, pid: child.pid, code, signal }, 'instance ended');
       const running = this.#running;
       if (running !== null && running.mark.pid === child.pid) this.#forget(running);
-      this.#context.exited(this.id);
+      this.#context.exited(this.id, signal === null ? `ended with exit code ${code ?? 0}` : `was ended by ${signal}`);
     });
     await once(child, 'spawn');
     child.unref();
@@ -137,6 +145,22 @@ export class Instance {
     if (listeners.length === 0 || !listeners.every((listener) => stillHolds(pid, listener)))
       running.listeners = await listenersOf(pid, running.port);
     return running.listeners.map(({ address }) => address);
+  }
+
+  /** Nobody can open its console any more who has not: somebody removed the socket, or the directory. */
+  async isUnlinked({ socketDir, port }: Running): Promise<boolean> {
+    const found = await lstat(join(socketDir, `.s.PGSQL.${port}`)).catch(() => null);
+    return found?.isSocket() !== true;
+  }
+
+  /** Notes what its log says since it was looked at last. */
+  async readLog(running: Running): Promise<void> {
+    const { log } = this.place;
+    const end = await logEnd(log);
+    if (end === running.logRead) return;
+    const said = await logSince(log, running.logRead);
+    running.logRead = end;
+    if (said.includes(outOfDescriptors)) running.exhaustedAt = this.#context.clock.now();
   }
 
   /** Whether this very process takes connections at its port, and answers at the socket of its console. */
@@ -184,8 +208,18 @@ export class Instance {
 
   #know(record: ProcessRecord): Running {
     const console = consoleAt(this.#context.clock, record.socketDir, record.port);
-    const unseen = { version: null, canary: null, settings: null, pools: null, listeners: [], consoleSocket: null };
-    this.#running = { ...record, ...unseen, draining: false, silent: false, console };
+    const unseen = {
+      version: null,
+      canary: null,
+      settings: null,
+      pools: null,
+      halted: [],
+      listeners: [],
+      consoleSocket: null,
+    };
+    const fromLog = { logRead: 0, exhaustedAt: Number.NEGATIVE_INFINITY };
+    const descriptors = descriptorLimitOf(record.mark.pid);
+    this.#running = { ...record, ...unseen, ...fromLog, descriptors, draining: false, silent: false, console };
     return this.#running;
   }
 
@@ -194,10 +228,18 @@ export class Instance {
     this.#running = null;
   }
 
-  /** One write after the other: the file has one writer at a time. */
+  /** One write after the other: the file has one writer at a time. Without it the process is found by its arguments. */
   #record({ mark, port, socketDir, paused }: Running): Promise<void> {
-    const written = this.#recorded.then(() => writeRecord(this.place.record, { mark, port, socketDir, paused }));
-    this.#recorded = written.catch(() => {}); // Whoever asked for it is told; the next one is not to blame.
-    return written;
+    this.#recorded = this.#recorded.then(async () => {
+      try {
+        await writeRecord(this.place.record, { mark, port, socketDir, paused });
+      } catch (cause) {
+        if (!isSystemError(cause)) throw cause;
+        this.#context.log.warn({ instance: this.id, err: cause }, 'the record of an instance cannot be written');
+      }
+    });
+    return this.#recorded;
   }
 }
+
+const outOfDescriptors = 'accept() failed: Too many open files';

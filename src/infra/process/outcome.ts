@@ -1,8 +1,12 @@
-import type { StepOutcome } from '../../actors/model/workload.ts';
+import type { Obstacle, StepOutcome } from '../../actors/model/workload.ts';
 
 export const done: StepOutcome = { kind: 'done' };
 export const refused = (reason: string): StepOutcome => ({ kind: 'refused', reason });
-export const failed = (reason: string): StepOutcome => ({ kind: 'failed', reason });
+export const failed = (reason: string, obstacle?: Obstacle): StepOutcome => ({
+  kind: 'failed',
+  reason,
+  ...(obstacle === undefined ? {} : { obstacle }),
+});
 
 /** One outcome for a step taken by several instances. What cannot work says more than what did not work this time. */
 export const together = (outcomes: readonly StepOutcome[]): StepOutcome => {
@@ -11,5 +15,8 @@ export const together = (outcomes: readonly StepOutcome[]): StepOutcome => {
   ];
   const [refusals, failures] = [reasonsOf('refused'), reasonsOf('failed')];
   if (refusals.length > 0) return refused(refusals.join('; '));
-  return failures.length > 0 ? failed(failures.join('; ')) : done;
+  const obstacle = outcomes.find((outcome) => outcome.kind === 'failed' && outcome.obstacle !== undefined);
+  return failures.length > 0
+    ? failed(failures.join('; '), obstacle?.kind === 'failed' ? obstacle.obstacle : undefined)
+    : done;
 };

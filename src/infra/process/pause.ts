@@ -3,6 +3,7 @@
  * connection dies: so each has a console of its own, and whoever gives up resumes what it may have paused.
  */
 import type { StepOutcome } from '../../actors/model/workload.ts';
+import { haltedIn } from '../../pgbouncer/show.ts';
 import { type Answer, type Command, consoleAt } from '../console/console.ts';
 import type { Instance, Running } from './instance.ts';
 import { done, failed, together } from './outcome.ts';
@@ -36,6 +37,25 @@ const resumeOne = async (unit: Unit, instance: Instance, signal: AbortSignal): P
   const answer = await command(unit, running, 'RESUME', unit.patience.answer, signal);
   if (answer.kind !== 'answered') return failed(`cannot resume instance ${instance.id}: ${answer.reason}`);
   await instance.notePaused(running, false);
+  return releaseDatabases(unit, instance, running, signal);
+};
+
+/** What somebody halted by name a global RESUME leaves as it is. */
+const releaseDatabases = async (
+  { patience: { answer: withinMs } }: Unit,
+  instance: Instance,
+  { console }: Running,
+  signal: AbortSignal,
+): Promise<StepOutcome> => {
+  const patience = { withinMs, signal };
+  const shown = await console.show('databases', patience);
+  if (shown.kind !== 'answered') return failed(`cannot resume instance ${instance.id}: ${shown.reason}`);
+  for (const { name, paused, disabled } of haltedIn(shown.value)) {
+    for (const command of [...(disabled ? (['ENABLE'] as const) : []), ...(paused ? (['RESUME'] as const) : [])]) {
+      const answer = await console.commandOn(command, name, patience);
+      if (answer.kind !== 'answered') return failed(`cannot resume database ${name}: ${answer.reason}`);
+    }
+  }
   return done;
 };
 

@@ -1,9 +1,11 @@
 import { chmod, mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { InstanceLayout } from '../../actors/model/workload.ts';
+import { codeOf } from '../files/system-error.ts';
 
 /** Where a unit keeps its PgBouncers: one directory for each instance, one auth file for all. */
 export interface UnitPlace {
+  readonly root: string;
   readonly instances: string;
   readonly authFile: string;
   readonly probe: string;
@@ -26,6 +28,7 @@ export class SocketPathTooLong extends Error {
 }
 
 export const unitPlace = (stateDir: string, runDir: string | undefined): UnitPlace => ({
+  root: stateDir,
   instances: join(stateDir, 'instances'),
   authFile: join(stateDir, 'userlist.txt'),
   probe: join(stateDir, 'probe.json'),
@@ -47,7 +50,12 @@ export const instancePlace = (unit: UnitPlace, id: number): InstancePlace => {
 
 /** Instance numbers that have a directory, also of an earlier life with more instances. */
 export const instancesOnDisk = async (unit: UnitPlace): Promise<readonly number[]> =>
-  (await readdir(unit.instances)).filter((name) => /^[1-9]\d*$/.test(name)).map(Number);
+  (await readdir(unit.instances).catch(noneWhereMissing)).filter((name) => /^[1-9]\d*$/.test(name)).map(Number);
+
+const noneWhereMissing = (cause: unknown): string[] => {
+  if (codeOf(cause) === 'ENOENT') return [];
+  throw cause;
+};
 
 /** Makes what is missing, for this account only. */
 export const preparePlaces = async (unit: UnitPlace, instances: readonly InstancePlace[]): Promise<void> => {
@@ -55,11 +63,10 @@ export const preparePlaces = async (unit: UnitPlace, instances: readonly Instanc
   await mkdir(unit.sockets, { recursive: true, mode: 0o700 });
   await Promise.all([unit.instances, unit.proving].map(privateDirectory));
   await Promise.all(instances.flatMap(({ directory, socketDir }) => [directory, socketDir]).map(privateDirectory));
-  await removeForsakenProofs(unit.proving);
 };
 
 /** Of coordinators that were killed in the middle of one; no proof takes a minute. */
-const removeForsakenProofs = async (proving: string): Promise<void> => {
+export const removeForsakenProofs = async ({ proving }: UnitPlace): Promise<void> => {
   for (const name of await readdir(proving)) {
     const directory = join(proving, name);
     if (Date.now() - (await stat(directory)).mtimeMs > 60_000) await rm(directory, { recursive: true, force: true });
@@ -78,5 +85,6 @@ const refuseLongSocket = (socketDir: string): void => {
 
 const privateDirectory = async (directory: string): Promise<void> => {
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  await chmod(directory, 0o700);
+  // Not on a file system that has become read-only and has all that is needed.
+  if (((await stat(directory)).mode & 0o777) !== 0o700) await chmod(directory, 0o700);
 };

@@ -11,15 +11,20 @@ import type { Rendered, StepOutcome } from '../../actors/model/workload.ts';
 import { dryRunCopy, readDryRun } from '../../pgbouncer/dry-run.ts';
 import { environment } from './environment.ts';
 import { done, failed, refused, together } from './outcome.ts';
+import { takesFrom } from './sockets.ts';
+import { strangersAt } from './strangers.ts';
 import type { Unit } from './unit.ts';
 
 export const prove = async (
   unit: Unit,
-  { authFile, instances }: Rendered,
+  { authFile, instances, listenPort }: Rendered,
   signal: AbortSignal,
 ): Promise<StepOutcome> => {
   const binary = await unit.binary.path();
   if (binary === null) return failed(`cannot prove anything: there is no PgBouncer at "${unit.binary.name}"`);
+  // Before anything is written: instances that leave their port for one that is taken would serve nobody.
+  const strangers = await strangersAt(unit, listenPort, takesFrom);
+  if (strangers !== null) return failed(`cannot listen there: ${strangers}`, 'address');
   const directory = await mkdtemp(join(unit.place.proving, 'p-'));
   try {
     const auth = join(directory, 'userlist.txt');

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { writeAtomic } from '../files/atomic-file.ts';
 import { checked, unchecked } from '../files/checked.ts';
 import { type ProcessMark } from '../files/process-mark.ts';
-import { codeOf } from '../files/system-error.ts';
+import { isSystemError } from '../files/system-error.ts';
 
 /** What outlives the coordinator: which process runs in this place, and how its console is reached. */
 export interface ProcessRecord {
@@ -30,7 +30,7 @@ export const readRecord = (file: string): ProcessRecord | null => {
   try {
     return schema.safeParse(unchecked(readFileSync(file, 'utf8'))).data ?? null;
   } catch (cause) {
-    if (codeOf(cause) === 'ENOENT') return null;
+    if (isSystemError(cause)) return null;
     throw cause;
   }
 };

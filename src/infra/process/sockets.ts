@@ -15,10 +15,11 @@ export interface Listener {
 }
 
 /** All TCP listeners of this network namespace at a port. */
-export const listenersAt = async (port: number): Promise<readonly Listener[]> => {
-  const tables = await Promise.all([listening('/proc/net/tcp'), listening('/proc/net/tcp6')]);
-  return tables.flat().filter((listener) => listener.port === port);
-};
+export const listenersAt = async (port: number): Promise<readonly Listener[]> =>
+  (await allListeners()).filter((listener) => listener.port === port);
+
+const allListeners = async (): Promise<readonly Listener[]> =>
+  (await Promise.all([listening('/proc/net/tcp'), listening('/proc/net/tcp6')])).flat();
 
 /** What PgBouncer is told to listen on (`listen_addr`), as addresses. `*` is both wildcards. */
 export const addressesOf = async (listenAddress: string): Promise<readonly string[]> => {
@@ -69,6 +70,13 @@ export const listenersOf = async (pid: number, port: number): Promise<readonly H
     return held === null ? [] : [{ ...held, address }];
   });
 
+/** A port at which the process takes connections; null when it takes none. */
+export const portOf = async (pid: number): Promise<number | null> => {
+  const listeners = await allListeners();
+  const held = heldBy(pid, new Set(listeners.map(({ inode }) => inode)));
+  return held === null ? null : (listeners.find(({ inode }) => inode === held.inode)?.port ?? null);
+};
+
 /** Far cheaper than to look it up again: the kernel walks all its tables for that. */
 export const stillHolds = (pid: number, { fd, inode }: HeldSocket): boolean => inodeOf(pid, fd) === inode;
 
@@ -85,10 +93,13 @@ export const unixListeners = async (
   });
 };
 
-/** For a sentence: `process 4711 (nginx)`, or as much as we may see of it. */
+/** For a sentence: `process 4711 (nginx)`, a PgBouncer with its file, or as much as we may see of it. */
 export const describeHolder = ({ inode, uid }: { readonly inode: string; readonly uid?: number }): string => {
   const pid = visibleProcesses().find((candidate) => holds(candidate, new Set([inode])));
-  if (pid !== undefined) return `process ${pid} (${nameOf(pid)})`;
+  if (pid !== undefined) {
+    const ini = argumentsOf(pid).find((argument) => argument.endsWith('.ini'));
+    return `process ${pid} (${nameOf(pid)}${ini === undefined ? '' : ` ${ini}`})`;
+  }
   return uid === undefined ? 'a process that we may not look into' : `a process of user id ${uid}`;
 };
 

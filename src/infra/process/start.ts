@@ -1,11 +1,13 @@
-import type { StepOutcome } from '../../actors/model/workload.ts';
+import type { Obstacle, StepOutcome } from '../../actors/model/workload.ts';
 import { listenPortOf } from '../../pgbouncer/ini.ts';
 import type { Instance, Running } from './instance.ts';
 import { logEnd, logSince } from './log-file.ts';
 import { isAlive } from '../files/process-mark.ts';
 import { done, failed, together } from './outcome.ts';
 import { readOwn } from './own-file.ts';
-import { addressesOf, describeHolder, holds, type Listener, listenersAt, overlaps, takesFrom } from './sockets.ts';
+import { missingAddress } from './own-address.ts';
+import { overlaps, takesFrom } from './sockets.ts';
+import { strangersAt } from './strangers.ts';
 import { type Unit, wait } from './unit.ts';
 import { lastTroubles } from './words.ts';
 
@@ -25,13 +27,16 @@ const prepare = async (unit: Unit, instance: Instance): Promise<Ready | StepOutc
   await instance.adoptUnrecorded();
   const running = instance.running();
   if (running?.draining === true) return cannotStart(instance, `process ${running.mark.pid} still drains`);
-  if (running !== null) return { instance, port: running.port };
+  if (running !== null && (await instance.isReachable(running))) return { instance, port: running.port };
+  if (running !== null) return cannotStart(instance, `process ${running.mark.pid} is there yet and out of reach`);
   const { ini } = instance.place;
   const text = await readOwn(ini);
   const port = text === null ? null : listenPortOf(text);
   if (port === null) return cannotStart(instance, `${ini} is missing or names no listen_port`);
   const strangers = await strangersAt(unit, port, takesFrom);
-  if (strangers !== null) return cannotStart(instance, strangers);
+  if (strangers !== null) return cannotStart(instance, strangers, 'address');
+  const missing = await missingAddress(unit.listenAddress);
+  if (missing !== null) return cannotStart(instance, missing, 'listen-address');
   const holder = await instance.socketHolder();
   if (holder !== null) return cannotStart(instance, holder);
   await instance.removeStaleSockets();
@@ -52,7 +57,9 @@ const launch = async (unit: Unit, { instance, port }: Ready, signal: AbortSignal
     words === '' ? `it ended at once; see ${instance.place.log}` : words,
     ...(strangers === null ? [] : [strangers]),
   ];
-  return cannotStart(instance, reasons.join('; '));
+  return strangers === null
+    ? cannotStart(instance, reasons.join('; '))
+    : cannotStart(instance, reasons.join('; '), 'address');
 };
 
 const untilAnswers = async (
@@ -70,21 +77,5 @@ const untilAnswers = async (
   }
 };
 
-/** Who else holds our address, as a clause: with `so_reuseport` the kernel would share it without a word. */
-const strangersAt = async (
-  unit: Unit,
-  port: number,
-  isInTheWay: (addresses: readonly string[], listener: Listener) => boolean,
-): Promise<string | null> => {
-  const [addresses, listeners] = await Promise.all([addressesOf(unit.listenAddress), listenersAt(port)]);
-  const ours = [...unit.instances, ...(await unit.surplus())].flatMap((instance) => instance.running()?.mark.pid ?? []);
-  const strangers = listeners.filter(
-    (listener) => isInTheWay(addresses, listener) && !ours.some((pid) => holds(pid, new Set([listener.inode]))),
-  );
-  if (strangers.length === 0) return null;
-  const holders = strangers.map((stranger) => `${stranger.address}:${port} is held by ${describeHolder(stranger)}`);
-  return [...new Set(holders)].join(', ');
-};
-
-const cannotStart = (instance: Instance, reason: string): StepOutcome =>
-  failed(`cannot start instance ${instance.id}: ${reason}`);
+const cannotStart = (instance: Instance, reason: string, obstacle?: Obstacle): StepOutcome =>
+  failed(`cannot start instance ${instance.id}: ${reason}`, obstacle);

@@ -10,9 +10,17 @@ import { Binary } from './binary.ts';
 import { inspect } from './inspect.ts';
 import { Instance } from './instance.ts';
 import { isSystemError } from '../files/system-error.ts';
+import { obstacleOf, wordsOf } from './obstacles.ts';
 import { failed, refused } from './outcome.ts';
 import { pause, resume } from './pause.ts';
-import { instancePlace, instancesOnDisk, preparePlaces, SocketPathTooLong, unitPlace } from './places.ts';
+import {
+  instancePlace,
+  instancesOnDisk,
+  preparePlaces,
+  removeForsakenProofs,
+  SocketPathTooLong,
+  unitPlace,
+} from './places.ts';
 import { probeLogin } from './probe.ts';
 import { prove } from './prove.ts';
 import { reconnect } from './reconnect.ts';
@@ -41,8 +49,8 @@ export interface ProcessWorkloadOptions {
 export const openProcessWorkload = async (options: ProcessWorkloadOptions): Promise<Workload> => {
   const { stateDir, runDir, clock, log, listenAddress } = options;
   const place = unitPlace(stateDir, runDir);
-  const listeners = new Set<(instance: number) => void>();
-  const exited = (id: number): void => listeners.forEach((listener) => listener(id));
+  const listeners = new Set<(instance: number, how: string) => void>();
+  const exited = (id: number, how: string): void => listeners.forEach((listener) => listener(id, how));
   const instanceOf = (id: number): Instance => new Instance(instancePlace(place, id), { clock, log, exited });
   const instances = Array.from({ length: options.instances }, (_, index) => instanceOf(index + 1));
   const probe = await usable(`the state directory "${stateDir}"`, async () => {
@@ -50,6 +58,7 @@ export const openProcessWorkload = async (options: ProcessWorkloadOptions): Prom
       place,
       instances.map((instance) => instance.place),
     );
+    await removeForsakenProofs(place);
     return probeLogin(place.probe);
   });
   const older = new Map<number, Instance>();
@@ -95,11 +104,17 @@ const takeStep = async (unit: Unit, step: Step, signal: AbortSignal): Promise<St
     return await performStep(unit, step, signal);
   } catch (cause) {
     if (!isSystemError(cause)) throw cause;
-    return failed(`cannot ${step.type}: ${cause.message}`);
+    return failed(`cannot ${step.type}: ${wordsOf(cause)}`, obstacleOf(cause));
   }
 };
 
 const performStep = async (unit: Unit, step: Step, signal: AbortSignal): Promise<StepOutcome> => {
+  // Somebody may have removed them meanwhile.
+  if (step.type === 'prove' || step.type === 'write' || step.type === 'start')
+    await preparePlaces(
+      unit.place,
+      unit.instances.map(({ place }) => place),
+    );
   switch (step.type) {
     case 'prove':
       return prove(unit, step.rendered, signal);
@@ -160,6 +175,6 @@ const usable = async <T>(what: string, work: () => Promise<T>, signal?: AbortSig
     if (signal?.aborted === true) throw new WorkloadUnavailable(`${what} was cancelled`, { cause });
     if (cause instanceof SocketPathTooLong) throw new WorkloadUnavailable(cause.message, { cause });
     if (!isSystemError(cause)) throw cause;
-    throw new WorkloadUnavailable(`cannot use ${what}: ${cause.message}`, { cause });
+    throw new WorkloadUnavailable(`cannot use ${what}: ${wordsOf(cause)}`, { cause });
   }
 };

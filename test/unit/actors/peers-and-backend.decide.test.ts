@@ -27,6 +27,7 @@ const report = {
   refused: null,
   instances: [],
   budget: [],
+  remarks: [],
   changing: false,
   stopped: false,
 };

@@ -28,6 +28,7 @@ const report: WorkloadReport = {
   refused: null,
   instances: [{ id: 1, pid: 7, state: 'serving', version: '1.18.0' }],
   budget: [],
+  remarks: [],
   changing: false,
   stopped: false,
 };

@@ -4,7 +4,7 @@ import { decideWith } from '../../../src/actors/workload/decide.ts';
 import { initial, type WorkloadEffect, type WorkloadState } from '../../../src/actors/workload/state.ts';
 import { Secret } from '../../../src/actors/model/secret.ts';
 import type { FleetSpec, Published } from '../../../src/actors/model/fleet-spec.ts';
-import type { Inspection, InstanceFact, Layout, Rendered } from '../../../src/actors/model/workload.ts';
+import type { Inspection, InstanceFact, Layout, Rendered, StepOutcome } from '../../../src/actors/model/workload.ts';
 import { databasesIn } from '../../../src/pgbouncer/ini.ts';
 import type { WorkloadMessage } from '../../../src/actors/protocol.ts';
 import { generation, publishedOf, specOf, unit, wall } from '../../support/builders.ts';
@@ -37,11 +37,15 @@ const world = () => {
   const open = new Map<number, number>();
   let pid = 100;
   let refuses: (rendered: Rendered) => boolean = () => false;
+  let obstacles: Inspection['obstacles'] = [];
+  let binary: Inspection['binary'] = { kind: 'found', version: { major: 1, minor: 24, patch: 1 } };
+  let stumbles: Extract<StepOutcome, { readonly kind: 'failed' }> | null = null;
+  let about: Partial<InstanceFact> = {};
   let state: WorkloadState = initial;
   let now = 0;
   const taken: string[] = [];
   const inspection = (): Inspection => ({
-    binary: { kind: 'found', version: { major: 1, minor: 24, patch: 1 } },
+    binary,
     layout,
     disk: {
       authFile: disk?.authFile ?? null,
@@ -71,8 +75,10 @@ const world = () => {
                   databases: ['orders'],
                 },
               ],
+        ...(id === 1 && running !== undefined ? about : {}),
       };
     }),
+    obstacles,
   });
   const loaded = (id: number) => {
     const entry = databasesIn(disk?.instances.find((one) => one.id === id)?.ini ?? '').get('orders');
@@ -85,7 +91,9 @@ const world = () => {
     taken.push('instances' in step ? `${step.type} ${step.instances.join()}` : step.type);
     if (step.type === 'prove' && refuses(step.rendered))
       return { type: 'stepTaken', step: 'prove', outcome: { kind: 'refused', reason: 'invalid value' } };
+    if (stumbles !== null && step.type !== 'prove') return { type: 'stepTaken', step: step.type, outcome: stumbles };
     if (step.type === 'write') disk = step.rendered;
+    if (step.type === 'resume') about = {};
     if (step.type === 'start') for (const id of step.instances) processes.set(id, { pid: ++pid, ...loaded(id) });
     if (step.type === 'reload')
       for (const id of step.instances) processes.set(id, { pid: processes.get(id)?.pid ?? 0, ...loaded(id) });
@@ -114,6 +122,24 @@ const world = () => {
     },
     kill: (id: number) => processes.delete(id),
     open: (id: number, connections: number) => void open.set(id, connections),
+    find: (found: Inspection['obstacles']) => {
+      obstacles = found;
+    },
+    put: (program: Inspection['binary']) => {
+      binary = program;
+    },
+    stumble: (outcome: typeof stumbles) => {
+      stumbles = outcome;
+    },
+    show: (facts: Partial<InstanceFact>) => {
+      about = facts;
+    },
+    damage: (ini: string) => {
+      if (disk !== null)
+        disk = { ...disk, instances: disk.instances.map((one) => (one.id === 1 ? { ...one, ini } : one)) };
+    },
+    waits: () => state.waits.map(({ id, kind }) => `${id} ${kind}`),
+    remarks: () => (state.report?.remarks ?? []).map(({ id, message }) => `${id}: ${message}`),
     refuse: (when: typeof refuses) => {
       refuses = when;
     },
@@ -177,7 +203,7 @@ describe('workload', () => {
     here.feed(told(1));
     here.take();
     here.kill(2);
-    here.feed({ type: 'instanceExited', instance: 2 });
+    here.feed({ type: 'instanceExited', instance: 2, how: 'was ended by SIGKILL' });
     expect(here.take()).toEqual(['start 2', 'verify']);
   });
 
@@ -192,7 +218,7 @@ describe('workload', () => {
     expect(here.take()).toEqual(['prove']);
     expect(here.state().waits).toMatchObject([{ id: 'proof', kind: 'blocked' }]);
     here.kill(1);
-    here.feed({ type: 'instanceExited', instance: 1 });
+    here.feed({ type: 'instanceExited', instance: 1, how: 'was ended by SIGKILL' });
     expect(here.take()).toEqual(['start 1', 'verify']);
     here.feed(told(3));
     expect(here.take()).toEqual(['prove', 'write', 'reload 1,2', 'verify']);
@@ -258,6 +284,140 @@ describe('workload', () => {
       ),
     );
   });
+
+  describe('in trouble', () => {
+    const serving = () => {
+      const here = world();
+      here.feed(told(1));
+      here.take();
+      return here;
+    };
+    const killed = { type: 'instanceExited', instance: 2, how: 'was ended by SIGKILL' } as const;
+
+    it.each([
+      [{ kind: 'missing', reason: 'there is none' }, 'pgbouncer blocked'],
+      [{ kind: 'tooOld', reason: 'it is 1.16' }, 'pgbouncer-version blocked'],
+    ] as const)('leaves instances alone without a program that it can use: %o', (program, wait) => {
+      const here = serving();
+      here.put(program);
+      here.kill(2);
+      here.tick();
+      expect(here.waits()).toContain(wait);
+      expect(here.take()).toEqual([]);
+      here.put({ kind: 'found', version: { major: 1, minor: 24, patch: 1 } });
+      here.tick();
+      expect(here.take()).toEqual(['start 2', 'verify']);
+      expect(here.waits()).toEqual([]);
+    });
+
+    it('tells what was found in its way once, also when a step stumbles over it, and no longer than it is there', () => {
+      const here = serving();
+      here.find([{ id: 'disk', message: 'only 3 KiB are left' }]);
+      here.stumble({ kind: 'failed', reason: 'cannot write: no space', obstacle: 'disk' });
+      here.feed(told(2));
+      here.tick();
+      expect(here.waits()).toEqual(['disk blocked']);
+      here.find([]);
+      here.stumble(null);
+      here.tick();
+      here.tick();
+      expect(here.waits()).toEqual([]);
+      expect(here.reports.at(-1)).toBe(2);
+    });
+
+    it('starts nothing where somebody else listens, and does at the next look after that one has gone', () => {
+      const here = serving();
+      here.find([{ id: 'address', message: 'held by process 7' }]);
+      here.kill(2);
+      here.feed(killed);
+      here.tick();
+      expect(here.take()).toEqual([]);
+      expect(here.waits()).toEqual(['address blocked', 'instances waiting']);
+      here.find([]);
+      here.tick();
+      expect(here.take()).toEqual(['start 2', 'verify']);
+    });
+
+    it('tries what failed again within two seconds, however often it failed', () => {
+      const here = serving();
+      here.stumble({ kind: 'failed', reason: 'its console does not answer' });
+      here.kill(2);
+      here.feed(killed);
+      for (let i = 0; i < 60; i += 1) here.tick(250);
+      expect(here.waits()).toEqual(['instances blocked']);
+      here.stumble(null);
+      here.take();
+      for (let ms = 0; ms < 3_000; ms += 250) here.tick(250);
+      expect(here.take()).toEqual(['start 2', 'verify']);
+      expect(here.waits()).toEqual([]);
+    });
+
+    it('starts an instance that goes on ending with rests in between, says so, and forgets it when that is over', () => {
+      const here = serving();
+      let starts = 0;
+      for (let ms = 0; ms < 20_000; ms += 250) {
+        here.kill(2);
+        here.feed(killed);
+        here.tick(249);
+        starts += here.take().filter((step) => step === 'start 2').length;
+      }
+      expect(starts).toBeGreaterThan(8);
+      expect(starts).toBeLessThan(30);
+      expect(here.waits()).toContain('crashes blocked');
+      expect(here.remarks()).toEqual([
+        expect.stringMatching(/^replaced: instance 2 was ended by SIGKILL, and was started again \(\d+ times\)$/),
+      ]);
+      for (let ms = 0; ms < 5_000; ms += 250) here.tick(250);
+      expect(here.waits()).toEqual([]);
+    });
+
+    it('puts right what somebody changed, remarks it, and counts', () => {
+      const here = serving();
+      for (const times of ['own$', '\\(2 times\\)$']) {
+        here.damage('[pgbouncer]\n');
+        here.tick();
+        expect(here.take()).toContain('write');
+        expect(here.remarks()).toEqual([
+          expect.stringMatching(new RegExp(`^repaired: the ini of instance 1 was changed by hand.*${times}`)),
+        ]);
+      }
+      expect(here.waits()).toEqual([]);
+      here.tick(3_600_001);
+      expect(here.remarks()).toEqual([]);
+    });
+
+    it('does not call its own change somebody else’s', () => {
+      const here = serving();
+      here.feed(told(2));
+      expect(here.remarks()).toEqual([]);
+    });
+
+    it('lets clients go on that somebody held back', () => {
+      const here = serving();
+      here.show({ halted: ['orders'] });
+      here.tick();
+      expect(here.take()).toEqual(['resume 1', 'verify']);
+      expect(here.remarks()).toEqual([expect.stringMatching(/^repaired: database orders of instance 1 was halted/)]);
+    });
+
+    it('remarks what an instance could lack, what its program does not know, and a program that was replaced', () => {
+      const here = world();
+      here.put({ kind: 'found', version: { major: 1, minor: 18, patch: 0 } });
+      here.show({ descriptors: 1_024 });
+      here.feed(
+        told(1, {
+          spec: specOf({ options: { listen_port: 6432, max_client_conn: 5_000, max_prepared_statements: 7 } }),
+        }),
+      );
+      here.tick();
+      expect(here.remarks()).toEqual([
+        expect.stringMatching(/^unheeded-option: max_prepared_statements is not heeded/),
+        expect.stringMatching(/^other-program: instance 1 runs PgBouncer 1.24.1, and the program on disk is 1.18.0/),
+        expect.stringMatching(/^other-program: instance 2/),
+        expect.stringMatching(/^few-descriptors: instance 1 may have 1024 files .* could need 5\d\d\d/),
+      ]);
+    });
+  });
 });
 
 describe('the budget of a unit', () => {
@@ -283,7 +443,7 @@ describe('the budget of a unit', () => {
     expect(budgetOf(here)).toEqual([{ of: 'database', name: 'orders', given: 20, used: 14, held: 20 }]);
     here.kill(1);
     here.open(1, 0);
-    here.feed({ type: 'instanceExited', instance: 1 }, 1, 1);
+    here.feed({ type: 'instanceExited', instance: 1, how: 'was ended by SIGKILL' }, 1, 1);
     expect(budgetOf(here)).toEqual([{ of: 'database', name: 'orders', given: 20, used: 10, held: 20 }]);
   });
 

@@ -89,6 +89,7 @@ class World {
         instances: this.layout.instances.map(({ id }) => ({ id, ini: this.inis.get(id) ?? null })),
       },
       instances: this.layout.instances.map(({ id }) => this.#factOf(id)),
+      obstacles: [],
     };
   }
 
@@ -238,6 +239,16 @@ describe('the plan of a change', () => {
     expect(planned(world, wish)).toEqual(['prove', 'write', ...steps, 'verify']);
     expect(world.fewestRunning).toBeGreaterThanOrEqual(2);
     expectServed(world, wantedFor(wish));
+  });
+
+  it('restarts one by one what lost the socket of its console, which no reload makes again', () => {
+    const world = serving(first);
+    const inspection = world.inspect();
+    const homeless = { ...inspection, instances: inspection.instances.map((fact) => ({ ...fact, unlinked: true })) };
+    expect(planChange(homeless, wantedFor(first)).map(({ type }) => type)).toEqual([
+      ...['stop', 'start', 'stop', 'start', 'stop', 'start'],
+      'verify',
+    ]);
   });
 
   it('does not touch processes for a program that would be told the same', () => {

@@ -180,6 +180,13 @@ const bagOf = (
           // Clocks drift: a wait that is written keeps its instant.
           sinceWallMs: written?.waits.find((wait) => wait.id === id)?.sinceWallMs ?? Math.round(since + wallOffset),
         })),
+        remarks: (report?.remarks ?? []).map(({ id, message, since }) => ({
+          id,
+          message,
+          sinceWallMs:
+            written?.remarks.find((remark) => remark.id === id && remark.message === message)?.sinceWallMs ??
+            Math.round(since + wallOffset),
+        })),
       };
 
 /** How long somebody has been silent changes with every reading; that alone is no news. */

@@ -75,7 +75,7 @@ const fromItself = async (
 
 const viewText = ({ unit, pools, trace }: UnitView, { paint, stdout }: Context): string => {
   const width = screenWidth(stdout);
-  const { generation, instances, waits, weaknesses } = unit;
+  const { generation, instances, waits, remarks, weaknesses } = unit;
   const now = Date.now();
   const facts: readonly (readonly [string, string, Tone | null])[] = [
     ['unit', `${unit.unit}${unit.leader ? ', leads' : ''}`, 'bold'],
@@ -120,6 +120,15 @@ const viewText = ({ unit, pools, trace }: UnitView, { paint, stdout }: Context):
       paint,
     ),
     waits.map((wait) => waitText(wait, unit.unit, { paint, now, width })).join('\n'),
+    table(
+      ['REMARK', 'SINCE', 'WHAT'],
+      remarks.map(({ id, since, message }) => [
+        { text: id, tone: 'warning' },
+        `${ageText(now - Date.parse(since))} ago`,
+        message,
+      ]),
+      paint,
+    ),
     table(
       ['WEAKNESS', 'MENDED IN', 'WHAT'],
       weaknesses.map(({ id, mendedIn, sentence }) => [

@@ -1,0 +1,52 @@
+/** What is worth knowing of instances that serve: each as a sentence with its way out. */
+import { unheededOptions } from '../../pgbouncer/catalogue.ts';
+import { compareVersions, formatVersion } from '../../pgbouncer/version.ts';
+import type { Finding } from '../model/remark.ts';
+import type { Inspection } from '../model/workload.ts';
+import type { WorkloadState } from './state.ts';
+import { recentRepairs } from './repairs.ts';
+
+export const remarksIn = (state: WorkloadState, now: number): readonly Finding[] => {
+  const repairs = recentRepairs(state, now).map(
+    ({ id, what, at, times }): Finding => ({
+      id,
+      message: times === 1 ? what : `${what} (${times} times)`,
+      since: at,
+    }),
+  );
+  return state.inspection.known ? [...repairs, ...aboutInstances(state, state.inspection.value)] : repairs;
+};
+
+const aboutInstances = (state: WorkloadState, { binary, instances }: Inspection): readonly Finding[] => {
+  if (binary.kind !== 'found') return [];
+  const options = state.verified?.spec.options ?? {};
+  const unheeded = unheededOptions(options, binary.version).map(
+    ({ reason }): Finding => ({
+      id: 'unheeded-option',
+      message: `${reason}: install that or a newer one here, or take the option back (troupe config --reset)`,
+    }),
+  );
+  const older = instances.flatMap(({ id, version }): readonly Finding[] =>
+    version === null || compareVersions(version, binary.version) === 0
+      ? []
+      : [
+          {
+            id: 'other-program',
+            message: `instance ${id} runs PgBouncer ${formatVersion(version)}, and the program on disk is ${formatVersion(binary.version)}: it changes over when it is restarted next`,
+          },
+        ],
+  );
+  return [...unheeded, ...older, ...aboutDescriptors(state, instances)];
+};
+
+const aboutDescriptors = ({ files }: WorkloadState, instances: Inspection['instances']): readonly Finding[] =>
+  instances.flatMap(({ id, descriptors }): readonly Finding[] => {
+    const needed = files?.needed.get(id);
+    if (needed === undefined || descriptors === undefined || descriptors === null || needed <= descriptors) return [];
+    return [
+      {
+        id: 'few-descriptors',
+        message: `instance ${id} may have ${descriptors} files and connections open and could need ${needed}: raise the limit before new clients hang (LimitNOFILE= of a service, --ulimit nofile= of a container), or lower max_client_conn`,
+      },
+    ];
+  });
