@@ -161,7 +161,7 @@ export type WorkloadMessage =
   | Hooked
   | GenerationTold
   /** From this unit's own state directory: what it verified last, to be served before anybody is heard. */
-  | { readonly type: 'recalled'; readonly verified: Published | null }
+  | { readonly type: 'recalled'; readonly verified: Published | null; readonly published: Published | null }
   | InstanceExited
   | { readonly type: 'inspected'; readonly inspection: Inspection }
   | { readonly type: 'stepTaken'; readonly step: Step['type']; readonly outcome: StepOutcome }

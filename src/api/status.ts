@@ -23,6 +23,17 @@ const waitSchema = z.object({
   on: z.string().meta({ description: 'who can end it' }),
 });
 
+const budgetSchema = z.object({
+  of: z.enum(['database', 'client']),
+  name: z.string(),
+  given: z.int().meta({ description: 'share; 0: not served yet, because others still hold what it is to be' }),
+  used: z.int().meta({ description: 'open server connections, as counted within the last seconds' }),
+  held: z
+    .int()
+    .nullable()
+    .meta({ description: 'most that may be open: above the share while some must still close; null: no limit yet' }),
+});
+
 export const unitStatusSchema = z.object({
   unit: z.string(),
   number: z.int(),
@@ -42,6 +53,7 @@ export const unitStatusSchema = z.object({
     .array(z.object({ id: z.string(), message: z.string(), since: instant }))
     .default([])
     .meta({ description: 'what a person should know though the unit serves' }),
+  budget: z.array(budgetSchema),
   lastSeenMs: z.number().nullable(),
   leaving: z
     .boolean()
@@ -94,6 +106,9 @@ export const fleetStatusSchema = z.object({
     refused: z.object({ intentVersion: z.int(), reason: z.string() }).nullable(),
   }),
   units: z.array(unitStatusSchema),
+  budgets: z
+    .array(budgetSchema.extend({ total: z.int() }))
+    .meta({ description: 'of everything that has a limit, with what all units together have of it' }),
   relations: relationsSchema,
 });
 

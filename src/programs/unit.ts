@@ -95,12 +95,12 @@ export const runUnit = async (settings: UnitProcessSettings): Promise<number> =>
     view,
   });
 
-  const { memory, losses: forgotten } = await backplane.recall();
+  const { memory, published, losses: forgotten } = await backplane.recall();
   const losses = [...secrets.losses, ...forgotten];
   for (const loss of losses) unitLog.warn({ loss }, 'something in the state directory was lost');
   running.send(
     ['unit', { type: 'recalled', memory, losses, wall: clock.wall() }],
-    ['workload', { type: 'recalled', verified: memory.verified }],
+    ['workload', { type: 'recalled', verified: memory.verified, published }],
     ['unit', { type: 'hookArrived', hook: { type: 'start' } }],
   );
   {

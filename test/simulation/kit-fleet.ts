@@ -86,10 +86,10 @@ export class Fleet {
       lane: (actor, { type }) => (['workload', 'backend'].includes(actor) || type === 'postgres' ? undefined : 'store'),
     });
     this.#units.set(number, unit);
-    const { memory, losses } = await ports.backplane.recall();
+    const { memory, losses, published } = await ports.backplane.recall();
     unit.send(
       ['unit', { type: 'recalled', memory, losses, wall: unit.clock.wall() }],
-      ['workload', { type: 'recalled', verified: memory.verified }],
+      ['workload', { type: 'recalled', verified: memory.verified, published }],
       ['unit', { type: 'hookArrived', hook: { type: 'start' } }],
     );
     startTicker(unit.clock, 250, () => unit.send(['unit', { type: 'ticked', wall: unit.clock.wall() }]));

@@ -3,16 +3,23 @@ import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { loopbackOf } from '../../src/infra/local/free-port.ts';
 import { type FleetUnderTest, program } from './fleet-under-test.ts';
 import { queryThrough } from './fleet-query.ts';
 import { testDirectory } from './servers.ts';
 
-/** Clients that stay connected, and one that connects anew for each transaction. */
-export type LoadKind = 'persistent' | 'reconnecting';
+/**
+ * Clients that stay connected, and one that connects anew for each transaction; or of both kinds so many, with transactions so long,
+ * that there are never enough server connections for them.
+ */
+export type LoadKind = 'persistent' | 'reconnecting' | 'saturating' | 'saturating and reconnecting';
 
 const shape = {
   persistent: ['-c', '2', '-j', '2', '-R', '40'],
   reconnecting: ['-C', '-c', '1', '-j', '1', '-R', '8'],
+  saturating: ['-c', '48', '-j', '2'],
+  // A thread for each: one that connects waits for a server connection, and so would the others of its thread.
+  'saturating and reconnecting': ['-C', '-c', '2', '-j', '2'],
 } as const satisfies Readonly<Record<LoadKind, readonly string[]>>;
 
 export interface LoadReport {
@@ -36,16 +43,28 @@ export const startLoad = async (
   kinds: readonly LoadKind[] = ['persistent', 'reconnecting'],
 ): Promise<Load> => {
   const directory = await testDirectory();
-  const [script, passwordFile] = [join(directory, 'load.sql'), join(directory, 'pgpass')];
+  const [script, slowly] = [join(directory, 'load.sql'), join(directory, 'slowly.sql')];
+  const passwordFile = join(directory, 'pgpass');
   const { username, password, database } = fleet.first;
   await writeFile(script, 'insert into load (who) values (:client_id);\n');
+  await writeFile(slowly, 'begin;\ninsert into load (who) values (:client_id);\nselect pg_sleep(0.05);\ncommit;\n');
   await writeFile(passwordFile, `*:*:*:${username}:${password}\n`, { mode: 0o600 });
   await queryThrough(fleet, 0, fleet.first, 'create table if not exists load (who int)');
   const loads = units.flatMap((unit) =>
     kinds.map((kind) => {
-      const { address } = fleet.unit(unit);
+      const address = loopbackOf(unit);
       const login = ['-h', address, '-p', String(fleet.local.listenPort), '-U', username, database];
-      const args = ['-n', '-f', script, '-T', '600', '-P', '1', ...shape[kind], ...login];
+      const args = [
+        '-n',
+        '-f',
+        kind.startsWith('saturating') ? slowly : script,
+        '-T',
+        '600',
+        '-P',
+        '1',
+        ...shape[kind],
+        ...login,
+      ];
       return new Bench(`${kind} through unit ${unit}`, args, passwordFile);
     }),
   );

@@ -28,7 +28,8 @@ export interface FleetOptions {
 }
 
 export const unitCount = 3;
-const instanceCount = 2;
+export const instanceCount = 2;
+export const unitCommand = [process.execPath, join(import.meta.dirname, '../../src/main.ts'), 'unit'] as const;
 
 /** Opened before the first test, removed after the last; a test that fails shows the last words of every unit. */
 export const useFleet = (options: FleetOptions): (() => FleetUnderTest) => {
@@ -81,7 +82,7 @@ export class FleetUnderTest implements AsyncDisposable {
       instances: instanceCount,
       account,
       runDir,
-      command: [process.execPath, join(import.meta.dirname, '../../src/main.ts'), 'unit'],
+      command: unitCommand,
       programs: {
         redis: findBinary('redis', path),
         initdb: findBinary('initdb', path),

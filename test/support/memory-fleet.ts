@@ -180,6 +180,16 @@ export class MemoryFleet {
         refused: this.#refused,
       },
       units: this.#seats.flatMap((seat, number) => (this.#gone.has(number) ? [] : [this.#unitStatus(seat, number)])),
+      budgets: [
+        {
+          of: 'database',
+          name: 'orders',
+          total: 20 * this.#seats.length,
+          given: 20 * this.#seats.length,
+          used: 7 * this.#seats.length,
+          held: 20 * this.#seats.length,
+        },
+      ],
       relations: this.#relations(),
     };
   }
@@ -200,6 +210,7 @@ export class MemoryFleet {
       lastSeenMs: 100,
       remarks: [],
       leaving: this.#departs(number) && !this.#left.has(number),
+      budget: [{ of: 'database', name: 'orders', given: 20, used: 7, held: 20 }],
       weaknesses: [],
     };
   }

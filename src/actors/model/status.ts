@@ -25,7 +25,21 @@ export interface FleetStatus {
     readonly refused: { readonly intentVersion: number; readonly reason: string } | null;
   };
   readonly units: readonly UnitStatus[];
+  /** Of everything that has a limit, with what all units together have of it. */
+  readonly budgets: readonly (BudgetStatus & { readonly total: number })[];
   readonly relations: readonly RelationStatus[];
+}
+
+/** Server connections to a database, of all its clients together, or of one client. */
+export interface BudgetStatus {
+  readonly of: 'database' | 'client';
+  readonly name: string;
+  /** Share. 0: it is not served yet, because others still hold what it is to be. */
+  readonly given: number;
+  /** Open, as counted within the last seconds. */
+  readonly used: number;
+  /** Most that may be open: above `given` while some must still close. Null: there is no limit yet. */
+  readonly held: number | null;
 }
 
 export interface UnitStatus {
@@ -58,6 +72,7 @@ export interface UnitStatus {
   }[];
   /** What a person should know though the unit serves. */
   readonly remarks: readonly { readonly id: string; readonly message: string; readonly since: string }[];
+  readonly budget: readonly BudgetStatus[];
   readonly lastSeenMs: number | null;
   /** The operator asked for its departure: it is drained, or waits for the leader to take it off the roster. */
   readonly leaving: boolean;

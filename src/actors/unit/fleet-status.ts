@@ -1,10 +1,12 @@
 import { parseVersion } from '../../pgbouncer/version.ts';
 import { weaknessesOf } from '../../pgbouncer/weaknesses.ts';
-import type { Application, UnitName } from '../model/ids.ts';
+import { budgetsIn, sum } from '../model/budget.ts';
+import type { FleetSpec } from '../model/fleet-spec.ts';
+import type { Application, BudgetKey, UnitName } from '../model/ids.ts';
 import { unitNumberOf } from '../model/ids.ts';
 import { departureOf } from '../model/intent.ts';
 import type { BackendReport, InstanceReport, Snapshot, UnitBag, UnitRecord } from '../model/snapshot.ts';
-import type { FleetStatus, RelationStatus, UnitStatus } from '../model/status.ts';
+import type { BudgetStatus, FleetStatus, RelationStatus, UnitStatus } from '../model/status.ts';
 import type { StatusWord } from '../model/waits.ts';
 import type { UnitState } from './decide.ts';
 
@@ -24,6 +26,8 @@ export interface Viewpoint {
 export const fleetStatusOf = (state: UnitState, view: Viewpoint): FleetStatus => {
   const snapshot = state.snapshot.known ? state.snapshot.value : null;
   const leader = leaderOf(snapshot, state, view);
+  const nameOf = namesIn(snapshot);
+  const units = unitsOf(state, snapshot, leader?.unit ?? null, view, nameOf);
   return {
     schemaVersion: 1,
     application: view.application,
@@ -41,7 +45,8 @@ export const fleetStatusOf = (state: UnitState, view: Viewpoint): FleetStatus =>
         snapshot?.published == null ? null : Math.max(snapshot.published.intentVersion, snapshot.verdict.covers),
       refused: snapshot?.verdict.refused ?? null,
     },
-    units: unitsOf(state, snapshot, leader?.unit ?? null, view),
+    units,
+    budgets: budgetsOf(snapshot?.published?.spec ?? state.report?.verified?.spec ?? null, units, nameOf),
     relations: snapshot === null ? [] : relationsOf(snapshot, leader?.unit ?? null, state, view),
   };
 };
@@ -75,13 +80,14 @@ const unitsOf = (
   snapshot: Snapshot | null,
   leader: string | null,
   view: Viewpoint,
+  nameOf: NameOf,
 ): readonly UnitStatus[] => {
   const others = (snapshot?.units ?? []).filter(({ unit }) => unit !== view.self);
-  const seen = others.map((record) => peerStatus(record, state, leader, view));
-  return [...seen, ownStatus(state, leader, view)].toSorted((a, b) => a.number - b.number);
+  const seen = others.map((record) => peerStatus(record, state, leader, view, nameOf));
+  return [...seen, ownStatus(state, leader, view, nameOf)].toSorted((a, b) => a.number - b.number);
 };
 
-const ownStatus = (state: UnitState, leader: string | null, view: Viewpoint): UnitStatus => ({
+const ownStatus = (state: UnitState, leader: string | null, view: Viewpoint, nameOf: NameOf): UnitStatus => ({
   unit: view.self,
   number: unitNumberOf(view.self),
   address: state.report?.address ?? '',
@@ -104,12 +110,19 @@ const ownStatus = (state: UnitState, leader: string | null, view: Viewpoint): Un
     message,
     since: iso(view.wall - (view.now - since)),
   })),
+  budget: (state.report?.budget ?? []).map(nameOf),
   lastSeenMs: 0,
   leaving: state.departing && state.phase !== 'left',
   weaknesses: weaknessesIn(state.report?.instances ?? []),
 });
 
-const peerStatus = (record: UnitRecord, state: UnitState, leader: string | null, view: Viewpoint): UnitStatus => {
+const peerStatus = (
+  record: UnitRecord,
+  state: UnitState,
+  leader: string | null,
+  view: Viewpoint,
+  nameOf: NameOf,
+): UnitStatus => {
   const { unit, bag, presence, silentMs } = record;
   return {
     unit,
@@ -123,11 +136,36 @@ const peerStatus = (record: UnitRecord, state: UnitState, leader: string | null,
     instances: bag?.instances ?? [],
     waits: (bag?.waits ?? []).map(({ sinceWallMs, ...wait }) => ({ ...wait, since: iso(sinceWallMs) })),
     remarks: (bag?.remarks ?? []).map(({ id, message, sinceWallMs }) => ({ id, message, since: iso(sinceWallMs) })),
+    budget: (bag?.budget ?? []).map(nameOf),
     lastSeenMs: Math.round(silentMs + view.now - state.snapshotAt),
     leaving: state.snapshot.known && departureOf(state.snapshot.value.intent, record) !== null,
     weaknesses: weaknessesIn(bag?.instances ?? []),
   };
 };
+
+type NameOf = <T extends BudgetKey>(budget: T) => Omit<T, keyof BudgetKey> & Pick<BudgetStatus, 'of' | 'name'>;
+
+/** People know a login by its client. */
+const namesIn = (snapshot: Snapshot | null): NameOf => {
+  const clients = new Map((snapshot?.relations ?? []).map(({ account, name }) => [account.username, name]));
+  return ({ of, name, ...rest }) =>
+    of === 'database' ? { ...rest, of, name } : { ...rest, of: 'client', name: clients.get(name) ?? name };
+};
+
+const budgetsOf = (spec: FleetSpec | null, units: readonly UnitStatus[], nameOf: NameOf): FleetStatus['budgets'] =>
+  (spec === null ? [] : budgetsIn(spec)).map(({ maxConnections, ...key }) => {
+    const { of, name } = nameOf(key);
+    const theirs = units.flatMap(({ budget }) => budget.filter((one) => one.of === of && one.name === name));
+    const held = sum(theirs.map((one) => one.held ?? Number.POSITIVE_INFINITY));
+    return {
+      of,
+      name,
+      total: maxConnections,
+      given: sum(theirs.map((one) => one.given)),
+      used: sum(theirs.map((one) => one.used)),
+      held: Number.isFinite(held) ? held : null,
+    };
+  });
 
 /** Of every version that runs there, each named once. */
 const weaknessesIn = (instances: readonly InstanceReport[]): UnitStatus['weaknesses'] => {

@@ -12,7 +12,9 @@
  */
 import { canaryOf, render } from '../../pgbouncer/render.ts';
 import { Unwritable } from '../../pgbouncer/dialect.ts';
+import { settingsIn } from '../../pgbouncer/ini.ts';
 import { planChange } from '../../pgbouncer/plan.ts';
+import { canaryOfLast } from '../../pgbouncer/show.ts';
 import type { Send } from '../kit/behaviour.ts';
 import type { Published } from '../model/fleet-spec.ts';
 import { known } from '../model/known.ts';
@@ -53,7 +55,7 @@ const absorb = (
         ? { ...state, heard: true, wanted: message.published, trouble: null }
         : { ...state, heard: true };
     case 'recalled': {
-      const recalled = { ...state, recalled: known(message.verified) };
+      const recalled = { ...state, recalled: known(message.verified), lastHeard: message.published, outdated: true };
       return isNewer(message.verified, state.wanted) ? { ...recalled, wanted: message.verified } : recalled;
     }
     case 'instanceExited':
@@ -67,6 +69,7 @@ const absorb = (
         outdated: false,
         unavailable: null,
         renewed: stillAbove(state, message.inspection),
+        wanted: furthest(state, message.inspection),
       };
     case 'stepTaken':
       return stepTaken(state, message, now);
@@ -77,6 +80,16 @@ const absorb = (
 
 const isNewer = (a: Published | null, b: Published | null): boolean =>
   a !== null && (b === null || a.generation > b.generation || (a.generation === b.generation && a.epoch > b.epoch));
+
+/**
+ * An earlier life may have taken a generation, and told so, and ended before it could note it down. It does not go back behind what
+ * it wrote: others were given what it gave up.
+ */
+const furthest = ({ heard, wanted, lastHeard }: WorkloadState, { disk }: Inspection): Published | null =>
+  !heard && isNewer(lastHeard, wanted) && disk.instances.some(({ ini }) => isOf(lastHeard, ini)) ? lastHeard : wanted;
+
+const isOf = (published: Published | null, ini: string | null): boolean =>
+  published !== null && canaryOfLast(settingsIn(ini ?? '').get('syslog_ident') ?? '') === canaryOf(published);
 
 const hooked = (state: WorkloadState, hook: string, now: number): WorkloadState => {
   if (hook === 'stop' || hook === 'remove')
@@ -101,7 +114,8 @@ const stepTaken = (before: WorkloadState, { step, outcome }: StepTaken, now: num
       if (rest.length > 0) return { ...fell, plan: { ...plan, steps: rest } };
       const refused = state.refused?.generation === target.generation ? null : state.refused;
       return step === 'verify'
-        ? withRepairs({ ...state, files, plan: null, verified: target, trouble: null, refused }, amends)
+        ? // What was replaced since may have been opened under limits that are no longer in force.
+          withRepairs({ ...state, files, plan: null, verified: target, trouble: null, refused, renewed: [] }, amends)
         : { ...state, files, plan: null };
     }
     case 'refused':

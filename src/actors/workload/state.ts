@@ -28,6 +28,8 @@ export interface WorkloadState {
   /** Heard from `config` at least once; until then the generation of our own memory is what we know. */
   readonly heard: boolean;
   readonly recalled: Known<Published | null>;
+  /** The newest generation that this unit had heard of in its earlier life. */
+  readonly lastHeard: Published | null;
   readonly verified: Published | null;
   readonly refused: { readonly generation: Generation; readonly reason: string } | null;
   readonly inspection: Known<Inspection>;
@@ -68,6 +70,7 @@ export const initial: WorkloadState = {
   wanted: null,
   heard: false,
   recalled: unknown,
+  lastHeard: null,
   verified: null,
   refused: null,
   inspection: unknown,

@@ -26,6 +26,18 @@ export const statusTable = (
       paint,
       width,
     ),
+    table(
+      ['BUDGET', 'CONNECTIONS', 'SHARED OUT', 'IN USE', 'MAY BE HELD'],
+      status.budgets.map(({ of, name, total, given, used, held }) => [
+        `${of} ${name}`,
+        String(total),
+        given === total ? String(given) : { text: String(given), tone: 'warning' },
+        String(used),
+        heldCell(held, total),
+      ]),
+      paint,
+      width,
+    ),
     headlines(status.units, { paint, now, width }),
     table(
       ['REMARK', 'SINCE', 'WHAT'],
@@ -116,6 +128,10 @@ export const statusTone = (status: StatusWord | RelationStatus['state']): Tone =
   if (status === 'active') return 'good';
   return status === 'blocked' || status === 'down' || status === 'unknown' ? 'bad' : 'warning';
 };
+
+/** What is within the limit says nothing new. */
+export const heldCell = (held: number | null, limit: number): Cell =>
+  held !== null && held <= limit ? '' : { text: held === null ? 'no limit yet' : String(held), tone: 'warning' };
 
 const instancesCell = ({ instances }: UnitStatus): Cell => {
   const serving = instances.filter(({ state }) => state === 'serving').length;

@@ -3,9 +3,10 @@ import type { StatusWord } from '../../actors/model/waits.ts';
 
 /** Prometheus text: what this unit is, does and lacks, and how it sees the fleet. What is not known has no sample. */
 export const metricsText = (status: FleetStatus, version: string): string => {
-  const { answeredBy, generation, leader, units, relations } = status;
+  const { answeredBy, budgets, generation, leader, units, relations } = status;
   const own = units.find(({ unit }) => unit === answeredBy);
   const waits = own?.waits ?? [];
+  const shares = own?.budget ?? [];
   return [
     metric('troupe_info', 'Which unit this is, and the version of its coordinator.', [
       [1, { application: status.application, unit: answeredBy, version }],
@@ -42,6 +43,26 @@ export const metricsText = (status: FleetStatus, version: string): string => {
           ],
         ),
       ),
+    ),
+    metric(
+      'troupe_budget_connections',
+      'Server connections that the whole fleet may have.',
+      budgets.map(({ of, name, total }) => [total, { of, name }]),
+    ),
+    metric(
+      'troupe_budget_given',
+      'Share of this unit.',
+      shares.map(({ of, name, given }) => [given, { of, name }]),
+    ),
+    metric(
+      'troupe_budget_used',
+      'Server connections that are open on this unit.',
+      shares.map(({ of, name, used }) => [used, { of, name }]),
+    ),
+    metric(
+      'troupe_budget_held',
+      'Most that may be open on this unit: above its share while some must still close.',
+      shares.map(({ of, name, held }) => [held, { of, name }]),
     ),
     metric('troupe_waits', 'How many things this unit lacks.', [[waits.length]]),
     metric(

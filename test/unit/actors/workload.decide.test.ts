@@ -153,7 +153,7 @@ const world = () => {
 describe('workload', () => {
   it('waits for a fleet spec by name, and the message that brings it starts the instances', () => {
     const here = world();
-    here.feed({ type: 'recalled', verified: null });
+    here.feed({ type: 'recalled', verified: null, published: null });
     here.tick();
     expect(here.take()).toEqual([]);
     expect(here.state().waits).toMatchObject([{ id: 'fleet-spec', on: 'leader' }]);
@@ -165,7 +165,7 @@ describe('workload', () => {
 
   it('serves what it verified last before anybody is heard', () => {
     const here = world();
-    here.feed({ type: 'recalled', verified: publishedOf({ generation: generation(7) }) });
+    here.feed({ type: 'recalled', verified: publishedOf({ generation: generation(7) }), published: null });
     here.tick();
     expect(here.take()).toContain('start 1,2');
     expect(here.reports.at(-1)).toBe(7);
@@ -180,11 +180,32 @@ describe('workload', () => {
     here.feed({
       type: 'recalled',
       verified: publishedOf({ spec: specOf({ options: { listen_port: 6432, query_timeout: 1 } }) }),
+      published: null,
     });
     here.feed(told(1));
     here.tick();
     expect(here.take()).toEqual(['verify']);
     expect(here.pids()).toEqual(pids);
+  });
+
+  it('does not go back behind what it wrote, when it ended before it could note it down', () => {
+    const generations = [7, 8].map((number) =>
+      publishedOf({
+        generation: generation(number),
+        spec: specOf({ options: { listen_port: 6432, query_timeout: number } }),
+      }),
+    );
+    const [seventh = null, eighth = null] = generations;
+    const here = world();
+    here.feed({ type: 'recalled', verified: seventh, published: eighth });
+    expect(here.reports.at(-1)).toBe(7);
+    here.feed(told(8));
+    expect(here.reports.at(-1)).toBe(8);
+    here.take();
+    here.restart();
+    here.feed({ type: 'recalled', verified: seventh, published: eighth });
+    expect(here.take()).toEqual(['verify']);
+    expect(here.reports.at(-1)).toBe(8);
   });
 
   it('reloads for a newer generation and never goes back to an older one', () => {
@@ -272,7 +293,7 @@ describe('workload', () => {
             here.feed(told(newest), 1, steps);
             here.restart();
           }
-          here.feed({ type: 'recalled', verified: null });
+          here.feed({ type: 'recalled', verified: null, published: null });
           here.feed(told(newest));
           here.tick();
           here.tick();

@@ -8,7 +8,7 @@ import { CliFailure, type Exit, exit } from '../exit.ts';
 import { screenWidth } from '../progress.ts';
 import { padded, plain, type Tone } from '../screen.ts';
 import { NoAnswer } from '../api-request.ts';
-import { statusTone } from '../status-table.ts';
+import { heldCell, statusTone } from '../status-table.ts';
 import { table } from '../table.ts';
 import { unitNamed } from '../unit-number.ts';
 import { type Context, print, type Verb } from '../verb.ts';
@@ -75,7 +75,7 @@ const fromItself = async (
 
 const viewText = ({ unit, pools, trace }: UnitView, { paint, stdout }: Context): string => {
   const width = screenWidth(stdout);
-  const { generation, instances, waits, remarks, weaknesses } = unit;
+  const { budget, generation, instances, waits, remarks, weaknesses } = unit;
   const now = Date.now();
   const facts: readonly (readonly [string, string, Tone | null])[] = [
     ['unit', `${unit.unit}${unit.leader ? ', leads' : ''}`, 'bold'],
@@ -116,6 +116,16 @@ const viewText = ({ unit, pools, trace }: UnitView, { paint, stdout }: Context):
         waitMs === 0 ? '' : `${waitMs} ms`,
         String(servers.active + servers.other),
         String(servers.idle),
+      ]),
+      paint,
+    ),
+    table(
+      ['BUDGET', 'SHARE', 'IN USE', 'MAY BE HELD'],
+      budget.map(({ of, name, given, used, held }) => [
+        `${of} ${name}`,
+        given === 0 ? { text: 'none yet', tone: 'warning' } : String(given),
+        String(used),
+        heldCell(held, given),
       ]),
       paint,
     ),
