@@ -87,10 +87,11 @@ const unit = async (args: readonly string[]): Promise<number> => {
   const stateDir = isRoot ? '/var/lib/troupe' : join(homedir(), '.local', 'state', 'troupe');
   const loaded = loadUnitSettings(environment, flags, { stateDir, runDir, cpus: availableParallelism() });
   if (loaded.kind === 'invalid') return complain(loaded.problems, exitUsage);
-  const { runUnit } = await import('./programs/unit.ts');
+  const { BadFleetFile, runUnit } = await import('./programs/unit.ts');
   try {
     return await runUnit(loaded.settings);
   } catch (cause) {
+    if (cause instanceof BadFleetFile) return complain(cause.sentences, exitUsage);
     return complain([cause instanceof Error ? cause.message : String(cause)], exitFailed);
   }
 };

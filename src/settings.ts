@@ -14,6 +14,8 @@ export interface UnitProcessSettings {
   readonly stateDir: string;
   readonly runDir: string;
   readonly instances: number;
+  /** Fleet file that an application without an intent begins with; null: none. */
+  readonly fleet: string | null;
   readonly listenAddress: string;
   /** Host that clients are told; null: the listen address. */
   readonly advertise: string | null;
@@ -99,6 +101,7 @@ export const loadUnitSettings = (
       stateDir: data.TROUPE_STATE_DIR,
       runDir: data.TROUPE_RUN_DIR,
       instances: data.TROUPE_INSTANCES,
+      fleet: data.TROUPE_FLEET ?? null,
       listenAddress: data.TROUPE_LISTEN_ADDRESS,
       advertise: data.TROUPE_ADVERTISE ?? null,
       pgbouncer: data.TROUPE_PGBOUNCER,
@@ -194,6 +197,7 @@ const schemaWith = ({ stateDir, runDir, cpus }: Defaults) =>
         /^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$/,
         'must be 1 to 40 lower-case letters, digits and hyphens, starting with a letter',
       )
+      .regex(/^(?!pg-|pg$)/, 'must not begin with "pg-": logins are named after it, and PostgreSQL reserves pg_')
       .default('pgbouncer'),
     TROUPE_UNIT: z.string().optional(),
     TROUPE_BACKPLANE: z
@@ -213,6 +217,10 @@ const schemaWith = ({ stateDir, runDir, cpus }: Defaults) =>
       .transform(Number)
       .refine((count) => count <= 64, 'must be a number of instances from 1 to 64')
       .default(Math.max(Math.min(cpus, 4), 2)),
+    TROUPE_FLEET: z
+      .string()
+      .regex(/^[^\0\n]+$/, 'must be the path of a file')
+      .optional(),
     TROUPE_LISTEN_ADDRESS: host.default('127.0.0.1'),
     TROUPE_ADVERTISE: host.optional(),
     TROUPE_PGBOUNCER: z.string().min(1, 'must name a program').default('pgbouncer'),
@@ -244,6 +252,7 @@ export const unitSettingHelp = {
   TROUPE_STATE_DIR: 'where this unit keeps what must survive a restart',
   TROUPE_RUN_DIR: 'where sockets are: the API and the PgBouncers',
   TROUPE_INSTANCES: 'PgBouncer processes of this unit (number of processors, from 2 to 4)',
+  TROUPE_FLEET: 'fleet file that an application begins with when nobody has asked it for anything yet',
   TROUPE_LISTEN_ADDRESS: 'address that the instances share (127.0.0.1); the port is the option listen_port',
   TROUPE_ADVERTISE: 'host that clients are told (the listen address)',
   TROUPE_PGBOUNCER: 'the PgBouncer program (pgbouncer on the PATH)',

@@ -139,6 +139,8 @@ export type ConfigMessage =
       readonly change: Change;
       /** Intent version the operator looked at; null when the change does not depend on one. */
       readonly expected: number | null;
+      /** Nothing is to be changed: only what would be is asked. */
+      readonly dryRun?: boolean;
       readonly author: string;
       readonly reason: string;
       readonly wall: WallMs;

@@ -32,21 +32,26 @@ export const aboutQuerySchema = z.strictObject({
 });
 
 const optionValue = z.union(
+  [z.string().max(4096), z.number(), z.boolean()],
+  'must be a text of up to 4096 characters, a number, true or false',
+);
+const optionChange = z.union(
   [z.string().max(4096), z.number(), z.boolean(), z.null()],
   'must be a text of up to 4096 characters, a number, true, false, or null to reset it',
 );
 
+const isFew = (record: object): boolean => Object.keys(record).length <= 500;
+
 export const optionsChangeSchema = z.strictObject({
   options: z
-    .record(name, optionValue)
+    .record(name, optionChange)
     .refine((options) => Object.keys(options).length > 0, 'names no option')
-    .refine((options) => Object.keys(options).length <= 500, 'names more than 500 options')
+    .refine(isFew, 'names more than 500 options')
     .meta({ description: 'null resets an option to its default' }),
   ...about,
 });
 
-export const backendSchema = z.strictObject({
-  name,
+const backendFields = {
   endpoints: z
     .array(z.string().max(300, 'is longer than 300 characters'))
     .max(32, 'has more than 32 entries')
@@ -58,18 +63,17 @@ export const backendSchema = z.strictObject({
     .max(1000, 'is longer than 1000 characters')
     .transform((text) => new Secret(text))
     .meta({ writeOnly: true }),
-  maintenanceDatabase: name.default('postgres'),
+  maintenanceDatabase: name.optional().meta({ description: 'absent: as it was, or postgres' }),
   acceptCluster: name.optional().meta({
     description: 'system identifier of a cluster that is to take the place of the one served so far',
   }),
-  ...about,
-});
+};
+export const backendSchema = z.strictObject({ name, ...backendFields, ...about });
 
 const seconds = z.int('must be whole seconds, or null').nullable().optional();
 
 /** Of a client that is there the settings change as given: what is absent stays, null takes back what was set. */
-export const clientSchema = z.strictObject({
-  name,
+const clientFields = {
   database: name,
   backend: name.optional().meta({ description: 'may be left out when there is only one' }),
   extraUserRoles: z.array(name).max(32, 'has more than 32 entries').optional(),
@@ -91,7 +95,47 @@ export const clientSchema = z.strictObject({
     })
     .optional()
     .meta({ description: 'seconds; 0: never; null: as the option of the same name says' }),
+};
+export const clientSchema = z.strictObject({ name, ...clientFields, ...about });
+
+/** A fleet file, its passwords in it. */
+export const fleetSchema = z.strictObject({
+  application: name.optional().meta({ description: 'refused by any other; absent: any' }),
+  options: z.record(name, optionValue).refine(isFew, 'names more than 500 options').default({}),
+  backends: z.record(name, z.strictObject(backendFields)).refine(isFew, 'names more than 500 backends').default({}),
+  clients: z.record(name, z.strictObject(clientFields)).refine(isFew, 'names more than 500 clients').default({}),
+  prune: z
+    .boolean()
+    .default(false)
+    .meta({ description: 'remove relations that are not named, and reset options and settings that are not' }),
   ...about,
+});
+
+const settingText = z.string().nullable();
+const relationDifference = z.object({
+  name: z.string(),
+  what: z.enum(['added', 'changed', 'removed']),
+  fields: z
+    .array(z.object({ field: z.string(), before: settingText, after: settingText }))
+    .readonly()
+    .meta({ description: 'null: it has none; both null: a secret, which is not shown' }),
+});
+const optionText = z.union([z.string(), z.number(), z.boolean()]).nullable();
+export const differenceSchema = z.object({
+  options: z
+    .array(z.object({ key: z.string(), before: optionText, after: optionText }))
+    .readonly()
+    .meta({ description: 'null: not set, so the default' }),
+  backends: z.array(relationDifference).readonly(),
+  clients: z.array(relationDifference).readonly(),
+  departures: z.array(z.string()).readonly().meta({ description: 'units that are asked to leave' }),
+});
+
+/** What a fleet file would change, and what it leaves alone because it does not name it. */
+export const comparisonSchema = z.object({
+  version: z.int().meta({ description: 'of the intent it was compared with' }),
+  difference: differenceSchema,
+  kept: z.array(z.string()).readonly().meta({ description: 'paths in the words of the file' }),
 });
 
 /** `unchanged`: it was so already. `version` is that of the intent; the generation that serves it follows. */

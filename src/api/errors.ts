@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { differenceSchema } from './change.ts';
 
 /** Every error the API can answer, with its status. Retired codes are never used for something else. */
 export const errorCatalogue = {
@@ -16,7 +17,7 @@ export const errorCatalogue = {
   'other-unit': { status: 404, means: 'only that unit itself can tell: ask at its own socket' },
   'method-not-allowed': { status: 405, means: 'the path has other methods; the header Allow names them' },
   'too-slow': { status: 408, means: 'the request did not arrive in time' },
-  moved: { status: 409, means: 'somebody else changed the intent since it was looked at; `moved` says who' },
+  moved: { status: 409, means: 'somebody else changed the intent since it was looked at; `moved` says who and what' },
   'too-large': { status: 413, means: 'the body is larger than any request needs to be' },
   'unsupported-media-type': { status: 415, means: 'bodies are application/json' },
   refused: { status: 422, means: 'valid, but not now or not like this; the message says why' },
@@ -43,7 +44,16 @@ export const errorSchema = z.object({
     message: z.string().meta({ description: 'one sentence: what, which, why, what to do' }),
     problems: z.array(problemSchema).optional(),
     known: z.array(z.string()).optional(),
-    moved: z.object({ version: z.int(), by: z.string() }).optional(),
+    moved: z
+      .object({
+        version: z.int(),
+        by: z.string().meta({ description: 'whose change was the last one' }),
+        at: z.string().meta({ description: 'ISO 8601' }).optional(),
+        since: differenceSchema.nullable().optional().meta({
+          description: 'what changed since the version that was looked at; null: this unit has not seen that one',
+        }),
+      })
+      .optional(),
   }),
 });
 export type ErrorBody = z.infer<typeof errorSchema>;

@@ -3,7 +3,10 @@ import {
   backendSchema,
   changeAnswerSchema,
   clientSchema,
+  comparisonSchema,
   credentialsSchema,
+  differenceSchema,
+  fleetSchema,
   optionsChangeSchema,
   optionsViewSchema,
 } from './change.ts';
@@ -56,6 +59,9 @@ const named: Readonly<Record<string, z.ZodType>> = {
   OptionsChange: optionsChangeSchema,
   Backend: backendSchema,
   Client: clientSchema,
+  Fleet: fleetSchema,
+  Difference: differenceSchema,
+  Comparison: comparisonSchema,
   ChangeAnswer: changeAnswerSchema,
   Credentials: credentialsSchema,
 };

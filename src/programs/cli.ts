@@ -5,6 +5,7 @@ import { CliFailure, type Exit, exit, exitOf } from '../infra/cli/exit.ts';
 import { findUnit } from '../infra/cli/find-unit.ts';
 import { helpText, verbHelp } from '../infra/cli/help.ts';
 import { isListenAddress } from '../infra/cli/place.ts';
+import { NoPassword } from '../infra/files/password-file.ts';
 import { nearest } from '../infra/cli/nearest.ts';
 import type { Output } from '../infra/cli/progress.ts';
 import { paintWith, plain } from '../infra/cli/screen.ts';
@@ -111,6 +112,7 @@ const author = (): string => {
 const failureOf = (cause: unknown): { readonly code: Exit; readonly sentences: readonly string[] } => {
   if (cause instanceof CliFailure) return { code: cause.exit, sentences: cause.sentences };
   if (cause instanceof ApiRefusal) return { code: exitOf[cause.error.code], sentences: [cause.message] };
+  if (cause instanceof NoPassword) return { code: exit.usage, sentences: [cause.message] };
   if (cause instanceof NoAnswer)
     return { code: exit.unreachable, sentences: [`the unit does not answer: ${cause.message}`] };
   const said = cause instanceof Error ? cause.message : String(cause);

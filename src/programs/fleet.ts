@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { UnitState } from '../actors/unit/decide.ts';
 import { fleetStatusOf, type Viewpoint } from '../actors/unit/fleet-status.ts';
-import type { ChangeOutcome } from '../actors/model/change.ts';
+import type { ChangeOutcome, Compared } from '../actors/model/change.ts';
 import { readOnlyNameOf } from '../actors/model/fleet-spec.ts';
 import { Secret } from '../actors/model/secret.ts';
 import type { RelationRecord } from '../actors/model/snapshot.ts';
@@ -10,17 +10,18 @@ import type { Callers } from '../actors/ports/callers.ts';
 import type { Clock } from '../actors/ports/clock.ts';
 import type { CredentialsAnswer, Fleet, NotYet } from '../actors/ports/fleet.ts';
 import type { Workload } from '../actors/ports/workload.ts';
+import type { ConfigMessage } from '../actors/protocol.ts';
 import type { Running } from '../actors/kit/on-nact.ts';
 import type { Trace } from '../actors/kit/trace.ts';
 import { optionsView } from '../pgbouncer/catalogue.ts';
 import { poolsIn } from '../pgbouncer/show.ts';
 
 /** Those who asked over the API, by request: answered by `config`, in their process. */
-export const createCallers = (): Callers & { expect(request: string): Promise<ChangeOutcome> } => {
-  const waiting = new Map<string, (outcome: ChangeOutcome) => void>();
+export const createCallers = (): Callers & { expect(request: string): Promise<ChangeOutcome | Compared> } => {
+  const waiting = new Map<string, (outcome: ChangeOutcome | Compared) => void>();
   return {
     expect: (request) => {
-      const { promise, resolve } = Promise.withResolvers<ChangeOutcome>();
+      const { promise, resolve } = Promise.withResolvers<ChangeOutcome | Compared>();
       waiting.set(request, resolve);
       return promise;
     },
@@ -41,10 +42,18 @@ export interface FleetParts {
   readonly view: Omit<Viewpoint, 'now' | 'wall'>;
 }
 
+type ChangeAsked = Extract<ConfigMessage, { type: 'changeAsked' }>;
+
 /** The inbound port on top of the running actors: what the API asks, answered from their states. */
 export const createFleet = (parts: FleetParts): Fleet => {
   const { running, callers, workload, clock, trace, unitState, view } = parts;
   const status = () => fleetStatusOf(unitState(), { ...view, now: clock.now(), wall: clock.wall() });
+  const ask = (asked: Omit<ChangeAsked, 'type' | 'request' | 'wall'>): Promise<ChangeOutcome | Compared> => {
+    const request = randomUUID();
+    const answer = callers.expect(request);
+    running.send(['config', { type: 'changeAsked', request, ...asked, wall: clock.wall() }]);
+    return answer;
+  };
   return {
     status,
     onStatus: (changed) => running.onDecided((actor) => actor === 'unit' && changed(status())),
@@ -55,12 +64,12 @@ export const createFleet = (parts: FleetParts): Fleet => {
       const { intent } = snapshot.value;
       return { kind: 'told', value: { version: intent?.version ?? 0, options: optionsView(intent?.options ?? {}) } };
     },
-    change: (change, about) => {
-      const request = randomUUID();
-      const answer = callers.expect(request);
-      running.send(['config', { type: 'changeAsked', request, change, ...about, wall: clock.wall() }]);
-      return answer;
+    change: async (change, about) => {
+      const outcome = await ask({ change, ...about });
+      if (outcome.kind === 'compared') throw new Error('a change was compared and not made');
+      return outcome;
     },
+    compare: (change) => ask({ change, author: '', reason: '', expected: null, dryRun: true }),
     credentials: (client) => credentialsOf(unitState(), client),
     trace: () => trace.entries(),
     pools: (signal) => poolsOf(unitState(), workload, signal),

@@ -9,11 +9,13 @@ import { type Nonce, type UnitName, unitNumberOf } from '../actors/model/ids.ts'
 import { Secret } from '../actors/model/secret.ts';
 import type { TraceEntry } from '../actors/model/status.ts';
 import type { Backplane } from '../actors/ports/backplane.ts';
+import type { Fleet } from '../actors/ports/fleet.ts';
 import type { Clock } from '../actors/ports/clock.ts';
 import { createSystemClock } from '../infra/clock/system-clock.ts';
 import { createCredentials } from '../infra/credentials/credentials.ts';
 import { unitDirectory } from '../infra/files/ledger.ts';
 import { ensureSealKey, loadSealKey, type SealKey } from '../infra/files/seal.ts';
+import type { LoadedFleet } from '../infra/fleet-file/load.ts';
 import { openApi } from '../infra/http/server.ts';
 import { serviceAccount } from '../infra/local/service-user.ts';
 import { openEmbeddedBackplane } from '../infra/memory/backplane-embedded.ts';
@@ -24,6 +26,10 @@ import type { UnitProcessSettings } from '../settings.ts';
 import { version } from '../version.ts';
 import { createCast } from './cast.ts';
 import { createCallers, createFleet } from './fleet.ts';
+import { loadSeed, plant } from './seed.ts';
+
+/** For whoever starts a unit. */
+export { BadFleetFile } from './seed.ts';
 
 /** Longest time from the signal to the end, beyond what draining was given. */
 const farewellMs = 10_000;
@@ -120,6 +126,7 @@ export const runUnit = async (settings: UnitProcessSettings): Promise<number> =>
       log: unitLog.child({ component: 'api' }),
       version,
     });
+    using _seeding = seeding(fleet, settings, secrets.seed, self, clock, unitLog);
     const leave = (hook: Hook): void => void farewell(running, hook, settings, clock, ended.resolve);
     using _signals = onSignals((hook) => {
       running.send(['unit', { type: 'hookArrived', hook }]);
@@ -136,6 +143,7 @@ interface Secrets {
   readonly password: Secret | null;
   readonly key: SealKey;
   readonly losses: readonly string[];
+  readonly seed: LoadedFleet | null;
 }
 
 /** While we may still be root: directories for the service account, secrets read, then root is given up for good. */
@@ -153,6 +161,7 @@ const prepare = async (settings: UnitProcessSettings): Promise<Secrets> => {
       ? null
       : await secretFile(settings.backplanePasswordFile, "the store's password");
   const given = settings.secretKeyFile === null ? null : await loadSealKey(settings.secretKeyFile);
+  const seed = settings.fleet === null ? null : await loadSeed(settings.fleet, settings.application);
   if (process.getuid?.() === 0) {
     process.setgroups?.([account.gid]);
     process.setgid?.(account.gid);
@@ -161,7 +170,7 @@ const prepare = async (settings: UnitProcessSettings): Promise<Secrets> => {
   process.chdir('/');
   process.umask(0o027);
   const kept = given === null ? await ensureSealKey(join(settings.stateDir, 'secret.key')) : { key: given, losses: [] };
-  return { password, ...kept };
+  return { password, seed, ...kept };
 };
 
 const secretFile = async (path: string, what: string): Promise<Secret> => {
@@ -172,6 +181,20 @@ const secretFile = async (path: string, what: string): Promise<Secret> => {
       cause,
     });
   }
+};
+
+/** As long as it takes, beside everything else: a store that is away keeps no unit from serving. */
+const seeding = (
+  fleet: Fleet,
+  { fleet: file }: UnitProcessSettings,
+  seed: LoadedFleet | null,
+  self: UnitName,
+  clock: Clock,
+  log: Logger,
+): Disposable => {
+  const over = new AbortController();
+  if (file !== null && seed !== null) void plant(fleet, { file, seed, author: self, clock, log, signal: over.signal });
+  return { [Symbol.dispose]: () => over.abort() };
 };
 
 type UnitBackplane = Backplane & { readonly unit: UnitName; readonly nonce: Nonce };

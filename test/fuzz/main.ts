@@ -52,8 +52,8 @@ interface Trial {
   readonly spec: FleetSpec;
 }
 
-const about = { author: 'fuzz', reason: '', wall: 0 as WallMs };
 const application = 'pgbouncer' as Application;
+const about = { application, author: 'fuzz', reason: '', wall: 0 as WallMs };
 const wrong = new Map<string, string>();
 const tally: Tally = { accepted: 0, partly: 0, refused: 0, withoutRoom: 0, proven: 0, loaded: 0 };
 

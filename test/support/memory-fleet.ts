@@ -1,5 +1,7 @@
 import { changeIntent, emptyIntent } from '../../src/actors/config/change.ts';
-import type { Change, ChangeOutcome } from '../../src/actors/model/change.ts';
+import { notNamed } from '../../src/actors/config/fleet.ts';
+import type { Change, ChangeOutcome, Compared, Moved } from '../../src/actors/model/change.ts';
+import { differenceOf } from '../../src/actors/model/difference.ts';
 import type { WallMs } from '../../src/actors/model/ids.ts';
 import { departureOf, type Intent } from '../../src/actors/model/intent.ts';
 import type { RelationRecord, UnitRecord } from '../../src/actors/model/snapshot.ts';
@@ -36,6 +38,7 @@ export class MemoryFleet {
   /** A standby is there. */
   readable = false;
   readonly asked: { readonly change: Change; readonly author: string; readonly expected: number | null }[] = [];
+  readonly #earlier: (Intent | null)[] = [];
   readonly #seats: Seat[];
   readonly #gone = new Set<number>();
   readonly #left = new Set<number>();
@@ -73,6 +76,7 @@ export class MemoryFleet {
             }
           : { kind: 'notYet', reason: 'the backplane has not been read yet: try again in a moment' },
       change: async (change, about) => this.#change(change, about),
+      compare: async (change) => this.#compare(change),
       credentials: (client) => this.#credentials(client),
       trace: () => [
         {
@@ -271,16 +275,17 @@ export class MemoryFleet {
       return { kind: 'unavailable', reason: unavailable };
     }
     const version = this.intent?.version ?? 0;
-    if (expected !== null && expected !== version) return { kind: 'moved', version, by: this.intent?.author ?? '' };
+    if (expected !== null && expected !== version) return this.#moved(expected);
     const result = changeIntent(
       this.intent,
       change,
-      { author, reason, wall: Date.now() as WallMs },
+      { application: 'pgbouncer', author, reason, wall: Date.now() as WallMs },
       [...this.#records.values()],
       this.#roster(),
     );
     if (result.kind === 'unchanged') return { kind: 'unchanged', version };
     if (result.kind !== 'changed') return result;
+    this.#earlier.push(this.intent);
     this.intent = result.intent;
     this.#refused = null;
     this.changed();
@@ -322,6 +327,30 @@ export class MemoryFleet {
   depart(): void {
     for (const number of this.#seats.keys()) if (this.#departs(number)) this.#gone.add(number);
     this.changed();
+  }
+
+  #moved(expected: number): Moved {
+    const lookedAt = this.#earlier.find((intent) => (intent?.version ?? 0) === expected);
+    return {
+      kind: 'moved',
+      version: this.intent?.version ?? 0,
+      by: this.intent?.author ?? '',
+      at: this.intent?.at ?? (0 as WallMs),
+      since: lookedAt === undefined ? null : differenceOf(lookedAt, this.intent),
+    };
+  }
+
+  async #compare(change: Change): Promise<ChangeOutcome | Compared> {
+    const about = { application: 'pgbouncer', author: '', reason: '', wall: 0 as WallMs };
+    const result = changeIntent(this.intent, change, about, [...this.#records.values()], this.#roster());
+    if (result.kind !== 'changed' && result.kind !== 'unchanged') return result;
+    const after = result.kind === 'changed' ? result.intent : this.intent;
+    return {
+      kind: 'compared',
+      version: this.intent?.version ?? 0,
+      difference: differenceOf(this.intent, after),
+      kept: change.type === 'applyFleet' ? notNamed(after, change) : [],
+    };
   }
 
   /** Everything that a fleet does by itself. */

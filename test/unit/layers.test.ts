@@ -15,13 +15,23 @@ const layers: readonly { readonly at: string; readonly may: readonly string[] }[
   { at: 'api', may: ['actors/model', 'zod'] },
   {
     at: 'infra/*',
-    may: ['actors/model', 'actors/ports', 'pgbouncer', 'api', 'infra/console', 'infra/files', 'node:', 'zod'],
+    may: [
+      'actors/model',
+      'actors/ports',
+      'pgbouncer',
+      'api',
+      'infra/console',
+      'infra/files',
+      'infra/fleet-file',
+      'node:',
+      'zod',
+    ],
   },
   { at: 'settings.ts', may: ['actors/model', 'zod'] },
   { at: 'version.ts', may: ['../package.json'] },
   {
     at: 'programs/*',
-    may: ['actors', 'pgbouncer', 'api', 'infra', 'settings.ts', 'version.ts', 'node:', 'pino', 'yaml', 'zod'],
+    may: ['actors', 'pgbouncer', 'api', 'infra', 'settings.ts', 'version.ts', 'node:', 'pino', 'zod'],
   },
   { at: 'main.ts', may: ['programs', 'settings.ts', 'version.ts', 'node:'] },
 ];
@@ -32,6 +42,7 @@ const libraries: Readonly<Record<string, readonly string[]>> = {
   'infra/postgres': ['pg'],
   'infra/console': ['pg'],
   'infra/local': ['ioredis', 'pg'],
+  'infra/fleet-file': ['yaml'],
   'infra/http': ['fastify'],
 };
 

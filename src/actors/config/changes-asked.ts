@@ -1,12 +1,27 @@
 /** Changes that operators asked for and wait for: tried from the facts of the moment, answered before their deadline. */
-import type { ChangeOutcome } from '../model/change.ts';
+import type { ChangeOutcome, Compared } from '../model/change.ts';
+import { differenceOf } from '../model/difference.ts';
+import { applicationOf, type WallMs } from '../model/ids.ts';
 import type { Intent } from '../model/intent.ts';
 import { known } from '../model/known.ts';
 import type { ConfigMessage, WriteOutcome } from '../protocol.ts';
 import { changeIntent } from './change.ts';
+import type { Changed } from './changed.ts';
 import { limitsIn } from './compose.ts';
+import { notNamed } from './fleet.ts';
 import { seatsFor } from './seats.ts';
 import type { Asked, ConfigEffect, ConfigSettings, ConfigState } from './state.ts';
+
+/** An operator looks at the options and changes them within minutes: more changes than this are made by programs. */
+const mostEarlier = 16;
+
+/** An intent that is known now, with what was known before kept for a while. */
+export const withIntent = (state: ConfigState, intent: Intent | null): ConfigState => {
+  const before = state.intent.known ? state.intent.value : null;
+  if (before === null || before.version === intent?.version) return { ...state, intent: known(intent) };
+  const earlier = [...state.earlier, before].filter(({ version }) => version < (intent?.version ?? 0));
+  return { ...state, intent: known(intent), earlier: earlier.slice(-mostEarlier) };
+};
 
 /** More than this many people changing one fleet at once is an accident. */
 const mostAsked = 50;
@@ -41,7 +56,7 @@ export const intentAnswered = (
   switch (outcome) {
     case 'committed':
     case 'staged':
-      return answer({ kind: 'accepted', version: intent.version }, { ...state, intent: known(intent) });
+      return answer({ kind: 'accepted', version: intent.version }, withIntent(state, intent));
     case 'conflict':
       // Somebody was faster: the next reading shows what they asked for, then ours is tried on top of it.
       return { ...state, writing: null, intentStale: true };
@@ -59,7 +74,12 @@ export const intentAnswered = (
 };
 
 /** The oldest change asked for, from the facts of the moment; those whose deadline has passed are told so. */
-export const serveAsked = (state: ConfigState, now: number, effects: ConfigEffect[]): ConfigState => {
+export const serveAsked = (
+  settings: ConfigSettings,
+  state: ConfigState,
+  now: number,
+  effects: ConfigEffect[],
+): ConfigState => {
   if (state.writing !== null) return state;
   const late = state.asked.filter(({ deadline }) => now >= deadline);
   for (const { request } of late) {
@@ -72,49 +92,55 @@ export const serveAsked = (state: ConfigState, now: number, effects: ConfigEffec
   const [first, ...rest] = asked;
   if (first === undefined || !state.intent.known || state.intentStale) return next;
   const intent = state.intent.value;
-  const outcome = answerTo(first, intent);
+  const outcome = answerTo(first, state, intent);
   if (outcome !== null) {
     effects.push({ type: 'answer', request: first.request, outcome });
-    return serveAsked({ ...next, asked: rest }, now, effects);
+    return serveAsked(settings, { ...next, asked: rest }, now, effects);
   }
   const changed = changeIntent(
     intent,
     first.change,
-    first,
+    { ...first, application: applicationOf(settings.self) },
     state.records,
     state.units.known ? state.units.value : null,
   );
-  switch (changed.kind) {
-    case 'changed': {
-      // A unit that leaves asks for nothing that would have to fit.
-      const impossible = first.change.type === 'removeUnit' ? null : cannotFit(state, changed.intent);
-      if (impossible !== null) return settled(next, rest, first, { kind: 'refused', reason: impossible }, now, effects);
-      effects.push({ type: 'changeIntent', intent: changed.intent });
-      return { ...next, writing: changed.intent };
-    }
-    case 'unchanged':
-      return settled(next, rest, first, { kind: 'unchanged', version: intent?.version ?? 0 }, now, effects);
-    case 'invalid':
-    case 'refused':
-      return settled(next, rest, first, changed, now, effects);
+  const answered = answerBefore(state, first, intent, changed);
+  if (answered !== null) {
+    effects.push({ type: 'answer', request: first.request, outcome: answered });
+    return serveAsked(settings, { ...next, asked: rest }, now, effects);
   }
+  if (changed.kind !== 'changed') return next;
+  effects.push({ type: 'changeIntent', intent: changed.intent });
+  return { ...next, writing: changed.intent };
 };
 
-const settled = (
+/** What can be answered without writing anything. */
+const answerBefore = (
   state: ConfigState,
-  rest: readonly Asked[],
-  { request }: Asked,
-  outcome: ChangeOutcome,
-  now: number,
-  effects: ConfigEffect[],
-): ConfigState => {
-  effects.push({ type: 'answer', request, outcome });
-  return serveAsked({ ...state, asked: rest }, now, effects);
+  { change, dryRun }: Asked,
+  before: Intent | null,
+  changed: Changed,
+): ChangeOutcome | Compared | null => {
+  if (changed.kind === 'invalid' || changed.kind === 'refused') return changed;
+  const version = before?.version ?? 0;
+  const after = changed.kind === 'changed' ? changed.intent : before;
+  // A unit that leaves asks for nothing that would have to fit.
+  const impossible =
+    changed.kind === 'changed' && change.type !== 'removeUnit' ? cannotFit(state, changed.intent) : null;
+  if (impossible !== null) return { kind: 'refused', reason: impossible };
+  if (dryRun === true) {
+    const kept = change.type === 'applyFleet' ? notNamed(after, change) : [];
+    return { kind: 'compared', version, difference: differenceOf(before, after), kept };
+  }
+  return changed.kind === 'unchanged' ? { kind: 'unchanged', version } : null;
 };
 
-const answerTo = ({ expected }: Asked, intent: Intent | null): ChangeOutcome | null => {
+const answerTo = ({ expected }: Asked, { earlier }: ConfigState, intent: Intent | null): ChangeOutcome | null => {
   const version = intent?.version ?? 0;
-  return expected === null || expected === version ? null : { kind: 'moved', version, by: intent?.author ?? '' };
+  if (expected === null || expected === version) return null;
+  const lookedAt = earlier.find((one) => one.version === expected);
+  const since = lookedAt === undefined && expected !== 0 ? null : differenceOf(lookedAt ?? null, intent);
+  return { kind: 'moved', version, by: intent?.author ?? '', at: intent?.at ?? (0 as WallMs), since };
 };
 
 /** What today's roster cannot serve is refused at the door, before it becomes an intent. */

@@ -15,7 +15,7 @@ import { same } from '../model/same.ts';
 import type { Snapshot } from '../model/snapshot.ts';
 import { waitsOf } from '../model/waits.ts';
 import type { ConfigMessage, WriteOutcome } from '../protocol.ts';
-import { changeAsked, intentAnswered, serveAsked } from './changes-asked.ts';
+import { changeAsked, intentAnswered, serveAsked, withIntent } from './changes-asked.ts';
 import { lead } from './generations.ts';
 import { lacksOf } from './lacks.ts';
 import { type ConfigEffect, type ConfigSettings, type ConfigState, isKept, retryMs } from './state.ts';
@@ -27,7 +27,7 @@ export const decideWith =
   (state: ConfigState, message: ConfigMessage, now: number): Decided => {
     const effects: ConfigEffect[] = [];
     let next = absorb(settings, state, message, now, effects);
-    next = serveAsked(next, now, effects);
+    next = serveAsked(settings, next, now, effects);
     if (generationIn(next) !== generationIn(state)) next = { ...next, publishedAt: now };
     next = lead(settings, next, now, effects);
     return speak(state, next, effects, now);
@@ -76,9 +76,8 @@ const observed = (state: ConfigState, snapshot: Snapshot): ConfigState => {
   const newerSpec =
     !state.published.known || (snapshot.published?.generation ?? 0) >= (state.published.value?.generation ?? 0);
   return {
-    ...state,
+    ...(newerIntent ? withIntent(state, snapshot.intent) : state),
     records: snapshot.relations,
-    intent: newerIntent ? known(snapshot.intent) : state.intent,
     intentStale: false,
     published: newerSpec ? known(snapshot.published) : state.published,
     verdict: newerSpec && !state.judging ? snapshot.verdict : state.verdict,

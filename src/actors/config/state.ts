@@ -1,4 +1,4 @@
-import type { Change, ChangeOutcome } from '../model/change.ts';
+import type { Change, ChangeOutcome, Compared } from '../model/change.ts';
 import type { FleetSpec, Published, Verdict } from '../model/fleet-spec.ts';
 import type { Generation, UnitName, WallMs } from '../model/ids.ts';
 import type { Intent } from '../model/intent.ts';
@@ -28,13 +28,15 @@ export type ConfigEffect =
       readonly reason: string;
     }
   | { readonly type: 'judge'; readonly leadership: Leadership; readonly verdict: Verdict }
-  | { readonly type: 'answer'; readonly request: string; readonly outcome: ChangeOutcome };
+  | { readonly type: 'answer'; readonly request: string; readonly outcome: ChangeOutcome | Compared };
 
 /** A change somebody waits for, as data: it is tried from the facts of the moment until it is answered. */
 export interface Asked {
   readonly request: string;
   readonly change: Change;
   readonly expected: number | null;
+  /** Nothing is to be changed: only what would be is asked. */
+  readonly dryRun?: boolean;
   readonly author: string;
   readonly reason: string;
   readonly wall: WallMs;
@@ -43,6 +45,8 @@ export interface Asked {
 
 export interface ConfigState {
   readonly intent: Known<Intent | null>;
+  /** Those that this unit saw before, the newest last: what somebody looked at who asks for a change now. */
+  readonly earlier: readonly Intent[];
   readonly published: Known<Published | null>;
   /** When it was first seen here. */
   readonly publishedAt: number;
@@ -67,6 +71,7 @@ export interface ConfigState {
 }
 export const initial: ConfigState = {
   intent: unknown,
+  earlier: [],
   published: unknown,
   publishedAt: 0,
   verdict: { covers: 0, good: null, refused: null },

@@ -29,4 +29,5 @@ export interface BudgetKey {
 
 export const unitNameOf = (application: Application, number: number): UnitName =>
   `${application}/${number}` as UnitName;
+export const applicationOf = (unit: UnitName): Application => unit.slice(0, unit.lastIndexOf('/')) as Application;
 export const unitNumberOf = (unit: UnitName): number => Number(unit.slice(unit.lastIndexOf('/') + 1));

@@ -1,4 +1,4 @@
-import type { Change, ChangeOutcome } from '../model/change.ts';
+import type { Change, ChangeOutcome, Compared } from '../model/change.ts';
 import type {
   ClientConnection,
   Credentials,
@@ -28,6 +28,8 @@ export interface Fleet {
     change: Change,
     about: { readonly author: string; readonly reason: string; readonly expected: number | null },
   ): Promise<ChangeOutcome>;
+  /** What that change would come to, without making it. */
+  compare(change: Change): Promise<ChangeOutcome | Compared>;
   credentials(client: string): CredentialsAnswer;
   /** The last decisions of this unit's actors. */
   trace(): readonly TraceEntry[];

@@ -1,14 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { z } from 'zod';
-import type { Change, ChangeOutcome } from '../../actors/model/change.ts';
+import type { Change, ChangeOutcome, Compared, FleetChange } from '../../actors/model/change.ts';
 import type { ClientConnection, FleetStatus, OptionsView } from '../../actors/model/status.ts';
 import type { CredentialsAnswer } from '../../actors/ports/fleet.ts';
-import { changeAnswerSchema } from '../../api/change.ts';
+import { changeAnswerSchema, comparisonSchema } from '../../api/change.ts';
 import { aliveMs, createEventReader, statusEvent } from '../../api/events.ts';
 import { pathOf, routes } from '../../api/routes.ts';
 import { fleetStatusSchema, probeSchema } from '../../api/status.ts';
 import { ApiRefusal, type Read, readAnswer, readText } from './answer.ts';
-import { type About, outcomeOf, requestFor } from './change-request.ts';
+import { type About, comparisonFor, type Failed, outcomeOf, requestFor } from './change-request.ts';
 import { CliFailure, exit } from './exit.ts';
 import { type Place, socketAt } from './place.ts';
 import { ask, begin, bodyOf, NoAnswer, type ApiRequest } from './api-request.ts';
@@ -99,9 +99,17 @@ export class ApiClient {
           kind: 'unavailable',
           reason: `nobody knows whether the change was kept (${cause.message}): look at it, then ask again`,
         };
-      const outcome = cause instanceof ApiRefusal ? outcomeOf(cause) : null;
-      if (outcome === null) throw cause;
-      return outcome;
+      return outcomeIn(cause);
+    }
+  }
+
+  /** What a fleet file would change. */
+  async compare(change: FleetChange, signal: AbortSignal): Promise<ComparedOutcome> {
+    try {
+      const { value } = await this.#ask(comparisonSchema, comparisonFor(change), signal);
+      return { kind: 'compared', ...value };
+    } catch (cause) {
+      return outcomeIn(cause);
     }
   }
 
@@ -179,6 +187,15 @@ export class ApiClient {
     return readAnswer(place, schema, await ask(place, asked, AbortSignal.any([signal, AbortSignal.timeout(answerMs)])));
   }
 }
+
+type ComparedOutcome = Compared | Failed;
+
+/** What a refusal says of a change; what says nothing of it is thrown on. */
+const outcomeIn = (cause: unknown): Failed => {
+  const outcome = cause instanceof ApiRefusal ? outcomeOf(cause) : null;
+  if (outcome === null) throw cause;
+  return outcome;
+};
 
 /** What another connection may mend. Before the first answer only silence is: everything else is told at once. */
 const isPassing = (cause: unknown, wasAnswered: boolean): cause is Error =>

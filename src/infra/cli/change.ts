@@ -1,4 +1,6 @@
 import type { Change } from '../../actors/model/change.ts';
+import { movedSentence } from '../../api/difference-text.ts';
+import type { Failed } from './change-request.ts';
 import { CliFailure, exit } from './exit.ts';
 import type { Context } from './verb.ts';
 
@@ -8,30 +10,33 @@ export interface Kept {
   readonly version: number;
 }
 
-/** Asks for a change in the operator's name; what is not kept ends the command. */
+type About = (path: string, reason: string) => string;
+
+/** Asks for a change in the operator's name; what is not kept ends the command. `about` words a problem. */
 export const askFor = async (
   { api, author, signal }: Context,
   change: Change,
   expected: number | null = null,
+  about?: About,
 ): Promise<Kept> => {
   const outcome = await api.change(change, signal, { author, expected });
+  if (outcome.kind === 'accepted' || outcome.kind === 'unchanged')
+    return { outcome: outcome.kind, version: outcome.version };
+  throw outcomeFailure(outcome, about);
+};
+
+export const outcomeFailure = (outcome: Failed, about: About = (path, reason) => `${path}: ${reason}`): CliFailure => {
   switch (outcome.kind) {
-    case 'accepted':
-    case 'unchanged':
-      return { outcome: outcome.kind, version: outcome.version };
     case 'invalid':
-      throw new CliFailure(
+      return new CliFailure(
         exit.usage,
-        outcome.problems.map(({ path, reason }) => `${path}: ${reason}`),
+        outcome.problems.map(({ path, reason }) => about(path, reason)),
       );
     case 'refused':
-      throw new CliFailure(exit.refused, outcome.reason);
+      return new CliFailure(exit.refused, outcome.reason);
     case 'moved':
-      throw new CliFailure(
-        exit.refused,
-        `nothing was changed: the intent is at version ${outcome.version} by now${outcome.by === '' ? '' : `, changed by ${outcome.by}`}; look at it, then ask again`,
-      );
+      return new CliFailure(exit.refused, movedSentence(outcome));
     case 'unavailable':
-      throw new CliFailure(exit.failed, outcome.reason);
+      return new CliFailure(exit.failed, outcome.reason);
   }
 };

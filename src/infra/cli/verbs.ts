@@ -1,4 +1,5 @@
 import type { Verb } from './verb.ts';
+import { applyVerb } from './commands/apply.ts';
 import { configVerb } from './commands/config.ts';
 import { dsnVerb } from './commands/dsn.ts';
 import { integrateBackendVerb } from './commands/integrate-backend.ts';
@@ -17,6 +18,7 @@ export const verbs: readonly Verb[] = [
   integrateBackendVerb,
   integrateClientVerb,
   removeRelationVerb,
+  applyVerb,
   dsnVerb,
   showUnitVerb,
   removeUnitVerb,

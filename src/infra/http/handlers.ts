@@ -1,10 +1,11 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { Change, ChangeOutcome } from '../../actors/model/change.ts';
+import type { Change, ChangeOutcome, FleetChange } from '../../actors/model/change.ts';
 import type { Fleet, Told } from '../../actors/ports/fleet.ts';
 import { type Application, unitNameOf } from '../../actors/model/ids.ts';
 import { WorkloadUnavailable } from '../../actors/ports/workload.ts';
-import { aboutQuerySchema, type changeAnswerSchema } from '../../api/change.ts';
+import { aboutQuerySchema, type changeAnswerSchema, type fleetSchema } from '../../api/change.ts';
+import { movedSentence } from '../../api/difference-text.ts';
 import { openApiDocument } from '../../api/openapi.ts';
 import { type Operation, routes } from '../../api/routes.ts';
 import type { Log } from '../files/log.ts';
@@ -45,16 +46,24 @@ export const handlersOf = ({ fleet, watchers, version, log }: HandlerParts): Rea
     },
     relations: () => fleet.status().relations,
     addBackend: ({ body }) => {
-      const { author, reason, expected, ...backend } = parsed(routes.addBackend.body, body);
-      return changeWith({ type: 'addBackend', ...backend }, { author, reason, expected });
+      const { author, reason, expected, name, ...backend } = parsed(routes.addBackend.body, body);
+      return changeWith({ type: 'addBackend', name, ...backendOf(backend) }, { author, reason, expected });
     },
     addClient: ({ body }) => {
-      const { author, reason, expected, ...client } = parsed(routes.addClient.body, body);
-      const { name, database, backend = null, extraUserRoles = null, ...settings } = client;
-      return changeWith(
-        { type: 'addClient', name, database, backend, extraUserRoles, settings },
-        { author, reason, expected },
-      );
+      const { author, reason, expected, name, ...client } = parsed(routes.addClient.body, body);
+      return changeWith({ type: 'addClient', name, ...clientOf(client) }, { author, reason, expected });
+    },
+    compareFleet: async ({ body }) => {
+      const { author: _, reason: __, expected: ___, ...fleetFile } = parsed(routes.compareFleet.body, body);
+      const change = fleetChangeOf(fleetFile);
+      const outcome = await fleet.compare(change);
+      if (outcome.kind !== 'compared') return changeAnswer(change, outcome);
+      const { version, difference, kept } = outcome;
+      return { version, difference, kept };
+    },
+    applyFleet: ({ body }) => {
+      const { author, reason, expected, ...fleetFile } = parsed(routes.applyFleet.body, body);
+      return changeWith(fleetChangeOf(fleetFile), { author, reason, expected });
     },
     removeRelation: ({ params, query }) => {
       const { name } = parsed(nameSchema, params);
@@ -81,6 +90,31 @@ export const handlersOf = ({ fleet, watchers, version, log }: HandlerParts): Rea
     },
   };
 };
+
+type FleetFile = Omit<z.output<typeof fleetSchema>, 'author' | 'reason' | 'expected'>;
+
+const backendOf = ({ maintenanceDatabase, ...backend }: FleetFile['backends'][string]) => ({
+  ...backend,
+  maintenanceDatabase: maintenanceDatabase ?? null,
+});
+const clientOf = ({ database, backend, extraUserRoles, ...settings }: FleetFile['clients'][string]) => ({
+  database,
+  backend: backend ?? null,
+  extraUserRoles: extraUserRoles ?? null,
+  settings,
+});
+
+const fleetChangeOf = ({ application, options, backends, clients, prune }: FleetFile): FleetChange => ({
+  type: 'applyFleet',
+  application: application ?? null,
+  options,
+  backends: mapped(backends, backendOf),
+  clients: mapped(clients, clientOf),
+  prune,
+});
+
+const mapped = <A, B>(record: Readonly<Record<string, A>>, change: (value: A) => B): Readonly<Record<string, B>> =>
+  Object.fromEntries(Object.entries(record).map(([name, value]) => [name, change(value)]));
 
 const nameSchema = z.object({ name: z.string() });
 
@@ -127,9 +161,9 @@ const changeAnswer = (change: Change, outcome: ChangeOutcome): z.infer<typeof ch
     case 'refused':
       throw new Refusal('refused', outcome.reason);
     case 'moved': {
-      const { version, by } = outcome;
-      const message = `the intent is at version ${version} by now${by === '' ? '' : `, changed by ${by}`}: look at it, then ask again`;
-      throw new Refusal('moved', message, { moved: { version, by } });
+      const { version, by, since } = outcome;
+      const at = new Date(outcome.at).toISOString();
+      throw new Refusal('moved', movedSentence(outcome), { moved: { version, by, at, since } });
     }
     case 'unavailable':
       throw new Refusal('unavailable', outcome.reason);

@@ -227,7 +227,18 @@ describe('errors', () => {
     const { error } = errorSchema.parse(json);
     expect(error.problems?.map(({ path }) => path)).toEqual(['options.no_such_option', 'options.pool_mode']);
     const moved = errorSchema.parse((await patch(socket, { options: { pool_mode: 'session' }, expected: 0 })).json);
-    expect(moved.error.moved).toEqual({ version: 1, by: 'mallory' });
+    expect(moved.error.moved).toMatchObject({
+      version: 1,
+      by: 'mallory',
+      at: new Date(fleet.intent?.at ?? 0).toISOString(),
+      since: {
+        options: [{ key: 'pool_mode', before: null, after: 'transaction' }],
+        backends: [],
+        clients: [],
+        departures: [],
+      },
+    });
+    expect(moved.error.message).toMatch(/at version 1 by now, last changed by mallory at .*pool_mode: default → trans/);
     expect(fleet.intent?.options).toEqual({ pool_mode: 'transaction' });
   });
 

@@ -35,10 +35,12 @@ describe('an API client', () => {
     expect(await api.change({ ...client, name: 'main', database: 'x' }, signal)).toMatchObject({ kind: 'refused' });
     expect(await api.change({ type: 'removeRelation', name: 'nobody' }, signal)).toMatchObject({ kind: 'invalid' });
     const late = { author: 'a', expected: 0 };
-    expect(await api.change({ type: 'removeRelation', name: 'main' }, signal, late)).toEqual({
+    expect(await api.change({ type: 'removeRelation', name: 'main' }, signal, late)).toMatchObject({
       kind: 'moved',
       version: 1,
       by: 'api',
+      at: fleet.intent?.at,
+      since: { backends: [{ name: 'main', what: 'added' }] },
     });
     expect(await api.credentials('nobody', signal)).toEqual({ kind: 'unknownClient', clients: [] });
     expect(await api.connections(signal)).toHaveLength(1);

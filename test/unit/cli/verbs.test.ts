@@ -176,7 +176,8 @@ describe('config', () => {
     await fleet.changeBehind({ type: 'setOptions', options: { query_timeout: 9 } }, 'mallory');
     const { code, stdout, stderr } = await run('config', 'pool_mode=transaction');
     expect([code, stdout]).toEqual([4, '']);
-    expect(stderr).toContain('the intent is at version 1 by now, changed by mallory');
+    expect(stderr).toContain('the intent is at version 1 by now, last changed by mallory at ');
+    expect(stderr).toContain('query_timeout: default → 9');
     expect(fleet.intent?.options).toEqual({ query_timeout: 9 });
   });
 

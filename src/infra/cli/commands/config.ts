@@ -1,6 +1,7 @@
 import type { OptionValue } from '../../../actors/model/intent.ts';
 import type { OptionsView } from '../../../actors/model/status.ts';
 import { parseOption } from '../../../pgbouncer/catalogue.ts';
+import { loadOptions } from '../../fleet-file/load.ts';
 import { askFor } from '../change.ts';
 import { CliFailure, exit } from '../exit.ts';
 import { nearest } from '../nearest.ts';
@@ -12,14 +13,15 @@ import { patienceOf, verifiedLook, waitUntil } from '../waiting.ts';
 export const configVerb: Verb = {
   name: 'config',
   summary: 'show options, or change them and wait until every unit has verified it',
-  usage: '[KEY... | KEY=VALUE... [--reset KEY]]',
+  usage: '[KEY... | KEY=VALUE... [--reset KEY] [--file FILE]]',
   takes: { least: 0, most: 500 },
   flags: {
     reset: { value: 'KEY', repeats: true, help: 'back to the default; several with commas or repeated' },
+    file: { value: 'FILE', help: 'options from a file, YAML or lines KEY=VALUE; - reads standard input' },
     ...waitFlags,
   },
   run: async (given, context) => {
-    const asked = askedFor(given);
+    const asked = await askedFor(given, context);
     const patience = patienceOf(given);
     const view = await context.api.readOptions(context.signal);
     if (asked.kind === 'change') await change(asked.options, view.value, patience, given, context);
@@ -32,20 +34,28 @@ type Asked =
   | { readonly kind: 'show'; readonly keys: readonly string[] }
   | { readonly kind: 'change'; readonly options: Wanted };
 
-const askedFor = (given: Given): Asked => {
+const askedFor = async (given: Given, context: Context): Promise<Asked> => {
   const settings = given.words.filter((word) => word.includes('='));
   const keys = given.words.filter((word) => !word.includes('='));
   const resets = given.all('reset').flatMap((text) => text.split(','));
-  if (settings.length + resets.length === 0) return { kind: 'show', keys };
+  const file = given.text('file');
+  if (settings.length + resets.length === 0 && file === null) return { kind: 'show', keys };
   if (keys.length > 0)
     throw new CliFailure(exit.usage, `${keys.join(', ')}: show options or change them (KEY=VALUE), not both at once`);
   const entries = [
+    ...(file === null ? [] : await optionsIn(file, context)),
     ...settings.map((text) => settingOf(text)),
     ...resets.map((key): readonly [string, null] => [key, null]),
   ];
   const twice = entries.find(([key], index) => entries.findIndex(([other]) => other === key) < index);
   if (twice !== undefined) throw new CliFailure(exit.usage, `${JSON.stringify(twice[0])} is given twice`);
   return { kind: 'change', options: Object.fromEntries(entries) };
+};
+
+const optionsIn = async (file: string, { stdin }: Context): Promise<readonly (readonly [string, OptionValue])[]> => {
+  const loaded = await loadOptions(file, stdin);
+  if (loaded.kind === 'faults') throw new CliFailure(exit.usage, loaded.sentences);
+  return Object.entries(loaded.value);
 };
 
 /** What is no value of the option goes on as text: the unit says what is wrong with it, in one place for everybody. */

@@ -1,7 +1,7 @@
 import type { RelationStatus } from '../../../actors/model/status.ts';
+import { passwordFrom } from '../../files/password-file.ts';
 import { askFor } from '../change.ts';
 import { CliFailure, exit } from '../exit.ts';
-import { passwordFrom } from '../password-file.ts';
 import { print, type Verb, waitFlags } from '../verb.ts';
 import { patienceOf, verifiedLook, waitUntil } from '../waiting.ts';
 
@@ -14,7 +14,7 @@ export const integrateBackendVerb: Verb = {
     endpoints: { value: 'HOST:PORT,...', help: 'its servers; the primary is found among them' },
     username: { value: 'USER', help: 'a login with CREATEROLE and CREATEDB' },
     'password-file': { value: 'FILE', help: 'its password, one line; - reads standard input' },
-    'maintenance-database': { value: 'NAME', help: 'database to administer it from (postgres)' },
+    'maintenance-database': { value: 'NAME', help: 'database to administer it from (as it was, or postgres)' },
     'accept-cluster': {
       value: 'SYSTEMID',
       help: 'the cluster with this system identifier takes the place of the one served so far',
@@ -26,8 +26,9 @@ export const integrateBackendVerb: Verb = {
     const patience = patienceOf(given);
     const endpoints = given.required('endpoints').split(',');
     const username = given.required('username');
-    const password = await passwordFrom(given.required('password-file'), context.stdin);
-    const maintenanceDatabase = given.text('maintenance-database') ?? 'postgres';
+    const file = given.required('password-file');
+    const password = await passwordFrom(file === '-' ? { stdin: context.stdin } : file);
+    const maintenanceDatabase = given.text('maintenance-database');
     const before = (await context.api.status(context.signal)).relations;
     const kept = await askFor(context, {
       type: 'addBackend',

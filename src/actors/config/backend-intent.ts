@@ -1,0 +1,82 @@
+import type { Change } from '../model/change.ts';
+import type { BackendIntent, Intent } from '../model/intent.ts';
+import type { RelationRecord } from '../model/snapshot.ts';
+import { type Changed, changed, next, problemAt, refused, unless } from './changed.ts';
+import {
+  endpointKey,
+  endpointProblem,
+  identifierProblem,
+  passwordProblem,
+  relationNameProblem,
+  shown,
+} from './names.ts';
+
+/** Every unit looks at each of them every few seconds. */
+const mostBackends = 32;
+/** A cluster has a primary and a few standbys; each is asked at every look. */
+const mostEndpoints = 16;
+
+type Asked = Extract<Change, { type: 'addBackend' }>;
+
+export const addBackend = (intent: Intent, asked: Asked): Changed =>
+  unless(problemsOf(asked), () => {
+    const { name } = asked;
+    const earlier = Object.hasOwn(intent.backends, name) ? intent.backends[name] : undefined;
+    if (Object.hasOwn(intent.clients, name))
+      return refused(`"${name}" is a client already: choose another name for the backend`);
+    if (earlier === undefined && Object.keys(intent.backends).length >= mostBackends)
+      return refused(`there are ${mostBackends} backends already, which is as many as there may be`);
+    const { endpoints, username, password } = asked;
+    const backend: BackendIntent = {
+      id: earlier?.id ?? intent.nextRelation,
+      endpoints,
+      username,
+      password,
+      maintenanceDatabase: asked.maintenanceDatabase ?? earlier?.maintenanceDatabase ?? 'postgres',
+      cluster: asked.acceptCluster ?? earlier?.cluster ?? null,
+    };
+    return changed({
+      ...intent,
+      nextRelation: earlier === undefined ? next(intent.nextRelation) : intent.nextRelation,
+      backends: { ...intent.backends, [name]: backend },
+    });
+  });
+
+const problemsOf = ({ name, endpoints, username, password, maintenanceDatabase, acceptCluster }: Asked) => [
+  ...problemAt('name', relationNameProblem(name)),
+  ...problemAt('endpoints', endpointsProblem(endpoints)),
+  ...problemAt('username', identifierProblem('username', username)),
+  ...problemAt('password', passwordProblem(password.reveal())),
+  ...(maintenanceDatabase === null
+    ? []
+    : problemAt('maintenance-database', identifierProblem('maintenance database', maintenanceDatabase))),
+  ...problemAt('acceptCluster', clusterProblem(acceptCluster)),
+];
+
+const clusterProblem = (systemId: string | undefined): string | null =>
+  systemId === undefined || /^[1-9]\d{0,19}$/.test(systemId)
+    ? null
+    : `${shown(systemId)} is no system identifier: it is a number of up to 20 digits, which the status of the backend names`;
+
+const endpointsProblem = (endpoints: readonly string[]): string | null => {
+  if (endpoints.length === 0) return 'at least one endpoint (host:port) is needed';
+  if (endpoints.length > mostEndpoints) return `there are more than ${mostEndpoints} endpoints`;
+  const problem = endpoints.map(endpointProblem).find((reason) => reason !== null);
+  if (problem !== undefined) return problem;
+  return new Set(endpoints.map(endpointKey)).size < endpoints.length ? 'an endpoint is named twice' : null;
+};
+
+export const removeBackend = (intent: Intent, name: string, records: readonly RelationRecord[]): Changed => {
+  const users = Object.entries(intent.clients).filter(([, { backend }]) => backend === name);
+  if (users.length > 0)
+    return refused(
+      `backend "${name}" still serves ${users.map(([client]) => `"${client}"`).join(', ')}: remove those relations first`,
+    );
+  const dying = records.filter(({ backend }) => backend === name);
+  if (dying.length > 0)
+    return refused(
+      `backend "${name}" still holds logins of ${dying.map((record) => `"${record.name}"`).join(', ')}: they are removed as soon as it answers, and it can be after them`,
+    );
+  const { [name]: _, ...backends } = intent.backends;
+  return changed({ ...intent, backends });
+};
