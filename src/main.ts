@@ -4,7 +4,6 @@
  */
 import { availableParallelism, homedir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 
 /** Bad input: what design calls usage. */
 const exitUsage = 2;
@@ -61,29 +60,17 @@ const main = async (argv: readonly string[]): Promise<number> => {
 };
 
 const unit = async (args: readonly string[]): Promise<number> => {
-  const { loadUnitSettings, unitSettingHelp } = await import('./settings.ts');
-  const nameOf = (flag: string): string => `TROUPE_${flag.replaceAll('-', '_').toUpperCase()}`;
-  const flagOf = (name: string): string => name.slice('TROUPE_'.length).replaceAll('_', '-').toLowerCase();
-  const options = Object.fromEntries(
-    Object.keys(unitSettingHelp).map((name) => [flagOf(name), { type: 'string' as const }]),
-  );
-  let given: Record<string, string | boolean | undefined>;
-  try {
-    given = parseArgs({ args: [...args], options: { ...options, help: { type: 'boolean' } }, strict: true }).values;
-  } catch (cause) {
-    return complain([cause instanceof Error ? cause.message : String(cause)], exitUsage);
-  }
-  if (given['help'] === true) {
+  const { flagOf, loadUnitSettings, unitFlagsIn, unitSettingHelp } = await import('./settings.ts');
+  const { flags, help, problems } = unitFlagsIn(args);
+  if (help) {
     const width = Math.max(...Object.keys(unitSettingHelp).map((name) => flagOf(name).length));
-    const lines = Object.entries(unitSettingHelp).map(([name, help]) => `  --${flagOf(name).padEnd(width)}  ${help}`);
+    const lines = Object.entries(unitSettingHelp).map(([name, about]) => `  ${flagOf(name).padEnd(width)}  ${about}`);
     process.stdout.write(
       `troupe unit: run a unit\n\nSettings (each also as TROUPE_… in the environment):\n${lines.join('\n')}\n`,
     );
     return 0;
   }
-  const flags = Object.fromEntries(
-    Object.entries(given).flatMap(([flag, value]) => (typeof value === 'string' ? [[nameOf(flag), value]] : [])),
-  );
+  if (problems.length > 0) return complain(problems, exitUsage);
   const stateDir = isRoot ? '/var/lib/troupe' : join(homedir(), '.local', 'state', 'troupe');
   const loaded = loadUnitSettings(environment, flags, { stateDir, runDir, cpus: availableParallelism() });
   if (loaded.kind === 'invalid') return complain(loaded.problems, exitUsage);

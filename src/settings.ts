@@ -54,6 +54,38 @@ export type Loaded<T> =
   /** One sentence per fault: what, where, why, what to do. */
   | { readonly kind: 'invalid'; readonly problems: readonly string[] };
 
+/** Flags of `troupe unit`, as the settings that they are. */
+export interface UnitFlags {
+  readonly help: boolean;
+  readonly flags: Readonly<Record<string, string>>;
+  readonly problems: readonly string[];
+}
+
+export const unitFlagsIn = (args: readonly string[]): UnitFlags => {
+  const flags = new Map<string, string>();
+  const problems: string[] = [];
+  const left = [...args];
+  for (let arg = left.shift(); arg !== undefined; arg = left.shift()) {
+    if (arg === '--help' || arg === '-h') return { help: true, flags: {}, problems: [] };
+    const [, flag, given] = /^(--[^=]+)(?:=([^]*))?$/.exec(arg) ?? [];
+    if (flag === undefined) {
+      problems.push(`${JSON.stringify(arg)} is more than it takes: settings are flags, such as --unit pgbouncer/0`);
+      continue;
+    }
+    const name = `TROUPE_${flag.slice(2).replaceAll('-', '_').toUpperCase()}`;
+    const value = given ?? (left[0]?.startsWith('-') === false ? left.shift() : undefined);
+    if (flagOf(name) !== flag || !settingNames.has(name))
+      problems.push(`there is no flag ${flag}: remove it (troupe unit --help lists them)`);
+    else if (value === undefined) problems.push(`${flag} needs a value: write ${flag}=VALUE`);
+    else if (flags.has(name)) problems.push(`${flag} is given twice: give it once`);
+    else flags.set(name, value);
+  }
+  return { help: false, flags: Object.fromEntries(flags), problems };
+};
+
+/** `TROUPE_LISTEN_ADDRESS` → `--listen-address`. */
+export const flagOf = (name: string): string => `--${name.slice('TROUPE_'.length).replaceAll('_', '-').toLowerCase()}`;
+
 /**
  * Settings from `TROUPE_*` and flags (`--listen-address` is TROUPE_LISTEN_ADDRESS; a flag wins). `given` holds the environment's
  * TROUPE_* values under their full names; flags are already parsed into the same names.
@@ -171,8 +203,15 @@ const duration = (leastMs: number, mostMs: number) =>
       const [, number, unit] = /^(\d+)(ms|s|m|h)?$/.exec(text) ?? [];
       return Number(number) * units[(unit as keyof typeof units | undefined) ?? 's'];
     })
-    .refine((ms) => ms >= leastMs && ms <= mostMs, `must be between ${leastMs} and ${mostMs} ms`);
-const path = z.string().regex(/^\/[^\0\n]*$/, 'must be an absolute path');
+    .refine((ms) => ms >= leastMs && ms <= mostMs, `must be from ${durationText(leastMs)} to ${durationText(mostMs)}`);
+const durationText = (ms: number): string => {
+  const [unit, size] = Object.entries(units).findLast(([, ofUnit]) => ms % ofUnit === 0 && ms >= ofUnit) ?? [
+    's',
+    1_000,
+  ];
+  return `${ms / size}${unit}`;
+};
+const path = z.string().regex(/^\/[^\0\n]*$/, 'must be an absolute path, such as /var/lib/troupe');
 const host = z.string().regex(/^[A-Za-z0-9.:-]{1,253}$/, 'must be an IP address or a host name');
 const hostPort = z
   .string()
@@ -230,7 +269,7 @@ const schemaWith = ({ stateDir, runDir, cpus }: Defaults) =>
     TROUPE_API_TOKEN_FILE: path.optional(),
     TROUPE_USER: z
       .string()
-      .regex(/^[a-z_][a-z0-9_-]{0,31}$/, 'must be the name of an account')
+      .regex(/^[a-z_][a-z0-9_-]{0,31}$/, 'must be the name of an account of this machine, such as postgres')
       .default('postgres'),
     TROUPE_LEASE_TTL: duration(2_000, 300_000).default(5_000),
     TROUPE_DRAIN_DELAY: duration(0, 3_600_000).default(2_000),

@@ -219,9 +219,15 @@ const logStatus = (running: Running<ReturnType<typeof createCast>>, log: Logger)
   return running.onDecided((actor) => {
     if (actor === 'unit') {
       const { status, report } = running.stateOf('unit');
-      const line = `${status.word} ${status.message}`;
+      const { word, message, waits } = status;
+      const line = `${word} ${message}`;
+      const wait = waits.find((one) => one.message === message);
+      // Who is blocked needs a person, which is what an error in a log says.
       if (line !== last)
-        log.info({ status: status.word, reason: status.message, generation: report?.verified?.generation }, 'status');
+        log[word === 'blocked' ? 'error' : 'info'](
+          { status: word, reason: message, wait: wait?.id, on: wait?.on, generation: report?.verified?.generation },
+          'status',
+        );
       last = line;
     }
     if (actor === 'leader') {
