@@ -95,8 +95,10 @@ const readiness = ({ report, phase }: UnitState): ReturnType<Fleet['ready']> => 
 const credentialsOf = ({ snapshot }: UnitState, name: string): CredentialsAnswer => {
   if (!snapshot.known) return notRead;
   const { intent, relations } = snapshot.value;
-  const client = intent?.clients[name];
-  if (client === undefined) return { kind: 'unknownClient', clients: Object.keys(intent?.clients ?? {}) };
+  const clients = intent?.clients ?? {};
+  // The name is whatever somebody typed, and every object has a "constructor".
+  const client = Object.hasOwn(clients, name) ? clients[name] : undefined;
+  if (client === undefined) return { kind: 'unknownClient', clients: Object.keys(clients) };
   const record = relations.find(({ id }) => id === client.id);
   if (record?.databag == null)
     return {

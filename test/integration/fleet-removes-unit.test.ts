@@ -43,6 +43,13 @@ it('a unit that is removed drains, leaves and ends well, the others take its sha
   expect(await shareOf(0)).toBe(17);
 }, 120_000);
 
+it('a client with the name of something that every object of JavaScript has is not there', async () => {
+  await expect(fleet().cli('dsn', 'constructor')).rejects.toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('there is no client "constructor" (there are: '),
+  });
+});
+
 it('a silent unit is removed by force only, its PgBouncers serve on, and when it wakes it leaves', async () => {
   const before = await fleet().everyoneActive();
   const { pid } = before.units[1] ?? {};

@@ -364,7 +364,7 @@ export class MemoryFleet {
 
   #credentials(client: string): CredentialsAnswer {
     const { backends: _, clients } = this.intent ?? emptyIntent;
-    const relation = clients[client];
+    const relation = Object.hasOwn(clients, client) ? clients[client] : undefined;
     if (relation === undefined) return { kind: 'unknownClient', clients: Object.keys(clients) };
     const record = this.#records.get(relation.id);
     if (record === undefined) return { kind: 'notYet', reason: `client "${client}" has no credentials yet` };

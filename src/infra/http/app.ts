@@ -1,9 +1,11 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
+import type { Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import { isStream, methodsAt, operations } from '../../api/routes.ts';
 import type { Scope } from '../../api/scope.ts';
+import { codeOf } from '../files/system-error.ts';
 import type { Access } from './access.ts';
 import { jsonOf } from './body.ts';
 import { type HandlerParts, handlersOf } from './handlers.ts';
@@ -28,14 +30,27 @@ const limits = {
   requestTimeout: 10_000,
   keepAliveTimeout: 72_000,
   maxHeaderSize: 16_384,
+  // Nothing depends on it, and the refusal would have no body.
+  requireHostHeader: false,
 } as const;
 const mostConnections = 512;
 const handshakeTimeout = 10_000;
 
 const jsonMedia = 'application/json; charset=utf-8';
 
+/** Whoever is refused may read the answer so long, and then is cut off whether it did or not. */
+const lingerMs = 1_000;
+
+const isAboutHttp = (error: Error): boolean => /^(?:HPE_|ERR_HTTP_)/.test(String(codeOf(error)));
+
+export interface App {
+  readonly app: FastifyInstance;
+  /** Everybody who is connected, also those who have not said anything yet, of whom the server itself knows nothing. */
+  cutOff(): void;
+}
+
 /** The API on no address yet. */
-export const createApp = (parts: AppParts): FastifyInstance => {
+export const createApp = (parts: AppParts): App => {
   const { log, access, tls } = parts;
   const app = fastify({
     logger: false,
@@ -48,8 +63,10 @@ export const createApp = (parts: AppParts): FastifyInstance => {
       reply.raw.writeHead(status, { 'content-type': jsonMedia }).end(JSON.stringify(body));
     },
     clientErrorHandler: (error, socket) => {
-      if (socket.writable) socket.end(rawAnswer(parserRefusalOf(error)));
-      else socket.destroy();
+      // A handshake that failed, or never came, has no ear for an answer.
+      if (!socket.writable || !isAboutHttp(error)) return void socket.destroy();
+      socket.end(rawAnswer(parserRefusalOf(error)));
+      setTimeout(() => socket.destroy(), lingerMs).unref();
     },
   });
   app.removeAllContentTypeParsers();
@@ -79,7 +96,15 @@ export const createApp = (parts: AppParts): FastifyInstance => {
     throw new Refusal('method-not-allowed', `${method} is not for this path: it has ${methods.join(', ')}`);
   });
   register(app, access, handlersOf(parts));
-  return app;
+  const connections = new Set<Socket>();
+  app.server.on('connection', (connection) => {
+    connections.add(connection);
+    connection.once('close', () => connections.delete(connection));
+  });
+  const cutOff = (): void => {
+    for (const connection of connections) connection.destroy();
+  };
+  return { app, cutOff };
 };
 
 const serverOf = (tls: SecureContextOptions | null, handler: RequestListener): Server => {

@@ -75,10 +75,10 @@ const appOf = (
   opened: AsyncDisposableStack,
 ): FastifyInstance => {
   const watchers = new Watchers(fleet);
-  const app = createApp({ fleet, log, version, watchers, ...guarded });
+  const { app, cutOff } = createApp({ fleet, log, version, watchers, ...guarded });
   opened.defer(async () => {
     watchers[Symbol.dispose]();
-    const late = setTimeout(() => app.server.closeAllConnections(), farewellMs);
+    const late = setTimeout(cutOff, farewellMs);
     await app.close();
     clearTimeout(late);
   });

@@ -1,4 +1,5 @@
 import { chmod, rename, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
 import { createConnection } from 'node:net';
 import { connect } from 'node:tls';
 import { describe, expect, it } from 'vitest';
@@ -224,6 +225,17 @@ describe('over TLS', () => {
     expect((await ask(at, 'GET', '/liveness')).status).toBe(200);
     expect(lines.filter(({ level }) => level === 'error')).toEqual([]);
   });
+});
+
+it('whoever is connected and says nothing does not keep a unit from ending', async () => {
+  const server = await serveTcp(new MemoryFleet().seenFrom(0), { pair: first });
+  if (typeof server.at === 'string') throw new Error('no TCP');
+  const connection = createConnection(server.at.port, server.at.host);
+  await once(connection, 'connect');
+  await ask(server.at, 'GET', '/liveness'); // So the one before it has been accepted.
+  const closed = once(connection, 'close');
+  await server[Symbol.asyncDispose]();
+  await closed;
 });
 
 describe('a start is refused with one sentence', () => {
