@@ -20,6 +20,8 @@ import { openApi } from '../infra/http/server.ts';
 import { serviceAccount } from '../infra/local/service-user.ts';
 import { openEmbeddedBackplane } from '../infra/memory/backplane-embedded.ts';
 import { openPostgres } from '../infra/postgres/postgres.ts';
+import { isSystemError } from '../infra/files/system-error.ts';
+import { wordsOf } from '../infra/process/obstacles.ts';
 import { openProcessWorkload } from '../infra/process/workload.ts';
 import { openRedisBackplane } from '../infra/redis/backplane.ts';
 import type { UnitProcessSettings } from '../settings.ts';
@@ -45,7 +47,9 @@ export const runUnit = async (settings: UnitProcessSettings): Promise<number> =>
   const secrets = await prepare(settings);
   const log = pino({ level: settings.logLevel, base: null }, pino.destination({ fd: 2, sync: true }));
   const clock = createSystemClock();
-  await using backplane = await openBackplane(settings, secrets, clock, log);
+  await using backplane = await granted(`use the state directory "${settings.stateDir}"`, () =>
+    openBackplane(settings, secrets, clock, log),
+  );
   const { unit: self } = backplane;
   const unitLog = log.child({ unit: self });
   await using workload = await openProcessWorkload({
@@ -153,8 +157,10 @@ const prepare = async (settings: UnitProcessSettings): Promise<Secrets> => {
     [settings.stateDir, 0o700],
     [settings.runDir, 0o750],
   ] as const) {
-    await mkdir(directory, { recursive: true, mode });
-    if (process.getuid?.() === 0) await chown(directory, account.uid, account.gid);
+    await granted(`use the directory "${directory}"`, async () => {
+      await mkdir(directory, { recursive: true, mode });
+      if (process.getuid?.() === 0) await chown(directory, account.uid, account.gid);
+    });
   }
   const password =
     settings.backplanePasswordFile === null
@@ -169,17 +175,33 @@ const prepare = async (settings: UnitProcessSettings): Promise<Secrets> => {
   }
   process.chdir('/');
   process.umask(0o027);
-  const kept = given === null ? await ensureSealKey(join(settings.stateDir, 'secret.key')) : { key: given, losses: [] };
+  const kept =
+    given === null
+      ? await granted(`keep the secret key in "${settings.stateDir}"`, () =>
+          ensureSealKey(join(settings.stateDir, 'secret.key')),
+        )
+      : { key: given, losses: [] };
   return { password, seed, ...kept };
+};
+
+/** What the system refuses at the start is a sentence with its way out, and no defect. */
+const granted = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
+  try {
+    return await work();
+  } catch (cause) {
+    if (!isSystemError(cause)) throw cause;
+    throw new Error(`cannot ${what}: ${wordsOf(cause)}`, { cause });
+  }
 };
 
 const secretFile = async (path: string, what: string): Promise<Secret> => {
   try {
     return new Secret((await readFile(path, 'utf8')).trimEnd());
   } catch (cause) {
-    throw new Error(`cannot read ${what} from ${path}: ${cause instanceof Error ? cause.message : String(cause)}`, {
-      cause,
-    });
+    throw new Error(
+      `cannot read ${what} from ${path}: ${cause instanceof Error ? cause.message : String(cause)}; name a file that this program may read`,
+      { cause },
+    );
   }
 };
 

@@ -1,6 +1,5 @@
 /** What an operator sees when the machine of a unit is odd, and that it mends itself as soon as the cause is gone. */
-import { execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFile } from 'node:child_process';
 import { chmod, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -11,6 +10,7 @@ import type { UnitStatus } from '../../src/actors/model/status.ts';
 import { identityOf } from '../../src/infra/local/service-user.ts';
 import { isServing, lacks, LoneUnit, type LoneUnitOptions, remarks } from '../support/lone-unit.ts';
 import { pgbouncerBinaries, testAccount } from '../support/servers.ts';
+import { strangerAt } from '../support/stranger.ts';
 
 const binaries = await pgbouncerBinaries();
 const newest = binaries.findLast(({ run }) => run !== null);
@@ -112,12 +112,12 @@ describe.skipIf(newest === undefined)(`a unit with PgBouncer ${newest?.version}`
   });
 
   it('says that a stranger shares its address, whoever that is', async () => {
-    await using stranger = await listenAt(unit().address, unit().port);
+    await using stranger = await strangerAt(unit().address, unit().port);
     await says(unit(), lacks('address', /is held by .*part of the clients/), () => stranger.end());
   });
 
   it('does not start an instance beside a stranger, and does as soon as that one is gone', async () => {
-    await using stranger = await listenAt(unit().address, unit().port);
+    await using stranger = await strangerAt(unit().address, unit().port);
     const [first = 0] = unit().pids();
     process.kill(first, 'SIGKILL');
     await unit().until(({ instances }) => instances[0]?.state === 'stopped', soonMs);
@@ -174,22 +174,3 @@ describe.skipIf(newest === undefined)(`a unit with PgBouncer ${newest?.version}`
     expect(await readFile(elsewhere, 'utf8')).toBe('not ours');
   });
 });
-
-interface Stranger extends AsyncDisposable {
-  end(): Promise<void>;
-}
-/** Another program, of the same account and willing to share: what `so_reuseport` hides. */
-const listenAt = async (host: string, port: number, reusePort = true): Promise<Stranger> => {
-  const { uid, gid } = identityOf(testAccount());
-  const become = uid === undefined ? '' : `process.setgroups([${gid}]);process.setgid(${gid});process.setuid(${uid});`;
-  const code = `${become}require('node:net').createServer((c)=>c.destroy()).listen({host:'${host}',port:${port},reusePort:${reusePort}},()=>process.stdout.write('.'))`;
-  const child = spawn(process.execPath, ['-e', code], { cwd: '/', env: {}, stdio: ['ignore', 'pipe', 'inherit'] });
-  await once(child.stdout, 'data');
-  const end = async (): Promise<void> => {
-    if (child.signalCode !== null) return;
-    const gone = once(child, 'exit');
-    child.kill('SIGKILL');
-    await gone;
-  };
-  return { end, [Symbol.asyncDispose]: end };
-};

@@ -368,7 +368,7 @@ export const lack = {
     on: ({ self }) => self,
     what: ({ self }) => `instances of ${self} end again and again`,
     why: ({ reason }) => reason,
-    way: 'this unit starts them again, with a rest of up to 2 s in between',
+    way: 'this unit starts them again, with a rest of up to 1.5 s in between',
     example: { self: here, reason: 'instance 1 ended 4 times within 10 s (the last time it was ended by SIGKILL)' },
     happens: 'A PgBouncer ends soon after it was started, several times within ten seconds.',
     remedy: 'Nothing yet: when it goes on it says `blocked`.',
@@ -380,7 +380,7 @@ export const lack = {
     on: 'operator',
     what: ({ self }) => `instances of ${self} end again and again`,
     why: ({ reason }) => reason,
-    way: "find out who ends them, or why they end (the instance's log in the state directory): this unit goes on starting them, with a rest of up to 2 s in between",
+    way: "find out who ends them, or why they end (the instance's log in the state directory): this unit goes on starting them, with a rest of up to 1.5 s in between",
     example: { self: here, reason: 'instance 1 ended 7 times within 10 s (the last time it ended with exit code 1)' },
     happens:
       'The same for longer: something kills the process (the kernel for want of memory, a supervisor that takes it for its own, a person), or PgBouncer crashes.',

@@ -17,9 +17,9 @@ const windowMs = 10_000;
 /** So often within the window is bad luck. */
 const atOnce = 3;
 const needsSomebody = 6;
-const longestRestMs = 2_000;
-/** Longer than the longest rest: then it stays. */
-const settledMs = 3_000;
+const longestRestMs = 1_500;
+/** So long it has to stay until nobody speaks of it any more. */
+const settledMs = 1_000;
 
 export const withFalls = (state: WorkloadState, instances: readonly number[], now: number): WorkloadState =>
   instances.length === 0
@@ -40,7 +40,7 @@ export const isResting = (state: WorkloadState, instance: number, now: number): 
 export const lacksOfFalls = (state: WorkloadState, self: UnitName, now: number): readonly Lack[] => {
   const restless = [...new Set(state.falls.map(({ instance }) => instance))].flatMap((instance) => {
     const { times, last } = recent(state, instance, now);
-    return times >= atOnce && now - last < settledMs ? [{ instance, times }] : [];
+    return times >= atOnce && (now - last < settledMs || isResting(state, instance, now)) ? [{ instance, times }] : [];
   });
   if (restless.length === 0) return [];
   const most = Math.max(...restless.map(({ times }) => times));

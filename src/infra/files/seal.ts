@@ -8,7 +8,7 @@ import { link, readFile, rename, rm } from 'node:fs/promises';
 import type { Application } from '../../actors/model/ids.ts';
 import { Secret } from '../../actors/model/secret.ts';
 import { isMissing, readWhole, writeAtomic } from './atomic-file.ts';
-import { codeOf } from './system-error.ts';
+import { codeOf, isSystemError } from './system-error.ts';
 
 /** Format number of everything sealed or kept in a store; also the prefix of its keys. */
 export const format = 'bp1';
@@ -104,13 +104,11 @@ export const loadSealKey = async (path: string): Promise<SealKey> => {
   try {
     return sealKeyOf(new Secret(await readFile(path, 'utf8')), path);
   } catch (cause) {
-    if (!isMissing(cause)) throw cause;
-    throw new Error(
-      `cannot read the secret key: there is no file ${path}; make one with "openssl rand -base64 32 > ${path}"`,
-      {
-        cause,
-      },
-    );
+    if (!isSystemError(cause)) throw cause;
+    const why = isMissing(cause)
+      ? `there is no file ${path}; make one with "openssl rand -base64 32 > ${path}"`
+      : `${path} is no file that this program may read (${cause.message}); give it the rights, or name another one`;
+    throw new Error(`cannot read the secret key: ${why}`, { cause });
   }
 };
 
