@@ -46,7 +46,7 @@ const isAboutHttp = (error: Error): boolean => /^(?:HPE_|ERR_HTTP_)/.test(String
 export interface App {
   readonly app: FastifyInstance;
   /** Everybody who is connected, also those who have not said anything yet, of whom the server itself knows nothing. */
-  cutOff(): void;
+  readonly cutOff: () => void;
 }
 
 /** The API on no address yet. */
