@@ -36,7 +36,9 @@ export const handlersOf = ({ fleet, watchers, version, log }: HandlerParts): Rea
     readiness: (_, reply) => probed(reply, probes.readiness()),
     leader: (_, reply) => probed(reply, probes.leader()),
     metrics: (_, reply) =>
-      reply.type('text/plain; version=0.0.4; charset=utf-8').send(metricsText(fleet.status(), version)),
+      reply
+        .type('text/plain; version=0.0.4; charset=utf-8')
+        .send(metricsText(fleet.status(), version, fleet.ready().ready)),
     openApi: () => document,
     status: () => fleet.status(),
     options: () => told(fleet.options()),

@@ -89,12 +89,21 @@ describe('answers', () => {
         'troupe_units{status="waiting"} 1',
         'troupe_instances{state="serving"} 2',
         'troupe_waits 1',
-        'troupe_wait_start_timestamp_seconds{id="test",on="the \\"\\\\\\n one"} 1795514400',
+        'troupe_wait_start_timestamp_seconds{id="test",kind="waiting",on="the \\"\\\\\\n one"} 1795514400',
       ]),
     );
-    expect(
-      lines.every((line) => /^$|^# (HELP|TYPE) \w+ |^\w+(\{(\w+="(?:[^"\\]|\\.)*",?)+\})? [\d.]+$/.test(line)),
-    ).toBe(true);
+    expect(lines).toEqual(
+      expect.arrayContaining([
+        'troupe_status{status="waiting"} 1',
+        'troupe_status{status="active"} 0',
+        'troupe_ready 1',
+        'troupe_leader{leader="pgbouncer/0"} 1',
+        'troupe_backplane_state{state="connected"} 1',
+        'troupe_backplane_state{state="reseeding"} 0',
+        'troupe_pgbouncer_info{instance="1",version="1.26.0"} 1',
+      ]),
+    );
+    for (const said of [before, text]) expect(familiesIn(said).every((name) => name.startsWith('troupe_'))).toBe(true);
   });
 });
 
@@ -393,6 +402,32 @@ describe('events', () => {
     expect(fleet.watchers).toBe(0);
   });
 });
+
+/** Families of Prometheus' text format, read as strictly as Prometheus does: help, type, then its samples, each once. */
+const familiesIn = (text: string): readonly string[] => {
+  expect(text.endsWith('\n')).toBe(true);
+  const families: string[] = [];
+  const series = new Set<string>();
+  for (const [index, line] of text.trimEnd().split('\n').entries()) {
+    const [, comment, name = '', rest = ''] = /^(?:# (HELP|TYPE) )?([a-z_]+)(.*)$/.exec(line) ?? [];
+    if (comment === 'HELP') {
+      expect([families.includes(name), rest]).toEqual([false, expect.stringMatching(/^ [A-Z][^\\]+\.$/)]);
+      families.push(name);
+      continue;
+    }
+    expect([index, name]).toEqual([index, families.at(-1)]);
+    if (comment === 'TYPE') expect(rest).toBe(' gauge');
+    else {
+      expect(rest).toMatch(
+        /^(?:\{(?:[a-z_]+="(?:[^"\\\n]|\\[\\"n])*"(?:,(?=[a-z])|(?=\})))+\})? -?\d+(?:\.\d+)?(?:e[+-]?\d+)?$/,
+      );
+      const labels = `${name}${rest.slice(0, rest.lastIndexOf(' '))}`;
+      expect([labels, series.has(labels)]).toEqual([labels, false]);
+      series.add(labels);
+    }
+  }
+  return families;
+};
 
 const codeOf = (json: unknown): string => errorSchema.parse(json).error.code;
 
