@@ -142,6 +142,7 @@ const checkCount = (
   words: readonly string[],
   refuse: (sentence: string) => CliFailure,
 ): void => {
+  if (words.includes('')) throw refuse(`an argument is empty: troupe ${name} ${usage}`);
   if (words.length < takes.least) throw refuse(`something is missing: troupe ${name} ${usage}`);
   const surplus = words[takes.most];
   if (surplus !== undefined) throw refuse(`${JSON.stringify(surplus)} is more than it takes: troupe ${name} ${usage}`);

@@ -57,7 +57,8 @@ const narrowed = async (credentials: Credentials, given: Given, { api, signal }:
   const wanted = given.text('host');
   if (wanted === null) return credentials;
   const address = wanted.includes('/') ? addressOf(await api.status(signal), wanted) : wanted;
-  const isWanted = (endpoint: string): boolean => endpoint === address || hostAndPort(endpoint).host === address;
+  const host = address.replace(/^\[(.*)\]$/, '$1');
+  const isWanted = (endpoint: string): boolean => endpoint === address || hostAndPort(endpoint).host === host;
   const endpoints = credentials.endpoints.filter(isWanted);
   if (endpoints.length === 0)
     throw new CliFailure(
