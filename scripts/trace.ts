@@ -32,6 +32,7 @@ const hooks: { readonly [T in Hook['type']]: Extract<Hook, { readonly type: T }>
   secretChanged: { type: 'secretChanged', label: 'client.orders' },
   action: { type: 'action', name: 'show', parameters: {} },
   stop: { type: 'stop' },
+  stopNow: { type: 'stopNow' },
   handOver: { type: 'handOver' },
   remove: { type: 'remove' },
 };

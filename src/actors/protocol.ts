@@ -16,7 +16,7 @@ import type {
 } from './model/snapshot.ts';
 import type { Remark } from './model/remark.ts';
 import type { StatusWord, Wait } from './model/waits.ts';
-import type { Inspection, Step, StepOutcome } from './model/workload.ts';
+import type { ConnectedClient, Inspection, Step, StepOutcome } from './model/workload.ts';
 
 /** Actor name → the messages it understands: the only place actors know each other from. Facts are told in the past tense. */
 export interface Protocol {
@@ -99,8 +99,14 @@ export interface WorkloadReport {
   readonly remarks: readonly Remark[];
   /** A plan is under way. */
   readonly changing: boolean;
-  /** Drained and stopped as asked. */
-  readonly stopped: boolean;
+  /** How far this unit has gone; null while it stays. */
+  readonly leaving: {
+    readonly phase: 'delay' | 'draining' | 'stopped';
+    /** When the phase ends at the latest, monotonic. */
+    readonly until: number;
+    /** Connections that are left, or that were cut in the end: how many by `database/user`. Null before they were counted. */
+    readonly clients: Readonly<Record<string, number>> | null;
+  } | null;
 }
 
 export type LeaderMessage =
@@ -165,7 +171,12 @@ export type WorkloadMessage =
   /** From this unit's own state directory: what it verified last, to be served before anybody is heard. */
   | { readonly type: 'recalled'; readonly verified: Published | null; readonly published: Published | null }
   | InstanceExited
-  | { readonly type: 'inspected'; readonly inspection: Inspection }
+  /** `clients`: null when nobody asked. */
+  | {
+      readonly type: 'inspected';
+      readonly inspection: Inspection;
+      readonly clients: readonly ConnectedClient[] | null;
+    }
   | { readonly type: 'stepTaken'; readonly step: Step['type']; readonly outcome: StepOutcome }
   | { readonly type: 'workloadUnavailable'; readonly reason: string };
 

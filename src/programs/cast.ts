@@ -14,7 +14,8 @@ import type { Application, Nonce, UnitName } from '../actors/model/ids.ts';
 import { unitNumberOf } from '../actors/model/ids.ts';
 import type { Callers } from '../actors/ports/callers.ts';
 import type { Workload } from '../actors/ports/workload.ts';
-import { decideWith as decideUnit, initial as initialUnit } from '../actors/unit/decide.ts';
+import type { Lack } from '../actors/model/waits.ts';
+import { decideWith as decideUnit, initialOf } from '../actors/unit/decide.ts';
 import { performWith as performUnit } from '../actors/unit/perform.ts';
 import { decideWith as decideWorkload } from '../actors/workload/decide.ts';
 import { initial as initialWorkload } from '../actors/workload/state.ts';
@@ -33,6 +34,8 @@ export interface CastSettings {
   readonly drainDeadlineMs: number;
   readonly departureGraceMs: number;
   readonly leaveAs: 'down' | 'departed';
+  /** Why this process only looks. Null as a rule. */
+  readonly observeOnly: Lack | null;
 }
 export interface CastPorts extends ClientPorts {
   readonly workload: Workload;
@@ -40,12 +43,28 @@ export interface CastPorts extends ClientPorts {
 }
 
 /** The actors of one unit with their ports: the same for every platform. */
-export const createCast = (settings: CastSettings, ports: CastPorts) => {
-  const { self, leaseTtlMs } = settings;
+export const createCast = (settings: CastSettings, ports: CastPorts): UnitCast => {
+  const cast = wholeCast(settings, ports);
+  if (settings.observeOnly === null) return cast;
+  // Whoever decides for the fleet, or for a backend, does not: this unit tells its peers that it is there, and no more.
+  return {
+    ...cast,
+    leader: { ...cast.leader, decide: idle },
+    config: { ...cast.config, decide: idle },
+    backend: { ...cast.backend, decide: idle },
+    client: { ...cast.client, decide: idle },
+  };
+};
+export type UnitCast = ReturnType<typeof wholeCast>;
+
+const idle = <S>(state: S): { readonly state: S } => ({ state });
+
+const wholeCast = (settings: CastSettings, ports: CastPorts) => {
+  const { self, leaseTtlMs, observeOnly } = settings;
   return {
     unit: {
-      initial: initialUnit,
-      decide: decideUnit({ self, nonce: settings.nonce, leaveAs: settings.leaveAs, beatMs: 1_000 }),
+      initial: initialOf({ observeOnly }),
+      decide: decideUnit({ self, nonce: settings.nonce, leaveAs: settings.leaveAs, beatMs: 1_000, observeOnly }),
       perform: performUnit(ports.backplane),
     },
     leader: {
@@ -74,6 +93,7 @@ export const createCast = (settings: CastSettings, ports: CastPorts) => {
         inspectMs: 1_000,
         drainDelayMs: settings.drainDelayMs,
         drainDeadlineMs: settings.drainDeadlineMs,
+        observeOnly: observeOnly !== null,
       }),
       perform: performWorkload(ports.workload),
     },

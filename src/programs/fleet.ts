@@ -40,15 +40,22 @@ export interface FleetParts {
   readonly trace: Trace;
   readonly unitState: () => UnitState;
   readonly view: Omit<Viewpoint, 'now' | 'wall'>;
+  /** Why no change can be asked for here. */
+  readonly observeOnly: string | null;
 }
 
 type ChangeAsked = Extract<ConfigMessage, { type: 'changeAsked' }>;
 
 /** The inbound port on top of the running actors: what the API asks, answered from their states. */
 export const createFleet = (parts: FleetParts): Fleet => {
-  const { running, callers, workload, clock, trace, unitState, view } = parts;
+  const { running, callers, workload, clock, trace, unitState, view, observeOnly } = parts;
   const status = () => fleetStatusOf(unitState(), { ...view, now: clock.now(), wall: clock.wall() });
-  const ask = (asked: Omit<ChangeAsked, 'type' | 'request' | 'wall'>): Promise<ChangeOutcome | Compared> => {
+  const ask = async (asked: Omit<ChangeAsked, 'type' | 'request' | 'wall'>): Promise<ChangeOutcome | Compared> => {
+    if (observeOnly !== null)
+      return {
+        kind: 'unavailable',
+        reason: `${view.self} only observes and takes no change, ask another unit: ${observeOnly}`,
+      };
     const request = randomUUID();
     const answer = callers.expect(request);
     running.send(['config', { type: 'changeAsked', request, ...asked, wall: clock.wall() }]);

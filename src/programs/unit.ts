@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { chown, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Logger, pino } from 'pino';
@@ -7,12 +8,14 @@ import { createTrace } from '../actors/kit/trace.ts';
 import type { Hook } from '../actors/model/hook.ts';
 import { type Nonce, type UnitName, unitNumberOf } from '../actors/model/ids.ts';
 import { Secret } from '../actors/model/secret.ts';
+import { lack } from '../actors/model/wait-catalogue.ts';
 import type { TraceEntry } from '../actors/model/status.ts';
 import type { Backplane } from '../actors/ports/backplane.ts';
 import type { Fleet } from '../actors/ports/fleet.ts';
 import type { Clock } from '../actors/ports/clock.ts';
 import { createSystemClock } from '../infra/clock/system-clock.ts';
 import { createCredentials } from '../infra/credentials/credentials.ts';
+import { crashLoopIn, forgetDefects, noteDefect, quietMs, readDefects } from '../infra/files/defects.ts';
 import { unitDirectory } from '../infra/files/ledger.ts';
 import { ensureSealKey, loadSealKey, type SealKey } from '../infra/files/seal.ts';
 import type { LoadedFleet } from '../infra/fleet-file/load.ts';
@@ -41,9 +44,12 @@ const exitDefect = 70;
 
 /**
  * A unit until it is told to stop: settings → adapters → actors → API → signals → exit code.
- * Rejects with an Error of one sentence when it cannot start.
+ * Rejects with an Error of one sentence when it cannot start. `castOf`: who plays the actors.
+ *
+ * A defect ends it, and its supervisor starts it again. After the third within a minute it only observes: what the defect is about
+ * may be in the store or in our memory, and crashing on would help nobody. It tries again after a quiet time, or once it was stopped.
  */
-export const runUnit = async (settings: UnitProcessSettings): Promise<number> => {
+export const runUnit = async (settings: UnitProcessSettings, castOf = createCast): Promise<number> => {
   const secrets = await prepare(settings);
   const log = pino({ level: settings.logLevel, base: null }, pino.destination({ fd: 2, sync: true }));
   const clock = createSystemClock();
@@ -52,8 +58,13 @@ export const runUnit = async (settings: UnitProcessSettings): Promise<number> =>
   );
   const { unit: self } = backplane;
   const unitLog = log.child({ unit: self });
+  const stateDir = unitDirectory(settings.stateDir, self);
+  const loop = crashLoopIn(readDefects(stateDir), clock.wall());
+  const until = new Date((loop?.at(-1)?.at ?? 0) + quietMs).toISOString();
+  const observeOnly = loop === null ? null : lack.observeOnly({ self, defects: loop, until, pid: process.pid });
+  if (observeOnly !== null) unitLog.error({ reason: observeOnly.message }, 'observe-only');
   await using workload = await openProcessWorkload({
-    stateDir: unitDirectory(settings.stateDir, self),
+    stateDir,
     runDir: join(settings.runDir, self.replace('/', '-')),
     binary: settings.pgbouncer,
     instances: settings.instances,
@@ -64,7 +75,7 @@ export const runUnit = async (settings: UnitProcessSettings): Promise<number> =>
   const { application } = settings;
   await using postgres = openPostgres({ application, clock, log: unitLog.child({ component: 'postgres' }) });
   const callers = createCallers();
-  const cast = createCast(
+  const cast = castOf(
     {
       application,
       self,
@@ -77,24 +88,37 @@ export const runUnit = async (settings: UnitProcessSettings): Promise<number> =>
       drainDeadlineMs: settings.drainDeadlineMs,
       departureGraceMs: settings.departureGraceMs,
       leaveAs: settings.leaveOnStop ? 'departed' : 'down',
+      observeOnly,
     },
     { backplane, workload, postgres, credentials: createCredentials(), callers },
   );
   const onEntry = (entry: TraceEntry): void => unitLog.trace(entry, 'decision');
   const trace = createTrace(clock, undefined, unitLog.isLevelEnabled('trace') ? onEntry : undefined);
   const ended = Promise.withResolvers<number>();
+  const defect = (where: string, cause: unknown): void => {
+    const incident = randomBytes(4).toString('hex');
+    unitLog.fatal({ incident, actor: where, err: cause }, 'defect');
+    const message = cause instanceof Error ? cause.message : String(cause);
+    try {
+      noteDefect(stateDir, { at: clock.wall(), incident, where, message });
+    } catch (trouble) {
+      unitLog.error({ err: trouble }, 'the defect could not be noted');
+    }
+    ended.resolve(exitDefect);
+  };
   const running = runOnNact(cast, {
     clock,
     trace,
-    onDefect: (actor, cause) => {
-      unitLog.fatal({ actor, err: cause }, 'defect');
-      ended.resolve(exitDefect);
-    },
+    // Who observes goes on with the actors that are left: its instances and its API are worth more than one of them.
+    onDefect: (actor, cause) =>
+      observeOnly === null ? defect(actor, cause) : unitLog.error({ actor, err: cause }, 'defect while observing'),
   });
+  using _strays = onStrays((cause) => defect('program', cause));
   // Also when the API cannot be opened: no actor outlives the program's decision to end.
   await using _running = { [Symbol.asyncDispose]: () => running.stop() };
   const kind = settings.backplane === null ? 'embedded' : 'redis';
-  const view = { application, self, pid: process.pid, version, backplane: kind };
+  const { departureGraceMs } = settings;
+  const view = { application, self, pid: process.pid, version, backplane: kind, departureGraceMs };
   const fleet = createFleet({
     running,
     callers,
@@ -103,6 +127,7 @@ export const runUnit = async (settings: UnitProcessSettings): Promise<number> =>
     trace,
     unitState: () => running.stateOf('unit'),
     view,
+    observeOnly: observeOnly?.message ?? null,
   });
 
   const { memory, published, losses: forgotten } = await backplane.recall();
@@ -130,17 +155,37 @@ export const runUnit = async (settings: UnitProcessSettings): Promise<number> =>
       log: unitLog.child({ component: 'api' }),
       version,
     });
-    using _seeding = seeding(fleet, settings, secrets.seed, self, clock, unitLog);
+    using _seeding = observeOnly === null ? seeding(fleet, settings, secrets.seed, self, clock, unitLog) : null;
     const leave = (hook: Hook): void => void farewell(running, hook, settings, clock, ended.resolve);
+    let stopping = false;
     using _signals = onSignals((hook) => {
+      if (stopping) {
+        if (hook.type === 'stop') running.send(['unit', { type: 'hookArrived', hook: { type: 'stopNow' } }]);
+        return;
+      }
+      stopping = true;
+      // Who only observes has no leadership to hand over, nor anybody who would say that it is done.
+      if (hook.type === 'handOver' && observeOnly !== null) return ended.resolve(0);
       running.send(['unit', { type: 'hookArrived', hook }]);
       leave(hook);
     });
     using _asked = onDeparture(running, () => leave({ type: 'remove' }));
+    using _again = observeOnly === null ? null : clock.after(quietMs, () => ended.resolve(exitDefect));
     const code = await ended.promise;
+    if (code === 0) forgetDefects(stateDir);
     unitLog.info({ code }, 'ending');
     return code;
   }
+};
+
+/** What nobody caught is a defect too. */
+const onStrays = (caught: (cause: unknown) => void): Disposable => {
+  process.on('uncaughtException', caught).on('unhandledRejection', caught);
+  return {
+    [Symbol.dispose]: () => {
+      process.off('uncaughtException', caught).off('unhandledRejection', caught);
+    },
+  };
 };
 
 interface Secrets {
@@ -237,6 +282,7 @@ const openBackplane = (
 /** A line for each transition a person cares about; what was decided in between is in the trace. */
 const logStatus = (running: Running<ReturnType<typeof createCast>>, log: Logger): Disposable => {
   let last = '';
+  let left = '';
   let epoch: number | null = null;
   return running.onDecided((actor) => {
     if (actor === 'unit') {
@@ -252,6 +298,17 @@ const logStatus = (running: Running<ReturnType<typeof createCast>>, log: Logger)
         );
       last = line;
     }
+    if (actor === 'workload') {
+      const { leaving } = running.stateOf('workload');
+      const change = leaving === null ? '' : `${leaving.phase} ${leaving.cut.length}`;
+      if (leaving !== null && change !== left) {
+        const { phase, clients, cut } = leaving;
+        if (phase === 'draining' && cut.length === 0) log.info({ clients: clients?.length }, 'draining');
+        if (phase === 'draining' && cut.length > 0) log.warn({ clients: cut }, 'clients are cut');
+        if (phase === 'stopped') log.info({ cut: cut.length }, 'the instances have ended');
+      }
+      left = change;
+    }
     if (actor === 'leader') {
       const now = running.stateOf('leader').leadership?.epoch ?? null;
       if (now !== epoch) log.info({ epoch: now ?? epoch }, now === null ? 'leadership ended' : 'leadership taken');
@@ -260,7 +317,7 @@ const logStatus = (running: Running<ReturnType<typeof createCast>>, log: Logger)
   });
 };
 
-/** SIGTERM and SIGINT: hand over, drain, stop the instances. SIGHUP: hand over, and leave the instances running. */
+/** SIGTERM and SIGINT: hand over, drain, stop the instances; a second one does not wait any longer. SIGHUP: hand over, and leave the instances running. */
 const onSignals = (say: (hook: Hook) => void): Disposable => {
   const stop = () => say({ type: 'stop' });
   const handOver = () => say({ type: 'handOver' });

@@ -276,6 +276,17 @@ export const workloadContract = (name: string, openMachine: () => Promise<Machin
       await expect(machine.connect('a', address, port)).rejects.toThrow();
     });
 
+    it('tells who is connected, by name, also when it drains, and nobody of its own', async () => {
+      const workload = await open();
+      await serve(workload, { port, canary: 'gen-1' });
+      expect(await workload.connected(never)).toEqual([]);
+      await using _client = await machine.connect('a', address, port);
+      const [client, ...others] = await workload.connected(never);
+      expect([client, ...others]).toMatchObject([{ user: 'troupe_probe', database: 'pgbouncer' }]);
+      await takeAll(workload, [{ type: 'drain', instances: all }]);
+      expect(await workload.connected(never)).toEqual([client]);
+    });
+
     it('drains: the one who is there may stay, nobody else comes, and it ends with the last', async ({ skip }) => {
       skip(!isAtLeast(machine.version, '1.23'), 'before 1.23 PgBouncer cannot drain');
       const one = { ...pair, instances: 1 };
@@ -294,6 +305,7 @@ export const workloadContract = (name: string, openMachine: () => Promise<Machin
         reason: expect.stringContaining(`does not listen on ${address}:${port}`),
       });
       expect(machine.isAlive(pid)).toBe(true);
+      expect(await workload.connected(never)).toMatchObject([{ instance: 1 }]);
       await client[Symbol.asyncDispose]();
       expect(await exited.promise).toBe(1);
       expect((await inspect(workload)).instances).toMatchObject([{ state: 'absent' }]);

@@ -114,6 +114,7 @@ const castSettings = {
   drainDeadlineMs: 1_000,
   departureGraceMs: 3_600_000,
   leaveAs: 'down' as const,
+  observeOnly: null,
 };
 
 /** A port of which nothing is ever heard. */

@@ -43,6 +43,8 @@ const answer = async (question: Question, signal: AbortSignal): Promise<unknown>
       return await opened().take(question.step, signal);
     case 'show':
       return await opened().show(question.instance, question.what, signal);
+    case 'connected':
+      return await opened().connected(signal);
     case 'abort':
       asked.get(question.question)?.abort();
       return null;

@@ -60,6 +60,7 @@ const workloadOver = ({ ask, exits }: Wire, kill: () => Promise<void>): Workload
   inspect: (signal) => ask({ type: 'inspect' }, signal),
   take: (step, signal) => ask({ type: 'take', step }, signal),
   show: (instance, what, signal) => ask({ type: 'show', instance, what }, signal),
+  connected: (signal) => ask({ type: 'connected' }, signal),
   onExit: (listener) => {
     exits.add(listener);
     return { [Symbol.dispose]: () => exits.delete(listener) };

@@ -16,6 +16,7 @@ export type Question = { readonly id: number } & (
   | { readonly type: 'inspect' }
   | { readonly type: 'take'; readonly step: Step }
   | { readonly type: 'show'; readonly instance: number; readonly what: Parameters<Workload['show']>[1] }
+  | { readonly type: 'connected' }
   | { readonly type: 'abort'; readonly question: number }
   | { readonly type: 'cpu' }
   | { readonly type: 'dispose' }

@@ -76,7 +76,9 @@ const absorb = (settings: LeaderSettings, state: LeaderState, message: LeaderMes
     case 'ticked':
       return state;
     case 'hooked':
-      return ['stop', 'remove', 'handOver'].includes(message.hook.type) ? { ...state, stopping: true } : state;
+      return ['stop', 'stopNow', 'remove', 'handOver'].includes(message.hook.type)
+        ? { ...state, stopping: true }
+        : state;
     case 'acquireAnswered': {
       if (!isAnswered(state, 'acquire', message.askedAt)) return state;
       const heard = { ...state, asking: null };

@@ -22,6 +22,8 @@ export type Hook =
   | { readonly type: 'action'; readonly name: string; readonly parameters: Readonly<Record<string, string>> }
   /** Hand over, drain, stop the instances: the unit is down. */
   | { readonly type: 'stop' }
+  /** The same, for whoever will not wait any longer: those who are left are cut. */
+  | { readonly type: 'stopNow' }
   /** The coordinator ends and the instances stay: a restart or an upgrade of Troupe itself. */
   | { readonly type: 'handOver' }
   | { readonly type: 'remove' };

@@ -68,6 +68,36 @@ export const lack = {
       'Do what the sentence says: stop the second process or start it with another `--unit`, or give the unit the `--secret-key-file` of the others. When it names a format, upgrade that unit.',
   }),
 
+  observeOnly: saying<{
+    readonly self: UnitName;
+    readonly defects: readonly { readonly incident: string; readonly where: string; readonly message: string }[];
+    readonly until: string;
+    readonly pid: number;
+  }>({
+    id: 'observe-only',
+    kind: 'blocked',
+    on: 'operator',
+    what: ({ self }) => `${self} only observes`,
+    why: ({ defects }) =>
+      `${defects.length} defects of Troupe within a minute (incidents ${defects.map(({ incident }) => incident).join(', ')}; the last in ${defects.at(-1)?.where ?? 'no actor'}: ${defects.at(-1)?.message ?? ''})`,
+    way: ({ until, pid }) =>
+      `its PgBouncers serve as they are; report the incidents with its log, or go to another version; it tries again after ${until}, or at once after "kill -HUP ${pid}"`,
+    example: {
+      self: here,
+      defects: [
+        { incident: '5f1c0a77', where: 'config', message: 'Invalid array length' },
+        { incident: '09be41d2', where: 'config', message: 'Invalid array length' },
+        { incident: 'c3d2e410', where: 'config', message: 'Invalid array length' },
+      ],
+      until: '2026-03-01T03:14:00.000Z',
+      pid: 4711,
+    },
+    happens:
+      'The third defect within a minute: something that the unit reads, from the store or from its own directory, meets a fault in the code. It keeps its number, beats, tells its peers so, and answers `status`, `show-unit` and the probes. It does not lead, takes no change, looks at no backend, and neither reloads, restarts nor starts a PgBouncer.',
+    remedy:
+      'Look for the incidents in the log of the unit (`"incident":"5f1c0a77"`): the line has the stack, which belongs into a report. When it began with a change, take that back through another unit; when it began with an upgrade, go back. Then `kill -HUP PID`, or a restart of the coordinator by your supervisor with that signal, tries again without touching a client. SIGTERM stops the PgBouncers too, as always.',
+  }),
+
   leader: saying({
     id: 'leader',
     kind: 'waiting',

@@ -93,6 +93,15 @@ export interface Inspection {
   readonly obstacles: readonly { readonly id: Obstacle; readonly message: string }[];
 }
 
+/** Somebody who is connected to an instance. `user` and `database` are empty where only the system can tell of the connection. */
+export interface ConnectedClient {
+  readonly instance: number;
+  readonly user: string;
+  readonly database: string;
+  readonly address: string;
+  readonly port: number;
+}
+
 /** One bounded, repeatable step. Steps that name instances act on all of them side by side. */
 export type Step =
   /** Dry-run every file with the real binary; nothing is touched. */

@@ -1,4 +1,4 @@
-import type { Inspection, Step, StepOutcome } from '../model/workload.ts';
+import type { ConnectedClient, Inspection, Step, StepOutcome } from '../model/workload.ts';
 
 /** The workload cannot be reached at all (no state directory, Pebble away). Whether the step was done is unknown. */
 export class WorkloadUnavailable extends Error {
@@ -22,6 +22,8 @@ export interface Workload extends AsyncDisposable {
     what: 'clients' | 'pools' | 'databases' | 'users' | 'config',
     signal: AbortSignal,
   ): Promise<readonly ConsoleRow[] | null>;
+  /** Who is connected, also while an instance drains and its console, which counts as a client, has to be left alone. */
+  connected(signal: AbortSignal): Promise<readonly ConnectedClient[]>;
   /** Says at once that an instance has ended, and how, where the platform can tell; else `inspect` finds it. */
   onExit(exited: (instance: number, how: string) => void): Disposable;
 }

@@ -26,6 +26,8 @@ export interface UnitSettings {
   readonly leaveAs: 'down' | 'departed';
   /** How often the store is told that this unit lives. */
   readonly beatMs: number;
+  /** Why nothing but looking is done here; null as a rule. */
+  readonly observeOnly: Lack | null;
 }
 
 export type UnitEffect =
@@ -114,6 +116,7 @@ const concerns: Readonly<Record<Hook['type'], readonly ('leader' | 'config' | 'w
   secretChanged: ['backend', 'client'],
   action: [],
   stop: ['leader', 'workload'],
+  stopNow: ['leader', 'workload'],
   handOver: ['leader'],
   remove: ['leader', 'workload'],
 };
@@ -200,7 +203,7 @@ const stillWaiting = ({ recalledSince, status, report, snapshot }: UnitState): R
     ? recalledSince
     : new Map([...recalledSince].filter(([id]) => status.waits.some((wait) => wait.id === id)));
 
-const endsUnit = ({ type }: Hook): boolean => type === 'stop' || type === 'remove';
+const endsUnit = ({ type }: Hook): boolean => type === 'stop' || type === 'stopNow' || type === 'remove';
 
 const routed = (hook: Hook): readonly Send[] => concerns[hook.type].map((to): Send => [to, { type: 'hooked', hook }]);
 
@@ -243,14 +246,14 @@ const conclude = (
   const tell = [...told];
   const effects = [...asked];
   let state = before;
+  if (state.phase === 'stopping' && state.report?.leaving?.phase === 'stopped') {
+    state = { ...state, phase: 'leaving' };
+    effects.push({ type: 'leave', how: state.departing ? 'departed' : settings.leaveAs });
+  }
   const status = statusOf(settings, state, now);
   if (!sameStatus(status, state.status)) {
     state = { ...state, status };
     tell.push(['peers', { type: 'statusTold', status }]);
-  }
-  if (state.phase === 'stopping' && state.report?.stopped === true) {
-    state = { ...state, phase: 'leaving' };
-    effects.push({ type: 'leave', how: state.departing ? 'departed' : settings.leaveAs });
   }
   if (state.stale && !state.observing && (state.phase === 'running' || state.phase === 'stopping')) {
     state = { ...state, observing: true, stale: false, observedAt: now };
@@ -266,6 +269,7 @@ const conclude = (
 
 const statusOf = (settings: UnitSettings, state: UnitState, now: number): UnitRecordStatus => {
   const waits = [
+    ...observing(settings),
     ...backplaneWaits(settings, state),
     ...everybody.flatMap((from) => state.waitsOf.get(from) ?? []),
     ...state.apiWaits,
@@ -274,12 +278,8 @@ const statusOf = (settings: UnitSettings, state: UnitState, now: number): UnitRe
 };
 
 const wordOf = (state: UnitState, waits: readonly Wait[]): { readonly word: StatusWord; readonly message: string } => {
-  if (state.phase === 'left') return { word: 'down', message: 'stopped' };
-  if (state.phase !== 'running')
-    return {
-      word: 'maintenance',
-      message: `${state.departing ? 'leaving the fleet' : 'stopping'}: clients are drained`,
-    };
+  if (state.phase === 'leaving' || state.phase === 'left') return { word: 'down', message: stoppedSentence(state) };
+  if (state.phase === 'stopping') return { word: 'maintenance', message: stoppingSentence(state) };
   const blocked = waits.find(({ kind }) => kind === 'blocked');
   if (blocked !== undefined) return { word: 'blocked', message: blocked.message };
   const [first] = waits;
@@ -287,6 +287,41 @@ const wordOf = (state: UnitState, waits: readonly Wait[]): { readonly word: Stat
   if (state.report === null) return { word: 'maintenance', message: 'starting' };
   return { word: 'active', message: state.losses.join('; ') };
 };
+
+/** Said from the first moment on, also should this actor be the one that cannot go on. */
+export const initialOf = ({ observeOnly }: Pick<UnitSettings, 'observeOnly'>): UnitState =>
+  observeOnly === null
+    ? initial
+    : { ...initial, status: { word: 'blocked', message: observeOnly.message, waits: observing({ observeOnly }) } };
+
+const stoppingSentence = ({ report, wallOffset, departing }: UnitState): string => {
+  const leaving = report?.leaving ?? null;
+  const what = departing ? 'leaving the fleet' : 'stopping';
+  if (leaving === null) return `${what}: its clients are drained`;
+  const until = new Date(Math.round((leaving.until + wallOffset) / 1000) * 1000).toISOString().replace('.000Z', 'Z');
+  if (leaving.phase === 'delay')
+    return `${what}: load balancers have until ${until} to see that it is not ready, then its clients are drained`;
+  const left = leaving.clients === null ? 'clients are drained' : listed(leaving.clients, 'left');
+  return `${what}: ${left}; whoever is still there at ${until} is cut, a second SIGTERM does so at once`;
+};
+
+const stoppedSentence = ({ report }: UnitState): string => {
+  const cut = report?.leaving?.clients ?? {};
+  return Object.keys(cut).length === 0 ? 'stopped, nobody was cut' : `stopped, ${listed(cut, 'cut')}`;
+};
+
+/** How many connections of whom, the most first. */
+const listed = (clients: Readonly<Record<string, number>>, what: string): string => {
+  const most = Object.entries(clients).toSorted(([, a], [, b]) => b - a);
+  const sum = most.reduce((count, [, n]) => count + n, 0);
+  if (sum === 0) return `no client ${what}`;
+  const named = most.slice(0, 5).map(([whose, n]) => `${whose} ${n}`);
+  const rest = most.length > 5 ? ', …' : '';
+  return `${sum} ${sum === 1 ? 'client' : 'clients'} ${what} (${named.join(', ')}${rest})`;
+};
+
+const observing = ({ observeOnly }: Pick<UnitSettings, 'observeOnly'>): readonly Wait[] =>
+  observeOnly === null ? [] : [{ ...observeOnly, since: 0 }];
 
 const backplaneWaits = ({ self }: UnitSettings, { backplane }: UnitState): readonly Wait[] => {
   switch (backplane.kind) {

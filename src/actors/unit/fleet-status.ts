@@ -5,7 +5,7 @@ import type { FleetSpec } from '../model/fleet-spec.ts';
 import type { Application, BudgetKey, UnitName } from '../model/ids.ts';
 import { unitNumberOf } from '../model/ids.ts';
 import { departureOf } from '../model/intent.ts';
-import type { BackendReport, InstanceReport, Snapshot, UnitBag, UnitRecord } from '../model/snapshot.ts';
+import type { BackendReport, InstanceReport, Snapshot, UnitRecord } from '../model/snapshot.ts';
 import type { BudgetStatus, FleetStatus, RelationStatus, UnitStatus } from '../model/status.ts';
 import type { StatusWord } from '../model/waits.ts';
 import type { UnitState } from './decide.ts';
@@ -18,6 +18,8 @@ export interface Viewpoint {
   readonly version: string;
   /** Kind of backplane, as people know it: redis, embedded, juju. */
   readonly backplane: string;
+  /** A unit that is down or silent this long gives up its number. */
+  readonly departureGraceMs: number;
   readonly now: number;
   readonly wall: number;
 }
@@ -123,7 +125,7 @@ const peerStatus = (
   view: Viewpoint,
   nameOf: NameOf,
 ): UnitStatus => {
-  const { unit, bag, presence, silentMs } = record;
+  const { unit, bag, silentMs } = record;
   return {
     unit,
     number: unitNumberOf(unit),
@@ -131,7 +133,7 @@ const peerStatus = (
     leader: leader === unit,
     pid: bag?.pid ?? null,
     version: bag?.version ?? null,
-    ...wordOf(presence, bag, view.now - state.snapshotAt),
+    ...wordOf(record, view.now - state.snapshotAt, view.departureGraceMs),
     generation: { applied: bag?.applied ?? null, refused: bag?.refused ?? null },
     instances: bag?.instances ?? [],
     waits: (bag?.waits ?? []).map(({ sinceWallMs, ...wait }) => ({ ...wait, since: iso(sinceWallMs) })),
@@ -176,17 +178,24 @@ const weaknessesIn = (instances: readonly InstanceReport[]): UnitStatus['weaknes
   return [...new Map(found.map((weakness) => [weakness.id, weakness])).values()];
 };
 
+/** In minutes: what changes every second is no message. */
+const departureIn = (ms: number): string => (ms <= 0 ? 'now' : `in ${Math.ceil(ms / 60_000)} min`);
+
 const staleMs = 5_000;
 const wordOf = (
-  presence: UnitRecord['presence'],
-  bag: UnitBag | null,
+  { presence, silentMs, bag }: UnitRecord,
   readAgoMs: number,
+  departureGraceMs: number,
 ): { readonly status: StatusWord; readonly message: string } => {
-  if (presence === 'down') return { status: 'down', message: 'stopped on purpose' };
+  const departs = `it departs ${departureIn(departureGraceMs - silentMs - readAgoMs)} unless it comes back`;
+  if (presence === 'down') {
+    const how = bag?.status === 'down' ? bag.message : 'stopped on purpose';
+    return { status: 'down', message: `${how}; ${departs}` };
+  }
   if (presence === 'silent')
     return {
       status: 'unknown',
-      message: 'no heartbeat: its coordinator is away, its PgBouncers may well serve',
+      message: `no heartbeat: its coordinator is away, its PgBouncers may well serve; ${departs}`,
     };
   // What was read long ago is no news of anybody.
   if (readAgoMs > staleMs)

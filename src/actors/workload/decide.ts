@@ -24,7 +24,7 @@ import type { Inspection, PgBouncerVersion, Rendered, Step } from '../model/work
 import type { WorkloadMessage } from '../protocol.ts';
 import { type Excess, excessIn, isSameExcess, reconnects } from './budget.ts';
 import { isResting, withFalls } from './falls.ts';
-import { leave, stepTakenWhileLeaving } from './leaving.ts';
+import { beginLeaving, leave, stepTakenWhileLeaving } from './leaving.ts';
 import { lacksOf, reportOf } from './report.ts';
 import { type Decided, filesOf, inspect, take, type WorkloadSettings, type WorkloadState } from './state.ts';
 import { repairsIn, withRepairs } from './repairs.ts';
@@ -63,6 +63,8 @@ const absorb = (
     case 'inspected':
       return {
         ...state,
+        verified: settings.observeOnly ? shownBy(message.inspection, state) : state.verified,
+        leaving: state.leaving === null ? null : { ...state.leaving, clients: message.clients },
         busy: 'no',
         inspection: known(message.inspection),
         inspectedAt: now,
@@ -76,6 +78,13 @@ const absorb = (
     case 'workloadUnavailable':
       return { ...state, busy: 'no', plan: null, outdated: true, inspectedAt: now, unavailable: message.reason };
   }
+};
+
+/** Without a proof of its own: the generation that we remember, as long as every instance that runs shows its canary. */
+const shownBy = ({ instances }: Inspection, { recalled }: WorkloadState): Published | null => {
+  const kept = recalled.known ? recalled.value : null;
+  const running = instances.filter(({ state }) => state === 'running');
+  return kept !== null && running.length > 0 && running.every(({ canary }) => canary === canaryOf(kept)) ? kept : null;
 };
 
 const isNewer = (a: Published | null, b: Published | null): boolean =>
@@ -92,8 +101,7 @@ const isOf = (published: Published | null, ini: string | null): boolean =>
   published !== null && canaryOfLast(settingsIn(ini ?? '').get('syslog_ident') ?? '') === canaryOf(published);
 
 const hooked = (state: WorkloadState, hook: string, now: number): WorkloadState => {
-  if (hook === 'stop' || hook === 'remove')
-    return state.leaving === null ? { ...state, leaving: { since: now, phase: 'delay' }, plan: null } : state;
+  if (hook === 'stop' || hook === 'remove' || hook === 'stopNow') return beginLeaving(state, hook === 'stopNow', now);
   // The platform says that something may have changed: look again, and do not wait out a back-off.
   return { ...state, outdated: true, trouble: state.trouble === null ? null : { ...state.trouble, retryAt: now } };
 };
@@ -134,6 +142,7 @@ const reconcile = (settings: WorkloadSettings, state: WorkloadState, now: number
   if (state.leaving !== null) return leave(settings, state, state.leaving, now);
   const [next] = state.plan?.steps ?? [];
   if (next !== undefined) return take(state, next);
+  if (settings.observeOnly) return state.outdated ? inspect(state) : { state };
   if (state.outdated || !state.inspection.known)
     return state.unavailable !== null && now - state.inspectedAt < settings.inspectMs ? { state } : inspect(state);
   return plan(settings, state, state.inspection.value, now);

@@ -7,7 +7,11 @@ export const performWith =
   async (effect: WorkloadEffect, signal: AbortSignal): Promise<WorkloadMessage> => {
     try {
       return effect.type === 'inspect'
-        ? { type: 'inspected', inspection: await workload.inspect(signal) }
+        ? {
+            type: 'inspected',
+            inspection: await workload.inspect(signal),
+            clients: effect.clients ? await workload.connected(signal) : null,
+          }
         : { type: 'stepTaken', step: effect.step.type, outcome: await workload.take(effect.step, signal) };
     } catch (cause) {
       if (!(cause instanceof WorkloadUnavailable)) throw cause;

@@ -11,17 +11,19 @@ import type { InstanceFact, Obstacle } from '../model/workload.ts';
 import type { WorkloadReport } from '../protocol.ts';
 import { lacksOfFalls } from './falls.ts';
 import { remarksIn } from './remarks.ts';
-import type { WorkloadSettings, WorkloadState } from './state.ts';
+import { countedClients } from './leaving.ts';
+import type { Leaving, WorkloadSettings, WorkloadState } from './state.ts';
 import { budgetOf } from './budget.ts';
 import { targetOf } from './target.ts';
 
 export const reportOf = (
-  { self, advertise }: WorkloadSettings,
+  settings: WorkloadSettings,
   state: WorkloadState,
   before: WorkloadState,
   now: number,
 ): WorkloadReport | null => {
   if (!state.inspection.known) return null;
+  const { self, advertise } = settings;
   const { binary, layout, instances } = state.inspection.value;
   const port = state.verified?.spec.options['listen_port'];
   return {
@@ -43,8 +45,15 @@ export const reportOf = (
         : budgetOf(self, state.verified, state.inspection.value),
     remarks: remarksOf(state.report?.remarks ?? [], remarksIn(state, now), now),
     changing: state.plan !== null,
-    stopped: state.leaving?.phase === 'stopped',
+    leaving: state.leaving === null ? null : leavingOf(settings, state.leaving),
   };
+};
+
+const leavingOf = (settings: WorkloadSettings, leaving: Leaving): WorkloadReport['leaving'] => {
+  const { phase, since, clients, cut } = leaving;
+  const ms = { delay: settings.drainDelayMs, draining: settings.drainDeadlineMs, stopped: 0 }[phase];
+  const counted = phase === 'stopped' ? cut : clients;
+  return { phase, until: since + ms, clients: counted === null ? null : countedClients(counted) };
 };
 
 const instanceState = (

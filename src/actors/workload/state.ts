@@ -4,7 +4,7 @@ import type { Published } from '../model/fleet-spec.ts';
 import type { Generation, UnitName } from '../model/ids.ts';
 import { type Known, unknown } from '../model/known.ts';
 import type { Wait } from '../model/waits.ts';
-import type { Inspection, Obstacle, Rendered, Step } from '../model/workload.ts';
+import type { ConnectedClient, Inspection, Obstacle, Rendered, Step } from '../model/workload.ts';
 import type { WorkloadReport } from '../protocol.ts';
 import type { Excess } from './budget.ts';
 import type { Fall } from './falls.ts';
@@ -19,9 +19,24 @@ export interface WorkloadSettings {
   readonly drainDelayMs: number;
   /** How long clients may take to leave before they are cut. */
   readonly drainDeadlineMs: number;
+  /** Instances are looked at and left as they are. */
+  readonly observeOnly: boolean;
 }
 
-export type WorkloadEffect = { readonly type: 'inspect' } | { readonly type: 'take'; readonly step: Step };
+export type WorkloadEffect =
+  /** `clients`: also who is connected. */
+  { readonly type: 'inspect'; readonly clients: boolean } | { readonly type: 'take'; readonly step: Step };
+
+export interface Leaving {
+  readonly since: number;
+  readonly phase: 'delay' | 'draining' | 'stopped';
+  /** Whoever has to wait was told not to: those who are left are cut at once. */
+  readonly hurried: boolean;
+  /** Who is still connected, as counted last. */
+  readonly clients: readonly ConnectedClient[] | null;
+  /** Who was still connected when the instances were stopped. */
+  readonly cut: readonly ConnectedClient[];
+}
 
 export interface WorkloadState {
   readonly wanted: Published | null;
@@ -60,7 +75,7 @@ export interface WorkloadState {
   readonly endings: ReadonlyMap<number, string>;
   readonly repairs: readonly Repair[];
   readonly unavailable: string | null;
-  readonly leaving: { readonly since: number; readonly phase: 'delay' | 'draining' | 'stopped' } | null;
+  readonly leaving: Leaving | null;
   readonly report: WorkloadReport | null;
   readonly waits: readonly Wait[];
 }
@@ -92,7 +107,7 @@ export const initial: WorkloadState = {
 
 export const inspect = (state: WorkloadState): Decided => ({
   state: { ...state, busy: 'inspecting' },
-  effects: [{ type: 'inspect' }],
+  effects: [{ type: 'inspect', clients: state.leaving !== null }],
 });
 export const take = (state: WorkloadState, step: Step): Decided => ({
   state: { ...state, busy: step.type },

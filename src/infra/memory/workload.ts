@@ -1,5 +1,6 @@
 import { Secret } from '../../actors/model/secret.ts';
 import type {
+  ConnectedClient,
   InstanceFact,
   InstanceLayout,
   Inspection,
@@ -103,6 +104,19 @@ export class MemoryWorkload implements Workload {
       case 'pools':
         return [];
     }
+  }
+
+  async connected(signal: AbortSignal): Promise<readonly ConnectedClient[]> {
+    this.#check(signal);
+    return this.#layout.instances.flatMap(({ id }) =>
+      [...(this.#process(id)?.clients ?? [])].map((user) => ({
+        instance: id,
+        user,
+        database: 'pgbouncer',
+        address: this.#unit.listenAddress,
+        port: 0,
+      })),
+    );
   }
 
   onExit(exited: (instance: number, how: string) => void): Disposable {

@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { lstat, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { PgBouncerVersion, PoolFact } from '../../actors/model/workload.ts';
+import type { ConnectedClient, PgBouncerVersion, PoolFact } from '../../actors/model/workload.ts';
 import type { Clock } from '../../actors/ports/clock.ts';
 import { versionIn } from '../../pgbouncer/show.ts';
 import { type Console, consoleAt, type Patience } from '../console/console.ts';
@@ -52,6 +52,8 @@ export interface Running extends ProcessRecord {
   silent: boolean;
   /** As it was seen to hold them. It keeps both until it drains or ends, so they are looked up once. */
   listeners: readonly HeldListener[];
+  /** As its console showed them last, by address and port. */
+  clients: ReadonlyMap<string, ConnectedClient>;
   consoleSocket: HeldSocket | null;
 }
 
@@ -215,6 +217,7 @@ export class Instance {
       pools: null,
       halted: [],
       listeners: [],
+      clients: new Map(),
       consoleSocket: null,
     };
     const fromLog = { logRead: 0, exhaustedAt: Number.NEGATIVE_INFINITY };

@@ -77,6 +77,23 @@ export const portOf = async (pid: number): Promise<number | null> => {
   return held === null ? null : (listeners.find(({ inode }) => inode === held.inode)?.port ?? null);
 };
 
+/** The other ends of the TCP connections that the process has at a port of its own. */
+export const connectionsOf = async (
+  pid: number,
+  port: number,
+): Promise<readonly { readonly address: string; readonly port: number }[]> => {
+  const held = new Set(descriptorsOf(pid).flatMap((fd) => inodeOf(pid, fd) ?? []));
+  const tables = await Promise.all(
+    ['/proc/net/tcp', '/proc/net/tcp6'].map((table) => readFile(table, 'utf8').catch(() => '')),
+  );
+  return tables
+    .flatMap((table) => table.split('\n').slice(1, -1).map(rowOf))
+    .filter(
+      ({ local, state, inode }) => state === stateEstablished && held.has(inode) && endpointOf(local).port === port,
+    )
+    .map(({ remote }) => endpointOf(remote));
+};
+
 /** Far cheaper than to look it up again: the kernel walks all its tables for that. */
 export const stillHolds = (pid: number, { fd, inode }: HeldSocket): boolean => inodeOf(pid, fd) === inode;
 
@@ -109,6 +126,7 @@ export const processesWithArgument = (argument: string): readonly number[] =>
 
 const accepting = '00010000';
 const stateListen = '0A';
+const stateEstablished = '01';
 
 /** The kernel lists listeners before connections, of which there may be tens of thousands: the rest is not read. */
 const listening = async (table: string): Promise<readonly Listener[]> => {
@@ -127,6 +145,7 @@ const listening = async (table: string): Promise<readonly Listener[]> => {
 
 interface Row {
   readonly local: string;
+  readonly remote: string;
   readonly state: string;
   readonly uid: string;
   readonly inode: string;
@@ -134,8 +153,8 @@ interface Row {
 
 const rowOf = (line: string): Row => {
   // sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode …
-  const [, local = '', , state = '', , , , uid = '', , inode = ''] = line.trim().split(/\s+/);
-  return { local, state, uid, inode };
+  const [, local = '', remote = '', state = '', , , , uid = '', , inode = ''] = line.trim().split(/\s+/);
+  return { local, remote, state, uid, inode };
 };
 
 const listenerOf = ({ local, uid, inode }: Row): Listener => ({ ...endpointOf(local), inode, uid: Number(uid) });

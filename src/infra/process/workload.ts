@@ -7,6 +7,7 @@ import type { Clock } from '../../actors/ports/clock.ts';
 import { type ConsoleRow, type Workload, WorkloadUnavailable } from '../../actors/ports/workload.ts';
 import type { Log } from '../files/log.ts';
 import { Binary } from './binary.ts';
+import { connected } from './connected.ts';
 import { inspect } from './inspect.ts';
 import { Instance } from './instance.ts';
 import { isSystemError } from '../files/system-error.ts';
@@ -84,6 +85,7 @@ export const openProcessWorkload = async (options: ProcessWorkloadOptions): Prom
     inspect: (signal) => usable('the PgBouncers of this unit', () => inspect(unit, signal), signal),
     take: (step, signal) => usable(`the step "${step.type}"`, () => takeStep(unit, step, signal), signal),
     show: (id, what, signal) => usable(`SHOW ${what}`, () => show(unit, id, what, signal), signal),
+    connected: (signal) => usable('the clients of this unit', () => connected(unit, signal), signal),
     onExit: (listener) => {
       listeners.add(listener);
       return { [Symbol.dispose]: () => listeners.delete(listener) };

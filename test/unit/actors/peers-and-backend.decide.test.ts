@@ -29,7 +29,7 @@ const report = {
   budget: [],
   remarks: [],
   changing: false,
-  stopped: false,
+  leaving: null,
 };
 
 describe('peers', () => {

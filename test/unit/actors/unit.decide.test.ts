@@ -20,7 +20,7 @@ import {
   wall,
 } from '../../support/builders.ts';
 
-const decide = decideWith({ self: unit(0), nonce: nonce('n0'), leaveAs: 'down', beatMs: 1_000 });
+const decide = decideWith({ self: unit(0), nonce: nonce('n0'), leaveAs: 'down', beatMs: 1_000, observeOnly: null });
 const report: WorkloadReport = {
   available: true,
   address: '127.0.0.11:6432',
@@ -30,7 +30,7 @@ const report: WorkloadReport = {
   budget: [],
   remarks: [],
   changing: false,
-  stopped: false,
+  leaving: null,
 };
 
 const actor = () => {
@@ -132,6 +132,17 @@ describe('unit', () => {
     expect(self.state().status.waits).toMatchObject([{ id: 'backend:main', since: 1 - 60_000 }]);
   });
 
+  it('says what of its memory was lost as long as it has nothing worse to say', () => {
+    const self = actor();
+    const losses = ['the ledger was damaged'];
+    self.feed({ type: 'recalled', memory: { verified: null, waits: [] }, losses, wall: wall(0) });
+    self.feed({ type: 'snapshotRead', snapshot: snapshotOf() });
+    self.feed({ type: 'workloadTold', report });
+    expect(self.state().status).toMatchObject({ word: 'active', message: 'the ledger was damaged' });
+    self.feed({ type: 'snapshotUnavailable', reason: 'connect ECONNREFUSED' });
+    expect(self.state().status).toMatchObject({ word: 'waiting', message: expect.stringContaining('ECONNREFUSED') });
+  });
+
   it('remembers a newly verified generation once, and again when it could not be kept', () => {
     const self = actor();
     self.feed({ type: 'workloadTold', report });
@@ -154,7 +165,7 @@ describe('unit', () => {
     expect(self.told()).toEqual(expect.arrayContaining(['leader:hooked', 'workload:hooked']));
     self.feed({ type: 'workloadTold', report });
     expect(self.take()).not.toContain('leave');
-    self.feed({ type: 'workloadTold', report: { ...report, stopped: true } });
+    self.feed({ type: 'workloadTold', report: { ...report, leaving: { phase: 'stopped', until: 0, clients: {} } } });
     expect(self.take()).toContain('leave');
     self.feed({ type: 'left' });
     expect(self.state().phase).toBe('left');
@@ -172,12 +183,12 @@ describe('unit', () => {
     expect(self.told()).toEqual(expect.arrayContaining(['leader:hooked', 'workload:hooked']));
     expect(self.state().status).toMatchObject({
       word: 'maintenance',
-      message: 'leaving the fleet: clients are drained',
+      message: 'leaving the fleet: its clients are drained',
     });
     self.feed(asked());
     expect(self.told().filter((send) => send.endsWith(':hooked'))).toEqual([]);
     expect(self.take()).not.toContain('leave');
-    self.feed({ type: 'workloadTold', report: { ...report, stopped: true } });
+    self.feed({ type: 'workloadTold', report: { ...report, leaving: { phase: 'stopped', until: 0, clients: {} } } });
     expect(self.effects()).toContainEqual({ type: 'leave', how: 'departed' });
   });
 
@@ -186,14 +197,14 @@ describe('unit', () => {
     self.feed({ type: 'hookArrived', hook: { type: 'stop' } });
     self.feed({ type: 'workloadTold', report });
     self.feed(asked());
-    self.feed({ type: 'workloadTold', report: { ...report, stopped: true } });
+    self.feed({ type: 'workloadTold', report: { ...report, leaving: { phase: 'stopped', until: 0, clients: {} } } });
     expect(self.effects()).toContainEqual({ type: 'leave', how: 'departed' });
   });
 
   it('told to stop, is down and keeps number and share', () => {
     const self = actor();
     self.feed({ type: 'hookArrived', hook: { type: 'stop' } });
-    self.feed({ type: 'workloadTold', report: { ...report, stopped: true } });
+    self.feed({ type: 'workloadTold', report: { ...report, leaving: { phase: 'stopped', until: 0, clients: {} } } });
     expect(self.effects()).toContainEqual({ type: 'leave', how: 'down' });
   });
 
@@ -205,6 +216,41 @@ describe('unit', () => {
     self.feed({ type: 'workloadTold', report });
     self.feed(asked(changes));
     expect(self.state()).toMatchObject({ phase: 'running', departing: false });
+  });
+});
+
+describe('a unit that stops', () => {
+  const stopping = () => {
+    const self = actor();
+    self.feed({ type: 'recalled', memory: { verified: null, waits: [] }, losses: [], wall: wall(1_000_000) });
+    self.feed({ type: 'hookArrived', hook: { type: 'stop' } });
+    return self;
+  };
+  const leaving = (phase: 'delay' | 'draining' | 'stopped', clients: Readonly<Record<string, number>> | null) =>
+    ({ type: 'workloadTold', report: { ...report, leaving: { phase, until: 30_000, clients } } }) as const;
+
+  it('tells how many of whom are left, and when they are cut', () => {
+    const self = stopping();
+    self.feed(leaving('delay', null));
+    expect(self.state().status.message).toMatch(/load balancers have until 1970-01-01T00:17:10Z/);
+    self.feed(leaving('draining', { 'orders/app': 2, 'reports/app': 10 }));
+    expect(self.state().status).toMatchObject({
+      word: 'maintenance',
+      message:
+        'stopping: 12 clients left (reports/app 10, orders/app 2); whoever is still there at 1970-01-01T00:17:10Z is cut, a second SIGTERM does so at once',
+    });
+    self.feed(leaving('draining', { 'orders/app': 1 }));
+    expect(self.state().status.message).toContain('1 client left (orders/app 1)');
+  });
+
+  it('is down with who was cut, before its peers hear that it left', () => {
+    const self = stopping();
+    self.feed(leaving('stopped', { 'orders/app': 3 }));
+    expect(self.state().status).toMatchObject({ word: 'down', message: 'stopped, 3 clients cut (orders/app 3)' });
+    expect(self.take()).toContain('leave');
+    const other = stopping();
+    other.feed(leaving('stopped', {}));
+    expect(other.state().status.message).toBe('stopped, nobody was cut');
   });
 });
 
@@ -243,6 +289,7 @@ describe('fleet status', () => {
     pid: 1,
     version: '0.1.0',
     backplane: 'redis',
+    departureGraceMs: 600_000,
     now: 10_000,
     wall: 1_000_000,
   };

@@ -4,13 +4,27 @@ import { decideWith } from '../../../src/actors/workload/decide.ts';
 import { initial, type WorkloadEffect, type WorkloadState } from '../../../src/actors/workload/state.ts';
 import { Secret } from '../../../src/actors/model/secret.ts';
 import type { FleetSpec, Published } from '../../../src/actors/model/fleet-spec.ts';
-import type { Inspection, InstanceFact, Layout, Rendered, StepOutcome } from '../../../src/actors/model/workload.ts';
+import type {
+  ConnectedClient,
+  Inspection,
+  InstanceFact,
+  Layout,
+  Rendered,
+  StepOutcome,
+} from '../../../src/actors/model/workload.ts';
 import { databasesIn } from '../../../src/pgbouncer/ini.ts';
 import type { WorkloadMessage } from '../../../src/actors/protocol.ts';
+import { parseVersion } from '../../../src/pgbouncer/version.ts';
 import { generation, publishedOf, specOf, unit, wall } from '../../support/builders.ts';
 
-const settings = { self: unit(0), advertise: null, inspectMs: 1_000, drainDelayMs: 0, drainDeadlineMs: 5_000 };
-const decide = decideWith(settings);
+const settings = {
+  self: unit(0),
+  advertise: null,
+  inspectMs: 1_000,
+  drainDelayMs: 0,
+  drainDeadlineMs: 5_000,
+  observeOnly: false,
+};
 const layout: Layout = {
   listenAddress: '127.0.0.11',
   authFile: '/state/userlist.txt',
@@ -30,7 +44,10 @@ const told = (number: number, changes: Partial<Published> = {}): WorkloadMessage
 });
 
 /** Disk and processes as plain data: what the steps would do to them. */
-const world = () => {
+const world = (runs = '1.24.1') => {
+  const version = parseVersion(`PgBouncer ${runs}`);
+  if (version === null) throw new Error(`no version: ${runs}`);
+  let clients: readonly ConnectedClient[] = [];
   let disk: Rendered | null = null;
   const processes = new Map<number, { pid: number; canary: string | null; limit: number | null }>();
   /** Connections open to the one database, by instance. */
@@ -38,10 +55,11 @@ const world = () => {
   let pid = 100;
   let refuses: (rendered: Rendered) => boolean = () => false;
   let obstacles: Inspection['obstacles'] = [];
-  let binary: Inspection['binary'] = { kind: 'found', version: { major: 1, minor: 24, patch: 1 } };
+  let binary: Inspection['binary'] = { kind: 'found', version };
   let stumbles: Extract<StepOutcome, { readonly kind: 'failed' }> | null = null;
   let about: Partial<InstanceFact> = {};
   let state: WorkloadState = initial;
+  let decide = decideWith(settings);
   let now = 0;
   const taken: string[] = [];
   const inspection = (): Inspection => ({
@@ -60,7 +78,7 @@ const world = () => {
         id,
         state: running === undefined ? 'absent' : 'running',
         pid: running?.pid ?? null,
-        version: running === undefined ? null : { major: 1, minor: 24, patch: 1 },
+        version: running === undefined ? null : version,
         canary: running?.canary ?? null,
         paused: false,
         pools:
@@ -86,7 +104,8 @@ const world = () => {
     return { canary: disk?.canary ?? null, limit };
   };
   const answer = (effect: WorkloadEffect): WorkloadMessage => {
-    if (effect.type === 'inspect') return { type: 'inspected', inspection: inspection() };
+    if (effect.type === 'inspect')
+      return { type: 'inspected', inspection: inspection(), clients: effect.clients ? clients : null };
     const { step } = effect;
     taken.push('instances' in step ? `${step.type} ${step.instances.join()}` : step.type);
     if (step.type === 'prove' && refuses(step.rendered))
@@ -97,7 +116,8 @@ const world = () => {
     if (step.type === 'start') for (const id of step.instances) processes.set(id, { pid: ++pid, ...loaded(id) });
     if (step.type === 'reload')
       for (const id of step.instances) processes.set(id, { pid: processes.get(id)?.pid ?? 0, ...loaded(id) });
-    if (step.type === 'stop' || step.type === 'drain') for (const id of step.instances) processes.delete(id);
+    if (step.type === 'stop' || (step.type === 'drain' && clients.length === 0))
+      for (const id of step.instances) processes.delete(id);
     return { type: 'stepTaken', step: step.type, outcome: { kind: 'done' } };
   };
   const reports: (number | null)[] = [];
@@ -117,8 +137,12 @@ const world = () => {
     tick(after = 1_001) {
       this.feed({ type: 'ticked', wall: wall(0) }, after);
     },
-    restart: () => {
+    restart: (observeOnly = false) => {
       state = initial;
+      decide = decideWith({ ...settings, observeOnly });
+    },
+    connect: (...who: readonly ConnectedClient[]) => {
+      clients = who;
     },
     kill: (id: number) => processes.delete(id),
     open: (id: number, connections: number) => void open.set(id, connections),
@@ -161,6 +185,32 @@ describe('workload', () => {
     expect(here.take()).toEqual(['prove', 'write', 'start 1,2', 'verify']);
     expect(here.state().waits).toEqual([]);
     expect(here.reports.at(-1)).toBe(1);
+  });
+
+  it('that only observes looks at its instances, tells what they serve, and touches none', () => {
+    const here = world();
+    here.feed({ type: 'recalled', verified: null, published: null });
+    here.feed(told(3));
+    const verified = here.state().verified;
+    const pids = here.pids();
+    here.take();
+
+    here.restart(true);
+    here.feed({ type: 'recalled', verified, published: null });
+    here.tick();
+    expect(here.state().report).toMatchObject({
+      verified: { generation: 3 },
+      instances: [{ state: 'serving' }, { state: 'serving' }],
+    });
+    here.feed(told(4));
+    here.kill(1);
+    here.tick();
+    expect(here.state().report).toMatchObject({ verified: { generation: 3 }, instances: [{ state: 'stopped' }, {}] });
+    here.kill(2);
+    here.tick();
+    expect(here.state().report).toMatchObject({ verified: null });
+    expect(here.take()).toEqual([]);
+    expect(pids).toHaveLength(2);
   });
 
   it('serves what it verified last before anybody is heard', () => {
@@ -278,7 +328,50 @@ describe('workload', () => {
     here.feed({ type: 'hooked', hook: { type: 'stop' } });
     here.tick();
     expect(here.take()).toEqual(['drain 1,2']);
-    expect(here.state().report?.stopped).toBe(true);
+    expect(here.state().report?.leaving).toMatchObject({ phase: 'stopped', clients: {} });
+  });
+
+  describe('while it drains', () => {
+    const client = { instance: 1, user: 'app', database: 'orders', address: '10.0.0.1', port: 4000 };
+    const draining = (version = '1.24.1') => {
+      const here = world(version);
+      here.feed(told(1));
+      here.connect(client);
+      here.take();
+      here.feed({ type: 'hooked', hook: { type: 'stop' } });
+      return here;
+    };
+
+    it('waits for clients, tells who is left, and cuts them at the deadline', () => {
+      const here = draining();
+      expect(here.take()).toEqual(['drain 1,2']);
+      here.tick();
+      expect(here.state().report?.leaving).toMatchObject({ phase: 'draining', clients: { 'orders/app': 1 } });
+      expect(here.take()).toEqual([]);
+      here.tick(4_000);
+      here.tick();
+      expect(here.take()).toEqual(['stop 1,2']);
+      expect(here.state().report?.leaving).toMatchObject({ phase: 'stopped', clients: { 'orders/app': 1 } });
+      expect(here.state().leaving?.cut).toEqual([client]);
+    });
+
+    it('cuts them at once when it is told a second time', () => {
+      const here = draining();
+      here.take();
+      here.feed({ type: 'hooked', hook: { type: 'stopNow' } });
+      here.tick(100);
+      expect(here.take()).toEqual(['stop 1,2']);
+    });
+
+    it('of a version that cannot drain serves on until nobody is left', () => {
+      const here = draining('1.18.0');
+      here.tick();
+      expect(here.take()).toEqual(['drain 1,2']);
+      here.connect();
+      here.tick(100);
+      expect(here.take()).toEqual(['stop 1,2']);
+      expect(here.state().report?.leaving).toMatchObject({ phase: 'stopped', clients: {} });
+    });
   });
 
   it('broken off after any effect and started anew, ends in the same place', () => {
