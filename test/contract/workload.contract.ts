@@ -446,7 +446,7 @@ export const workloadContract = (name: string, openMachine: () => Promise<Machin
   });
 };
 
-export const done: StepOutcome = { kind: 'done' };
+const done: StepOutcome = { kind: 'done' };
 
 export const inspect = (workload: Workload): Promise<Inspection> => workload.inspect(never);
 export const take = (workload: Workload, step: Step): Promise<StepOutcome> => workload.take(step, never);
