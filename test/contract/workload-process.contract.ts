@@ -297,6 +297,38 @@ const ownMatters = (version: string, run: string): void => {
       expect(await held).toEqual([{ n: 2 }]);
     });
 
+    it('counts pooled connections of databases and logins, and replaces them as they become free, for clients unseen', async () => {
+      const workload = await open(one);
+      const { login, wanted } = await pooled(postgres(), port);
+      const [entry, user] = [wanted.databases?.[0], wanted.users?.[0]];
+      if (entry === undefined || user === undefined) throw new Error('there is no database to limit');
+      await serve(workload, {
+        ...wanted,
+        databases: [{ ...entry, maxConnections: 6 }],
+        users: [{ ...user, maxConnections: 5 }],
+      });
+      const [busy, idle] = [await connected(login), await connected(login)];
+      await using _busy = busy;
+      await using _idle = idle;
+      for (const { client } of [busy, idle]) {
+        await client.query('begin');
+        await client.query('select 1');
+      }
+      await idle.client.query('commit');
+      const counted = async () => (await inspect(workload)).instances[0]?.pools;
+      const databases = [entry.name];
+      expect(await counted()).toEqual([
+        { of: 'database', name: entry.name, limit: 6, open: 2, databases },
+        { of: 'login', name: user.name, limit: null, open: 2, databases },
+      ]);
+      await takeAll(workload, [{ type: 'reconnect', instances: [1], databases }]);
+      await expect.poll(async () => (await counted())?.map(({ open: connections }) => connections)).toEqual([1, 1]);
+      expect((await busy.client.query('select 2 as n')).rows).toEqual([{ n: 2 }]);
+      await busy.client.query('commit');
+      await expect.poll(async () => (await counted())?.map(({ open: connections }) => connections)).toEqual([0]);
+      for (const { client } of [busy, idle]) expect((await client.query('select 3 as n')).rows).toEqual([{ n: 3 }]);
+    });
+
     it('serves on when a pause is cancelled', async () => {
       const workload = await open();
       const { login, wanted } = await pooled(postgres(), port);

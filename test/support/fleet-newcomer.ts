@@ -14,7 +14,7 @@ export interface Newcomer extends AsyncDisposable {
 export const joinFleet = async (fleet: FleetUnderTest, number: number): Promise<Newcomer> => {
   const { directory, redis } = fleet.local;
   const unit = `pgbouncer/${number}`;
-  const { stop } = await startUnit(
+  const started = await startUnit(
     {
       application: 'pgbouncer' as Application,
       command: unitCommand,
@@ -30,5 +30,6 @@ export const joinFleet = async (fleet: FleetUnderTest, number: number): Promise<
     },
     { unit, number, address: loopbackOf(number), log: join(directory, `unit-${number}.log`) },
   );
-  return { unit, leave: stop, [Symbol.asyncDispose]: stop };
+  const leave = (): Promise<void> => started.stop();
+  return { unit, leave, [Symbol.asyncDispose]: leave };
 };
