@@ -79,6 +79,10 @@ export const relationStatusSchema = z.object({
       version: z.string(),
       timeline: z.int(),
       systemId: z.string(),
+      clientConnections: z
+        .int()
+        .default(0)
+        .meta({ description: 'what its primary takes, less those that are reserved for superusers; 0: not known' }),
     })
     .nullable()
     .default(null)

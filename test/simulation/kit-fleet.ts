@@ -131,7 +131,14 @@ class MemoryPostgres implements Postgres {
   async inspect(): Promise<BackendFacts> {
     if (this.away !== null) return { kind: 'away', reason: this.away };
     const primary = { host: 'db', port: 5432 };
-    const facts = { version: 170_000, systemId: '7', timeline: 1, maxConnections: 100, ailments: [] };
+    const facts = {
+      version: 170_000,
+      systemId: '7',
+      timeline: 1,
+      maxConnections: 100,
+      clientConnections: 97,
+      ailments: [],
+    };
     return { kind: 'ready', primary, standbys: [], ...facts };
   }
 

@@ -7,7 +7,14 @@ const seen = (host: string, changes: Changes = {}): Sighting => ({
   endpoint: `${host}:5432`,
   kind: 'seen',
   server: { host, port: 5432 },
-  identity: { systemId: '77', startedAt: `start of ${host}`, version: 170_011, maxConnections: 100, ...changes },
+  identity: {
+    systemId: '77',
+    startedAt: `start of ${host}`,
+    version: 170_011,
+    maxConnections: 100,
+    clientConnections: 97,
+    ...changes,
+  },
   state: {
     inRecovery: false,
     timeline: 3,
@@ -39,6 +46,7 @@ describe('facts of a backend', () => {
       systemId: '77',
       timeline: 3,
       maxConnections: 100,
+      clientConnections: 97,
       ailments: [],
     });
   });

@@ -30,6 +30,8 @@ export type BackendFacts =
       readonly systemId: string;
       readonly timeline: number;
       readonly maxConnections: number;
+      /** Those of them that are for everybody. */
+      readonly clientConnections: number;
       /** What clients suffer from there although it serves. */
       readonly ailments: readonly Ailment[];
     }
@@ -43,9 +45,9 @@ export const versionText = (number: number): string => `${Math.floor(number / 10
 export const reportsOf = (facts: ReadonlyMap<string, BackendFacts>): readonly BackendReport[] =>
   [...facts].flatMap(([name, its]): readonly BackendReport[] => {
     if (its.kind !== 'ready') return [];
-    const { primary, standbys, version, timeline, systemId } = its;
+    const { primary, standbys, version, timeline, systemId, clientConnections } = its;
     const servers = { primary: textOf(primary), standbys: standbys.map(textOf) };
-    return [{ name, ...servers, version: versionText(version), timeline, systemId }];
+    return [{ name, ...servers, version: versionText(version), timeline, systemId, clientConnections }];
   });
 
 /**

@@ -31,6 +31,8 @@ export interface BackendReport {
   readonly version: string;
   readonly timeline: number;
   readonly systemId: string;
+  /** What its primary takes, less those that are reserved for superusers. 0: not known. */
+  readonly clientConnections: number;
 }
 
 /** A unit's databag: what it tells its peers. Written by that unit only. */

@@ -97,6 +97,8 @@ export interface RelationStatus {
     readonly timeline: number;
     /** System identifier of the cluster. */
     readonly systemId: string;
+    /** What its primary takes, less those that are reserved for superusers. 0: not known. */
+    readonly clientConnections: number;
   } | null;
 }
 

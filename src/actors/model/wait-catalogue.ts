@@ -240,7 +240,7 @@ export const lack = {
         ? 'who is to have more waits until a unit that is not heard is back, or removed'
         : late.some(({ isCurrent }) => !isCurrent)
           ? 'who is to have more waits until all have taken the newest generation'
-          : 'who is to have more waits until clients end the sessions that keep those connections',
+          : 'who is to have more waits until clients give them back, in session mode when they end their sessions',
     example: {
       of: 'database',
       name: 'orders',

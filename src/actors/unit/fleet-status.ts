@@ -224,7 +224,10 @@ const relationsOf = (
   const backends = Object.entries(snapshot.intent?.backends ?? {}).map(([name, { id }]): RelationStatus => {
     const wait = about(`backend:${name}`);
     const servers = seen.find((report) => report.name === name);
-    const shown = wait === undefined && servers !== undefined ? sentenceOf(servers) : '';
+    const shown =
+      wait === undefined && servers !== undefined
+        ? `${sentenceOf(servers)}${overdrawnText(servers, snapshot.published?.spec ?? null)}`
+        : '';
     return {
       id,
       name,
@@ -261,6 +264,15 @@ const sentenceOf = ({ primary, standbys, version, timeline }: BackendReport): st
     ...(standbys.length === 0 ? [] : [`${standbys.length === 1 ? 'standby' : 'standbys'} ${standbys.join(', ')}`]),
     `timeline ${timeline}`,
   ].join(', ');
+
+/** What the databases there may use together may be more than their server takes: then clients meet its refusal, not their queue. */
+const overdrawnText = ({ name, clientConnections }: BackendReport, spec: FleetSpec | null): string => {
+  const theirs = (spec?.databases ?? []).filter(({ backend, readOnly }) => backend === name && !readOnly);
+  const together = sum(theirs.map(({ maxConnections }) => maxConnections));
+  return clientConnections === 0 || together <= clientConnections
+    ? ''
+    : `; its databases may use ${together} connections together and it takes ${clientConnections}: raise max_connections there, or lower max_db_connections`;
+};
 
 const withoutName = ({ name: _, ...servers }: BackendReport): RelationStatus['servers'] => servers;
 

@@ -137,6 +137,7 @@ const bagSchema: z.ZodType<UnitBag> = z.object({
         version: text,
         timeline: count,
         systemId: text,
+        clientConnections: count.default(0),
       }),
     )
     .default([]),

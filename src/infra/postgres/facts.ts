@@ -14,6 +14,8 @@ export interface Identity {
   readonly startedAt: string;
   readonly version: number;
   readonly maxConnections: number;
+  /** Less those that are reserved for superusers. */
+  readonly clientConnections: number;
 }
 
 export interface ServerState {
@@ -64,6 +66,7 @@ const readyWith = ({ server, identity, state }: Seen, servers: readonly Seen[]):
   systemId: identity.systemId ?? 'unknown',
   timeline: state.timeline ?? 0,
   maxConnections: identity.maxConnections,
+  clientConnections: identity.clientConnections,
   ailments: [...(state.isReadOnly ? ['readOnly' as const] : []), ...(state.isFull ? ['full' as const] : [])],
 });
 

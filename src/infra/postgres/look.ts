@@ -51,7 +51,9 @@ const identities = new WeakMap<Session, Identity>();
 const identityOf = async (session: Session): Promise<Identity> => {
   const [identity] = await session.rows<Omit<Identity, 'systemId'>>(
     `SELECT pg_postmaster_start_time()::text AS "startedAt", current_setting('server_version_num')::int AS version,
-            current_setting('max_connections')::int AS "maxConnections"`,
+            current_setting('max_connections')::int AS "maxConnections",
+            current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+              - coalesce(current_setting('reserved_connections', true), '0')::int AS "clientConnections"`,
   );
   if (identity === undefined) throw new Error('a SELECT without FROM gave no row');
   return { ...identity, systemId: await systemIdOf(session) };

@@ -3,6 +3,7 @@ import { hooksBetween } from '../../../src/actors/unit/hooks.ts';
 import { decideWith, initial, type UnitEffect, type UnitState } from '../../../src/actors/unit/decide.ts';
 import { fleetStatusOf } from '../../../src/actors/unit/fleet-status.ts';
 import type { Send } from '../../../src/actors/kit/behaviour.ts';
+import { Secret } from '../../../src/actors/model/secret.ts';
 import type { Departure } from '../../../src/actors/model/intent.ts';
 import type { UnitMessage, WorkloadReport } from '../../../src/actors/protocol.ts';
 import {
@@ -15,6 +16,7 @@ import {
   recordOf,
   relation,
   snapshotOf,
+  specOf,
   unit,
   unitRecordOf,
   wall,
@@ -302,6 +304,66 @@ describe('fleet status', () => {
     const lease = { holder: unit(1), nonce: nonce('n1'), epoch: epoch(4), freeInMs: 1_500 };
     expect(read(snapshotOf({ lease })).leader).toEqual({ unit: 'pgbouncer/1', epoch: 4 });
     expect(read(snapshotOf({ lease }), 8_000).leader).toBeNull();
+  });
+
+  it('tells the share of each unit and what the fleet has of it, a login by the name of its client', () => {
+    const share = (given: number, used: number, held: number | null) => [
+      { of: 'database', name: 'orders', given, used, held } as const,
+      { of: 'login', name: 'pgbouncer_orders_2', given: 5, used: 1, held: 5 } as const,
+    ];
+    const spec = specOf({
+      databases: [
+        {
+          name: 'orders',
+          database: 'orders',
+          backend: 'main',
+          host: 'db',
+          port: 5432,
+          maxConnections: 40,
+          readOnly: false,
+        },
+      ],
+      users: [
+        { name: 'pgbouncer_orders_2', secret: new Secret('x'), poolMode: null, maxConnections: 10, timeouts: {} },
+      ],
+    });
+    const units = [
+      unitRecordOf(1, { bag: bagOf({ budget: share(20, 18, 20) }) }),
+      unitRecordOf(2, { bag: bagOf({ budget: share(20, 24, 24) }) }),
+    ];
+    const status = read(snapshotOf({ units, relations: [recordOf()], published: publishedOf({ spec }) }));
+    expect(status.budgets).toEqual([
+      { of: 'database', name: 'orders', total: 40, given: 40, used: 42, held: 44 },
+      { of: 'client', name: 'orders', total: 10, given: 10, used: 2, held: 10 },
+    ]);
+    expect(status.units[2]?.budget).toEqual([
+      { of: 'database', name: 'orders', given: 20, used: 24, held: 24 },
+      { of: 'client', name: 'orders', given: 5, used: 1, held: 5 },
+    ]);
+    const unlimited = [unitRecordOf(1, { bag: bagOf({ budget: share(20, 18, null) }) })];
+    expect(read(snapshotOf({ units: unlimited, published: publishedOf({ spec }) })).budgets[0]?.held).toBeNull();
+  });
+
+  it('says of a backend whose databases may use more connections than it takes', () => {
+    const databases = ['orders', 'stock'].map((name) => ({
+      name,
+      database: name,
+      backend: 'main',
+      host: 'db',
+      port: 5432,
+      maxConnections: 50,
+      readOnly: false,
+    }));
+    const messageWith = (clientConnections: number): string | undefined => {
+      const backend = { name: 'main', primary: 'db:5432', standbys: [], version: '17.1', timeline: 1, systemId: '1' };
+      const lease = { holder: unit(1), nonce: nonce('n1'), epoch: epoch(4), freeInMs: 5_000 };
+      const units = [unitRecordOf(1, { bag: bagOf({ backends: [{ ...backend, clientConnections }] }) })];
+      const published = publishedOf({ spec: specOf({ databases }) });
+      return read(snapshotOf({ lease, units, published, intent: intentOf() })).relations[0]?.message;
+    };
+    expect(messageWith(97)).toContain('may use 100 connections together and it takes 97');
+    expect(messageWith(100)).not.toContain('together');
+    expect(messageWith(0)).not.toContain('together');
   });
 
   it('says unknown of a silent peer and down of one that was stopped', () => {

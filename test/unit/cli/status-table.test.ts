@@ -42,6 +42,16 @@ it('a fleet at rest has one row a unit, the leader marked, and no waits', () => 
   expect(text).toMatch(/^application  pgbouncer: 3 of 3 units active; generation 1 good\n/);
 });
 
+it('a budget is told with what is in use, and what is held above it stands out', () => {
+  const status = new MemoryFleet().status(0);
+  expect(rowsUnder(shown(status), 'BUDGET')).toEqual([
+    ['BUDGET', 'CONNECTIONS', 'SHARED OUT', 'IN USE'],
+    ['database orders', '60', '60', '21'],
+  ]);
+  const budgets = status.budgets.map((budget) => ({ ...budget, given: 45, held: 63 }));
+  expect(rowsUnder(shown({ ...status, budgets }), 'BUDGET')[1]).toEqual(['database orders', '60', '45', '21', '63']);
+});
+
 it('what is wrong is in its row, and what is waited for below', () => {
   const status = settled();
   const [zero, one, two] = status.units;
