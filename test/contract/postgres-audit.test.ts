@@ -140,7 +140,7 @@ describe.each(places)('an audit on %s with %s rights', (_, rights, start) => {
   ];
   it.each(hurts)('tells of a database that was %s, and leaves it so', async (_what, words, sql, undo) => {
     await rowsOf(scenario, sql(names()));
-    expect(await findings()).toMatchObject([{ kind: 'lost', reason: expect.stringContaining(words) }]);
+    expect(await findings()).toMatchObject([{ kind: 'hindered', reason: expect.stringContaining(words) }]);
     await rowsOf(scenario, undo(names()));
     expect(await findings()).toEqual([]);
   });
@@ -150,7 +150,7 @@ describe.each(places)('an audit on %s with %s rights', (_, rights, start) => {
     await rowsOf(scenario, `COMMENT ON ROLE ${login} IS 'mine now'`);
     const [finding] = await findings();
     const statement = `COMMENT ON ROLE ${login} IS 'troupe:${scenario.application}:${client.relation}'`;
-    expect(finding).toMatchObject({ kind: 'lost', reason: expect.stringContaining(statement) });
+    expect(finding).toMatchObject({ kind: 'hindered', reason: expect.stringContaining(statement) });
     expect(await scenario.take(client.step)).toMatchObject({ kind: 'refused' });
     await rowsOf(scenario, statement);
     expect(await findings()).toEqual([]);

@@ -10,6 +10,7 @@ import {
   startCluster,
   startPostgres,
 } from '../../src/infra/local/postgres.ts';
+import { startLoad, unharmed } from '../support/fleet-load.ts';
 import { queryThrough } from '../support/fleet-query.ts';
 import { program, useFleet } from '../support/fleet-under-test.ts';
 import { startStandby } from '../support/standby.ts';
@@ -62,6 +63,18 @@ describe('a fleet whose backend has a standby', () => {
       .toBe('first_readonly');
   };
 
+  it('goes to another address of its primary without an error to those who write', async () => {
+    await fleet().cli('config', 'pool_mode=transaction');
+    await using load = await startLoad(fleet(), [0, 1, 2]);
+    const { port } = fleet().local.postgres;
+    await integrate({ host: 'localhost', port }, standby);
+    await fleet().everyoneActive((status) => mainIn(status)?.servers?.primary === `localhost:${port}`);
+    const reports = await load.end();
+    expect(reports).toEqual(unharmed(reports));
+    await integrate(fleet().local.postgres, standby);
+    await fleet().everyoneActive((status) => mainIn(status)?.servers?.primary === textOf(fleet().local.postgres));
+  });
+
   it('refuses reads at once while no standby is there, and writes go on', async () => {
     await standby.stop();
     await fleet()
@@ -75,7 +88,7 @@ describe('a fleet whose backend has a standby', () => {
   });
 
   it('reads from the primary where that was chosen, without writing there by accident, until the standby is back', async () => {
-    await fleet().cli('config', 'read_only_fallback=primary', 'pool_mode=transaction');
+    await fleet().cli('config', 'read_only_fallback=primary');
     expect(await queryThrough(fleet(), 1, reading(), 'select pg_is_in_recovery() as there')).toEqual([
       { there: false },
     ]);

@@ -112,9 +112,10 @@ export interface Provision {
   readonly extraUserRoles: readonly string[];
 }
 
-/** What it does not find as it was left: `mendable` by repeating that step, or `lost` to all but a person. */
+/** What it does not find as it was left: `mendable` by repeating that step, `hindered` until a person acts, or its database is `lost`. */
 export type Finding =
   | { readonly kind: 'mendable'; readonly relation: number; readonly step: 'mendDatabase' | 'ensureLogin' }
+  | { readonly kind: 'hindered'; readonly relation: number; readonly reason: string }
   | { readonly kind: 'lost'; readonly relation: number; readonly reason: string };
 
 /** `unfenced`: our fence does not stand there (any more). `fenced`: a newer leadership has been seen there. */

@@ -661,15 +661,33 @@ export const lack = {
     id: 'client:<name>:database',
     kind: 'blocked',
     on: 'operator',
-    what: ({ name }) => `client "${name}" does not find what it was given`,
+    what: ({ name }) => `client "${name}" has lost its database`,
     why: ({ reason }) => reason,
     way: ({ name, backend }) =>
-      `put that right on backend "${backend}", which is noticed within seconds, or start with an empty database: "troupe remove-relation ${name}", then integrate it again`,
+      `restore it on backend "${backend}", which is noticed within seconds, or start with an empty one: "troupe remove-relation ${name}", then integrate it again`,
     example: { name: 'orders', backend: 'main', reason: 'database "orders" is gone: somebody dropped or renamed it' },
     happens:
-      'Somebody changed the database or the login of a client in PostgreSQL in a way that the leader does not undo: the database was dropped, renamed, closed, set read-only or given to another owner, or a comment by which Troupe knows its own was overwritten. Changed attributes, passwords and memberships it mends by itself.',
+      'Somebody dropped or renamed the database of a client in PostgreSQL. An empty one is never made in its place, which would hide that everything in it is gone, unless the client is removed and integrated again.',
     remedy:
-      'Restore the database under its name (for instance `pg_restore --create`, with the owner that the sentence names), or run the statement that the sentence names. An empty database is never made in the place of one that is gone, unless the client is removed and integrated again.',
+      'Restore the database under its name with its owner role as the owner (`CREATE DATABASE orders OWNER troupe_owner_orders`, then `pg_restore`); its rights and the settings of its logins the leader puts back by itself.',
+  }),
+
+  clientHindered: saying<ClientOfBackend & { readonly reason: string }>({
+    id: 'client:<name>:database',
+    kind: 'blocked',
+    on: 'operator',
+    what: ({ name }) => `client "${name}" cannot use its database as it was given it`,
+    why: ({ reason }) => reason,
+    way: ({ backend }) => `do that on backend "${backend}", which is noticed within seconds`,
+    example: {
+      name: 'orders',
+      backend: 'main',
+      reason:
+        'database "orders" takes no connections, somebody closed it: run ALTER DATABASE "orders" ALLOW_CONNECTIONS true CONNECTION LIMIT -1 when clients may go in again',
+    },
+    happens:
+      'Somebody changed the database or the login of a client in PostgreSQL, perhaps on purpose, in a way that the leader does not undo: the database was closed, set read-only or given to another owner, or a comment by which Troupe knows its own was overwritten. Changed attributes, passwords, memberships and rights it mends by itself.',
+    remedy: 'Run the statement that the sentence names, when that is what you want.',
   }),
 
   clientProvision: saying<ClientOfBackend & { readonly life: 'alive' | 'dying' }>({

@@ -72,11 +72,18 @@ const fleetBody = ({ application, options, backends, clients, prune }: FleetChan
   prune,
 });
 
-const backendBody = ({ endpoints, username, password, maintenanceDatabase }: FleetChange['backends'][string]) => ({
+const backendBody = ({
+  endpoints,
+  username,
+  password,
+  maintenanceDatabase,
+  acceptCluster,
+}: FleetChange['backends'][string]) => ({
   endpoints: [...endpoints],
   username,
   password: password.reveal(),
   ...(maintenanceDatabase === null ? {} : { maintenanceDatabase }),
+  ...(acceptCluster === undefined ? {} : { acceptCluster }),
 });
 
 const clientBody = ({ database, backend, extraUserRoles, settings }: FleetChange['clients'][string]) => ({

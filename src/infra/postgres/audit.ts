@@ -33,7 +33,7 @@ const patience = { connectMs: 1_500, statementMs: 1_500, lockMs: 1_000 };
 const proofsEach = 2;
 
 export const createAuditor = (application: string, clock: Clock): Auditor => {
-  const visits = createVisits({ name: lookingSessionsOf(application), clock, patience });
+  const visits = createVisits({ name: lookingSessionsOf(application), clock, patience, oldestMs: 60_000 });
   const turns = new Map<string, number>();
   const database = fenceDatabaseOf(application);
 

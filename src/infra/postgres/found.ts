@@ -114,23 +114,25 @@ const verifiersIn = async (
 /** The first thing that is not as it was left, or null. What cannot be mended without a person comes first. */
 export const faultOf = (application: string, provision: Provision, found: Found, proof: Proof): Finding | null => {
   const { relation } = provision;
-  const reason = lossIn(application, provision, found);
-  if (reason !== null) return { kind: 'lost', relation, reason };
+  const { database } = provision;
+  if (!found.database.isThere)
+    return { kind: 'lost', relation, reason: `database "${database}" is gone: somebody dropped or renamed it` };
+  const reason = hindranceIn(application, provision, found);
+  if (reason !== null) return { kind: 'hindered', relation, reason };
   if (!isDatabaseSound(application, provision, found)) return { kind: 'mendable', relation, step: 'mendDatabase' };
   if (!isLoginSound(provision, found) || proof === 'another')
     return { kind: 'mendable', relation, step: 'ensureLogin' };
   const remark = remarkOn(provision, found);
-  return remark === null ? null : { kind: 'lost', relation, reason: remark };
+  return remark === null ? null : { kind: 'hindered', relation, reason: remark };
 };
 
-const lossIn = (
+const hindranceIn = (
   application: string,
   { relation, database: name, username }: Provision,
   { database, owner, login }: Found,
 ): string | null => {
   const role = ownerRoleOf(name);
   const [ours, its] = [databaseTagOf(application, name), loginTagOf(application, relation)];
-  if (!database.isThere) return `database "${name}" is gone: somebody dropped or renamed it`;
   if (database.owner !== role)
     return `database "${name}" belongs to "${database.owner}" and not to "${role}": if it is the client's database, run ALTER DATABASE ${escapeIdentifier(name)} OWNER TO ${escapeIdentifier(role)}`;
   if (owner.isThere && owner.comment !== ours && (owner.comment !== null || database.comment !== ours))

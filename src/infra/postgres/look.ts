@@ -14,7 +14,7 @@ export interface Looker extends AsyncDisposable {
 }
 
 export const createLooker = (application: string, clock: Clock): Looker => {
-  const visits = createVisits({ name: lookingSessionsOf(application), clock, patience });
+  const visits = createVisits({ name: lookingSessionsOf(application), clock, patience, oldestMs: 3_000 });
   const lookAt = async (access: BackendAccess, endpoint: string, signal: AbortSignal): Promise<Sighting> => {
     const server = serverOf(endpoint);
     if (server === null) return { endpoint, kind: 'refused', reason: 'this is not host:port' };

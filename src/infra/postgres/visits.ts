@@ -21,14 +21,14 @@ export interface VisitsOptions {
   readonly name: string;
   readonly clock: Clock;
   readonly patience: Patience;
+  /** So often the door is tried anew: a password, pg_hba.conf or an address may be another one by now. */
+  readonly oldestMs: number;
 }
 
 /** Longer than the leader's next look is away, so that who no longer looks keeps nothing open for long. */
 const idleMs = 15_000;
-/** So often the door is tried anew: a password, pg_hba.conf or an address may be another one by now. */
-const oldestMs = 3_000;
 
-export const createVisits = ({ name, clock, patience }: VisitsOptions): Visits => {
+export const createVisits = ({ name, clock, patience, oldestMs }: VisitsOptions): Visits => {
   const shelf = createShelf<Kept>(clock, idleMs);
   const open = async ({ access, server, database }: Place, signal: AbortSignal): Promise<Kept> => {
     const cutter = new AbortController();

@@ -219,6 +219,17 @@ describe('integrate backend', () => {
     expect(stdout + stderr + JSON.stringify(apis.map(({ lines }) => lines))).not.toContain('marker-password');
   });
 
+  it('accepts another cluster by its system identifier, and keeps that until another one is accepted', async () => {
+    const { fleet, run } = await fleetWithCli();
+    const to = (...more: readonly string[]) =>
+      run('integrate', 'backend', 'main', ...flags, '--password-file', file, ...more);
+    expect((await to('--accept-cluster', 'x')).stderr).toMatch(/"x" is no system identifier/);
+    expect((await to('--accept-cluster', '7712453796065278715')).code).toBe(0);
+    expect(fleet.intent?.backends['main']?.cluster).toBe('7712453796065278715');
+    await to();
+    expect(fleet.intent?.backends['main']?.cluster).toBe('7712453796065278715');
+  });
+
   it('takes the password from standard input', async () => {
     const { fleet, runDir } = await fleetWithCli();
     const words = [

@@ -71,6 +71,8 @@ const mending = (
 ): NextStep | null => {
   if (finding === null || facts?.kind !== 'ready') return null;
   if (finding.kind === 'lost') return { type: 'wait', lack: lack.clientLost({ ...relation, reason: finding.reason }) };
+  if (finding.kind === 'hindered')
+    return { type: 'wait', lack: lack.clientHindered({ ...relation, reason: finding.reason }) };
   const { primary } = facts;
   if (!fenced) return { type: 'fence', primary };
   const { database } = relation;
