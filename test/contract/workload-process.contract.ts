@@ -1,10 +1,13 @@
+import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { readFile, readlink, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, readlink, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { Client, type ClientConfig } from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WorkloadUnavailable } from '../../src/actors/ports/workload.ts';
 import { createCredentials } from '../../src/infra/credentials/credentials.ts';
+import { identityOf } from '../../src/infra/local/service-user.ts';
 import { asSuperuser } from '../../src/infra/local/postgres.ts';
 import { planChange } from '../../src/pgbouncer/plan.ts';
 import { isAtLeast } from '../../src/pgbouncer/version.ts';
@@ -13,6 +16,7 @@ import {
   pgbouncerBinaries,
   postgresServers,
   type RunningPostgres,
+  testAccount,
   useServer,
 } from '../support/servers.ts';
 import { userOf } from '../support/builders.ts';
@@ -56,6 +60,24 @@ const ownMatters = (version: string, run: string): void => {
   });
   const one: UnitOfProcesses = { ...pair, instances: 1 };
   const open = async (unit: UnitOfProcesses = pair) => (await machine.open(unit)).workload;
+  /** On the console of a unit's first instance, as a person with its account. */
+  const consoleOf = async (unit: string, command: string): Promise<void> => {
+    const login = [
+      '-h',
+      join(machine.stateDir(unit), 'run', '1'),
+      '-p',
+      String(port),
+      '-U',
+      'pgbouncer',
+      '-d',
+      'pgbouncer',
+    ];
+    await promisify(execFile)('psql', ['-XAtq', ...login, '-c', command], {
+      cwd: '/',
+      env: { PATH: process.env['PATH'], LANG: 'C.UTF-8' },
+      ...identityOf(testAccount()),
+    });
+  };
   const fileOf = (...path: readonly string[]): string => join(machine.stateDir('a'), ...path);
 
   it('inherits nothing of its coordinator, and lives in a session of its own', async () => {
@@ -211,6 +233,114 @@ const ownMatters = (version: string, run: string): void => {
     });
     expect((await inspect(workload)).instances).toMatchObject([{ state: 'absent' }]);
   });
+
+  it.each(['PAUSE', 'DISABLE', 'KILL'])(
+    'tells that somebody ordered %s of a database, and lets it go on',
+    async (order) => {
+      const workload = await open(one);
+      const orders = {
+        name: 'orders',
+        database: 'orders',
+        backend: 'main',
+        host: '127.0.0.1',
+        port: 1,
+        maxConnections: 4,
+        readOnly: false,
+      };
+      await serve(workload, { port, canary: 'gen-1', databases: [orders] });
+      await consoleOf('a', `${order} orders`);
+      expect((await inspect(workload)).instances).toMatchObject([{ halted: ['orders'] }]);
+      await takeAll(workload, [{ type: 'resume', instances: [1] }]);
+      expect((await inspect(workload)).instances).toMatchObject([{ halted: [] }]);
+    },
+  );
+
+  it('sees that the socket of its console was removed, and has it again by a restart', async () => {
+    const workload = await open(one);
+    const rendered = await serve(workload, { port, canary: 'gen-1' });
+    const before = pidsOf(await inspect(workload));
+    await rm(fileOf('run', '1'), { recursive: true });
+    const found = await inspect(workload);
+    expect(found.instances).toMatchObject([{ state: 'running', unlinked: true, pid: before[0] }]);
+    const steps = planChange(found, rendered);
+    expect(steps.map(({ type }) => type)).toEqual(['stop', 'start', 'verify']);
+    await takeAll(workload, steps);
+    expect((await inspect(workload)).instances).toMatchObject([{ state: 'running', unlinked: false }]);
+  });
+
+  it('replaces a process of its own that it can no longer reach, and starts no second one beside it', async () => {
+    const first = await machine.open(one);
+    const rendered = await serve(first.workload, { port, canary: 'gen-1' });
+    const [lost = 0] = pidsOf(await inspect(first.workload));
+    await first.kill();
+    await rm(fileOf('instances', '1', 'process.json'));
+    await rm(fileOf('run', '1'), { recursive: true });
+    const workload = await open(one);
+    expect(await take(workload, { type: 'start', instances: [1] })).toMatchObject({ kind: 'failed' });
+    const found = await inspect(workload);
+    expect(found.instances).toMatchObject([{ state: 'hung', pid: lost }]);
+    await takeAll(workload, planChange(found, rendered));
+    expect(machine.isAlive(lost)).toBe(false);
+  });
+
+  it('finds what stands in its way by looking, and no longer when it has gone', async () => {
+    const workload = await open(one);
+    await serve(workload, { port, canary: 'gen-1' });
+    expect((await inspect(workload)).obstacles).toEqual([]);
+    await using stranger = await machine.occupy(address, port);
+    expect((await inspect(workload)).obstacles).toMatchObject([
+      { id: 'address', message: expect.stringMatching(/is held by .*; a part of the clients reaches that/) },
+    ]);
+    await stranger[Symbol.asyncDispose]();
+    await chmod(fileOf(), 0o500);
+    expect((await inspect(workload)).obstacles).toMatchObject([{ id: 'files' }]);
+    await chmod(fileOf(), 0o700);
+    expect((await inspect(workload)).obstacles).toEqual([]);
+  });
+
+  it('does not leave its port for one that somebody else has', async () => {
+    const workload = await open(one);
+    await serve(workload, { port, canary: 'gen-1' });
+    const other = await machine.freePort([address]);
+    await using _stranger = await machine.occupy(address, other);
+    const rendered = await renderFor(workload, { port: other, canary: 'gen-2' });
+    expect(await take(workload, { type: 'prove', rendered })).toMatchObject({ kind: 'failed', obstacle: 'address' });
+  });
+
+  it('gives its processes all the descriptors that it may have', async () => {
+    const workload = await open(one);
+    await serve(workload, { port, canary: 'gen-1' });
+    const { instances } = await inspect(workload);
+    const limits = await readFile(`/proc/${instances[0]?.pid}/limits`, 'utf8');
+    const [, soft, hard] = /^Max open files\s+(\d+)\s+(\d+)/m.exec(limits) ?? [];
+    expect(soft).toBe(hard);
+    expect(instances).toMatchObject([{ descriptors: Number(hard) }]);
+  });
+
+  it.each(['pgbouncer.ini', 'process.json', 'pgbouncer.log'])(
+    'goes on where a directory lies in the place of its %s, or says so',
+    async (file) => {
+      const first = await machine.open(one);
+      const rendered = await serve(first.workload, { port, canary: 'gen-1' });
+      const pids = pidsOf(await inspect(first.workload));
+      await first.kill();
+      await rm(fileOf('instances', '1', file));
+      await mkdir(fileOf('instances', '1', file, 'in-the-way'), { recursive: true });
+      const workload = await open(one);
+      const found = await inspect(workload);
+      const [step] = planChange(found, rendered).filter(({ type }) => type === 'write');
+      if (step === undefined) {
+        await takeAll(workload, [...planChange(found, rendered), { type: 'verify', rendered }]);
+        expect(pidsOf(await inspect(workload))).toEqual(pids);
+        return;
+      }
+      expect(await take(workload, step)).toMatchObject({
+        kind: 'failed',
+        obstacle: 'files',
+        reason: expect.stringMatching(/something else lies in the way at ".*pgbouncer\.ini": remove it/),
+      });
+    },
+  );
 
   it.each(['localhost', '*'])('listens on %s, and proves it', async (listenAddress) => {
     const at = await machine.freePort(['127.0.0.1', '::1']);
