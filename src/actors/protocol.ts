@@ -161,7 +161,7 @@ export interface ServedClient {
   readonly name: string;
   readonly database: string;
   readonly backend: string;
-  readonly account: Account;
+  readonly account: Pick<Account, 'username' | 'verifier'>;
 }
 
 export type WorkloadMessage =

@@ -579,6 +579,48 @@ describe.each(redisServers())('the store on %s', (_, start) => {
     };
     const bodyOf = async (name: string): Promise<string> => (await fleet.admin.hget(fleet.key(name), 'b')) ?? '';
 
+    it.each([
+      ['no hash', (key: string) => fleet.admin.set(key, 'x')],
+      ['a hash without its fields', (key: string) => fleet.admin.hset(key, { c: 'ab', x: '1' })],
+      ['a hash without a digest', (key: string) => fleet.admin.hset(key, { x: '1' })],
+      ['not JSON', (key: string) => fleet.admin.hset(key, { v: '9', e: '9', c: digestOf('{'), q: 'r', b: '{' })],
+      ['huge', (key: string) => fleet.admin.hset(key, { v: '9', e: '9', c: 'ab', q: 'r', b: 'x'.repeat(5_000_000) })],
+    ])('that make one object %s leave the others readable, also for a unit that never saw it', async (_, harm) => {
+      const zero = await fleet.start(0);
+      await seenBy(zero);
+      const leadership = await lead(zero);
+      await populate(zero, leadership);
+      const account = { ...recordOf().account, username: 'b' };
+      await zero.writeRelation(leadership, recordOf({ id: 3 as RelationId, account }));
+      await zero.writeBag(bagOf());
+      for (const name of ['rel:2', `unit:${zero.unit}`]) {
+        await fleet.admin.del(fleet.key(name));
+        await harm(fleet.key(name));
+      }
+      const one = await fleet.start(1);
+      const seen = await seenBy(one);
+      expect(seen.relations.map(({ id }) => id)).toEqual([3]);
+      expect(seen.intent).not.toBeNull();
+      expect(seen.damaged).toMatchObject([
+        { object: 'rel:2', relation: 2, reason: expect.any(String) },
+        { object: `unit:${zero.unit}`, relation: null },
+      ]);
+      expect((await seenBy(one)).damaged).toHaveLength(2);
+    });
+
+    it('that make the intent unreadable keep out who never saw it, and say what brings it back', async () => {
+      const zero = await fleet.start(0);
+      await seenBy(zero);
+      await populate(zero, await lead(zero));
+      await fleet.admin.hset(fleet.key('intent'), { c: 'ab', b: 'nonsense' });
+      const one = await fleet.start(1);
+      expect(await one.observe()).toMatchObject({
+        kind: 'refused',
+        reason: expect.stringMatching(/intent of the store cannot be read \(.*\): units that know an earlier version go on/),
+      });
+      expect((await seenBy(zero)).intent).not.toBeNull();
+    });
+
     it('do not get anything applied: the last good object stays, and the next write of its owner mends it', async () => {
       const zero = await fleet.start(0);
       await seenBy(zero);

@@ -147,5 +147,6 @@ export const snapshotOf = (changes: Partial<Snapshot> = {}): Snapshot => ({
   verdict: { covers: 0, good: null, refused: null },
   units: [unitRecordOf(0)],
   relations: [],
+  damaged: [],
   ...changes,
 });

@@ -115,6 +115,16 @@ export interface Snapshot {
   readonly verdict: Verdict;
   readonly units: readonly UnitRecord[];
   readonly relations: readonly RelationRecord[];
+  /** Objects that are there and cannot be read. Nothing of them is told above but the last copy that could be: unknown is not none. */
+  readonly damaged: readonly DamagedObject[];
+}
+
+export interface DamagedObject {
+  /** As the store names it: `rel:7`, `unit:pgbouncer/0`, `intent`. */
+  readonly object: string;
+  /** Of a record of ours about a client relation. */
+  readonly relation: RelationId | null;
+  readonly reason: string;
 }
 
 /** What outlives the process of a unit: small, versioned, in the ledger file (standalone) or charm state (Juju). */

@@ -800,6 +800,20 @@ export const lack = {
     remedy: 'See `backend:<name>`. When the backend is gone for good, its login went with it.',
   }),
 
+  clientRecord: saying({
+    id: 'client:<name>:record',
+    kind: 'blocked',
+    on: 'operator',
+    what: ({ name, id }) => `the record of client "${name}" (rel:${id}) in the store cannot be read`,
+    why: ({ reason }) => reason,
+    way: 'it is served as it was, and neither changed nor removed; restore the object from a backup of the store, or delete it, then its login is made anew',
+    example: { name: 'orders', id: 7, reason: 'it is not JSON' },
+    happens:
+      'Something else than Troupe has written into the object of one client relation, or the store lost part of it. Whether its login is to be kept or dropped cannot be told, so neither is done. The other clients are served, changed and removed.',
+    remedy:
+      'Look at it (`redis-cli HGETALL "bp1:{pgbouncer}:rel:7"`) and find out who writes there. A backup of the store has the old one. Without one delete it (`redis-cli DEL`) and restart the coordinator of the leader: a client that is still wanted then gets a new password, so take its connection string again; of one that was removed the login is dropped.',
+  }),
+
   clientQuarantine: saying({
     id: 'client:<name>:quarantine',
     kind: 'blocked',

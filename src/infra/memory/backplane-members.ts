@@ -116,6 +116,7 @@ const snapshotOf = (store: MemoryStore, now: number): Snapshot => ({
     .map(([unit, member]) => recordOf(store, unit, member, now))
     .toSorted((a, b) => unitNumberOf(a.unit) - unitNumberOf(b.unit)),
   relations: [...store.relations.values()].map(({ value }) => value).toSorted((a, b) => a.id - b.id),
+  damaged: [],
 });
 
 const recordOf = (store: MemoryStore, unit: UnitName, member: Member, now: number): UnitRecord => {

@@ -5,9 +5,9 @@
  * offered ours. What cannot be read is never applied: the last good copy stays.
  */
 import type { Published, Verdict } from '../../actors/model/fleet-spec.ts';
-import type { UnitName } from '../../actors/model/ids.ts';
+import type { RelationId, UnitName } from '../../actors/model/ids.ts';
 import type { Intent } from '../../actors/model/intent.ts';
-import type { RelationRecord, UnitBag } from '../../actors/model/snapshot.ts';
+import type { DamagedObject, RelationRecord, UnitBag } from '../../actors/model/snapshot.ts';
 import type { Codec, Sealer } from '../files/codec.ts';
 import { bagCodec, intentCodec, publishedCodec, relationCodec, verdictCodec } from '../files/domain-codecs.ts';
 import type { Log } from '../files/log.ts';
@@ -38,6 +38,7 @@ export class Mirror {
   readonly #shown = new Map<ObjectName, Shown>();
   readonly #bags = new Map<UnitName, UnitBag>();
   readonly #relations = new Map<string, RelationRecord>();
+  readonly #damaged = new Map<ObjectName, string>();
   intent: Intent | null = null;
   published: Published | null = null;
   verdict: Verdict = { covers: 0, good: null, refused: null };
@@ -54,6 +55,13 @@ export class Mirror {
   }
   get relations(): readonly RelationRecord[] {
     return [...this.#relations.values()].toSorted((a, b) => a.id - b.id);
+  }
+  get damaged(): readonly DamagedObject[] {
+    return [...this.#damaged].map(([object, reason]) => ({ object, relation: relationIn(object), reason }));
+  }
+  /** It is there, cannot be read, and no earlier version of it is known. */
+  isLost(name: LeaderObject): boolean {
+    return this.#damaged.has(name) && !this.#objects.has(name);
   }
   bagOf(unit: UnitName): UnitBag | null {
     return this.#bags.get(unit) ?? null;
@@ -85,11 +93,17 @@ export class Mirror {
   }
   removed(name: `rel:${number}`): void {
     this.#shown.delete(name);
+    this.#damaged.delete(name);
     this.#forget(name);
   }
 
   /** True when we know more than the store shows. */
   #absorbOne(name: ObjectName, found: ReadObject, lossy: boolean): boolean {
+    if (found !== 'asKnown') this.#damaged.delete(name);
+    if (isDamaged(found)) {
+      this.#reportDamage(name, {}, found.damaged);
+      return false;
+    }
     if (found === 'absent') this.#shown.delete(name);
     else if (found !== 'asKnown') this.#shown.set(name, found);
     if (isUnitObject(name)) {
@@ -164,13 +178,18 @@ export class Mirror {
     const fits = digestOf(object.body) === object.digest;
     const decoded = codec.decode(this.#sealer, placeOf(name, object), object.body);
     if (fits && decoded.kind === 'decoded') {
+      this.#damaged.delete(name);
       good(decoded.value);
       return true;
     }
     const reason = !fits ? 'its digest does not fit' : decoded.kind === 'corrupt' ? decoded.reason : decoded.kind;
-    const fields = { object: name, version: object.version, epoch: object.epoch, reason };
-    this.#log.error(fields, 'an object of the store cannot be read: the last good one stays');
+    this.#reportDamage(name, { version: object.version, epoch: object.epoch }, reason);
     return false;
+  }
+
+  #reportDamage(name: ObjectName, about: Readonly<Record<string, unknown>>, reason: string): void {
+    this.#damaged.set(name, reason);
+    this.#log.error({ object: name, ...about, reason }, 'an object of the store cannot be read: the last good one stays');
   }
 
   #forget(name: LeaderObject): void {
@@ -179,6 +198,11 @@ export class Mirror {
     this.#relations.delete(name);
   }
 }
+
+const isDamaged = (found: ReadObject): found is Extract<ReadObject, { readonly damaged: string }> =>
+  typeof found === 'object' && 'damaged' in found;
+const relationIn = (name: ObjectName): RelationId | null =>
+  isRelation(name) ? (Number(name.slice('rel:'.length)) as RelationId) : null;
 
 export type LeaderObject = Exclude<ObjectName, `unit:${string}`>;
 const isLeaderObject = (name: string): name is LeaderObject =>

@@ -90,10 +90,21 @@ export class Reader {
       if (round.kind === 'read') {
         const lease = this.#leaseOf(round.beat.lease);
         await this.keep();
+        const lost = this.#lost();
+        if (lost !== null) return { kind: 'refused', reason: lost };
         return { kind: 'observed', snapshot: this.#snapshot(lease, round.beat.silent) };
       }
     }
     throw new BackplaneUnavailable('cannot observe: the store changes faster than it can be read');
+  }
+
+  /** Without one of these nobody can decide anything, and what this unit would make of its absence would be wrong. */
+  #lost(): string | null {
+    const { mirror, keys } = this.#post;
+    const name = (['intent', 'gen', 'verdict'] as const).find((one) => mirror.isLost(one));
+    if (name === undefined) return null;
+    const reason = mirror.damaged.find(({ object }) => object === name)?.reason ?? '';
+    return `the object ${name === 'gen' ? keys.gen : keys[name]} of the store cannot be read (${reason}): units that know an earlier version go on, restore it from a backup of the store, or make any change through one of them, which writes it anew`;
   }
 
   /** Into the ledger, before anything is told. */
@@ -247,9 +258,9 @@ export class Reader {
       const presence = down ? 'down' : silentMs > deadAfterMs ? 'silent' : 'live';
       return { unit, instances, nonce, silentMs, presence, bag: mirror.bagOf(unit) };
     });
-    const { intent, published, verdict, relations } = mirror;
+    const { intent, published, verdict, relations, damaged } = mirror;
     const sorted = units.toSorted((a, b) => unitNumberOf(a.unit) - unitNumberOf(b.unit));
-    return { lease, intent, published, verdict, relations, units: sorted };
+    return { lease, intent, published, verdict, relations, damaged, units: sorted };
   }
 }
 

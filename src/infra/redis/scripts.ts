@@ -89,10 +89,13 @@ export const beat = script(
   ]),
 );
 
+/** One object that is not as we write them says nothing about the others. */
 const read = z.union([
+  z.tuple([z.literal('!'), z.string()]).transform(([, damaged]) => ({ damaged })),
   z.tuple([]).transform(() => 'absent' as const),
   z.tuple([z.literal('=')]).transform(() => 'asKnown' as const),
   stored,
+  z.unknown().transform(() => ({ damaged: 'its fields are not those of an object of ours' })),
 ]);
 export type ReadObject = z.infer<typeof read>;
 export const readObjects = script(

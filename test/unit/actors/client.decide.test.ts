@@ -279,6 +279,28 @@ describe('client relations', () => {
     expect(client.take()).toMatchObject([{ step: { type: 'ensureDatabase' }, relation: 3 }]);
   });
 
+  it('does nothing about a relation whose record cannot be read, serves it on, and goes on with the others', () => {
+    const client = actor();
+    const clients = { orders: clientOf(), reports: clientOf({ id: relation(3), database: 'reports' }) };
+    const intent = intentOf({ clients, nextRelation: relation(5) });
+    const damaged = [2, 4].map((id) => ({ object: `rel:${id}`, relation: relation(id), reason: 'it is not JSON' }));
+    const healthy = recordOf({ id: relation(3), name: 'reports', provisioned: false });
+    const user = userOf('pgbouncer_orders_2', recordOf().account.verifier);
+    client.feed({
+      type: 'generationTold',
+      published: publishedOf({ spec: specOf({ users: [user] }) }),
+      verdict: { covers: 0, good: null, refused: null },
+    });
+    client.feed({ type: 'observed', snapshot: snapshotOf({ intent, relations: [healthy], damaged }) });
+    expect(client.served()).toEqual(['orders']);
+    client.facts(ready);
+    client.lead();
+    expect(stepsOf(client.take())).not.toContain('mint');
+    client.done('raiseFence', null);
+    expect(client.waits()).toEqual(expect.arrayContaining(['client:orders:record', 'client:relation-4:record']));
+    expect(client.take()).toMatchObject([{ step: { type: 'ensureDatabase' }, relation: 3 }]);
+  });
+
   it('begin again with the database when the login was refused, because somebody may have dropped it', () => {
     const client = actor();
     client.observe([recordOf({ provisioned: false })]);

@@ -22,7 +22,10 @@ export const absorb = (
   switch (message.type) {
     case 'observed': {
       const records = new Map(message.snapshot.relations.map((record) => [record.id, record] as const));
-      return { ...state, intent: known(message.snapshot.intent), records };
+      const unreadable = message.snapshot.damaged.flatMap(({ relation, reason }) =>
+        relation === null ? [] : [[relation, reason] as const],
+      );
+      return { ...state, intent: known(message.snapshot.intent), records, damaged: new Map(unreadable) };
     }
     case 'ticked':
       return state;

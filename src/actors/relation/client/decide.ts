@@ -14,6 +14,7 @@ import { same } from '../../model/same.ts';
 import { type Lack, waitsOf } from '../../model/waits.ts';
 import type { ClientMessage, ServedClient } from '../../protocol.ts';
 import { absorb } from './absorb.ts';
+import { usernameOf } from './databag.ts';
 import { eachBackend } from './each-backend.ts';
 import { eachRelation } from './each-relation.ts';
 import { relationsOf } from './relations.ts';
@@ -28,12 +29,13 @@ export const decideWith =
     const effects: ClientEffect[] = [];
     const lacks: Lack[] = [];
     const { leadership, intent } = absorbed;
-    if (leadership === null || !intent.known) return speak(state, absorbed, effects, lacks, now);
+    if (leadership === null || !intent.known) return speak(settings, state, absorbed, effects, lacks, now);
     const turn = { settings, leadership, now, effects, lacks };
-    return speak(state, eachBackend(turn, eachRelation(turn, absorbed)), effects, lacks, now);
+    return speak(settings, state, eachBackend(turn, eachRelation(turn, absorbed)), effects, lacks, now);
   };
 
 const speak = (
+  settings: ClientSettings,
   before: ClientState,
   next: ClientState,
   effects: readonly ClientEffect[],
@@ -43,7 +45,7 @@ const speak = (
   const tell: Send[] = [];
   let state = next;
   if (state.intent.known) {
-    const clients = servedOf(state);
+    const clients = servedOf(settings, state);
     if (!same(clients, state.told)) {
       state = { ...state, told: clients };
       tell.push(['config', { type: 'clientsTold', clients }]);
@@ -58,10 +60,17 @@ const speak = (
 };
 
 /** Relations that the fleet must serve: alive, and confirmed by PostgreSQL. */
-const servedOf = (state: ClientState): readonly ServedClient[] =>
+const servedOf = ({ application }: ClientSettings, state: ClientState): readonly ServedClient[] =>
   relationsOf(state.intent.known ? state.intent.value : null, state.records).flatMap(
-    ({ id, name, database, backend, life, record }) =>
-      life === 'alive' && record?.provisioned === true
-        ? [{ id, name, database, backend, account: record.account }]
-        : [],
+    ({ id, name, database, backend, life, record }) => {
+      const account = record?.provisioned === true ? record.account : null;
+      const kept = account ?? (state.damaged.has(id) ? publishedLogin(state, usernameOf(application, name, id)) : null);
+      return life === 'alive' && kept !== null ? [{ id, name, database, backend, account: kept }] : [];
+    },
   );
+
+/** Whose record cannot be read is served on as it is published. */
+const publishedLogin = ({ published }: ClientState, username: string): ServedClient['account'] | null => {
+  const user = published?.spec.users.find(({ name }) => name === username);
+  return user === undefined ? null : { username, verifier: user.secret };
+};

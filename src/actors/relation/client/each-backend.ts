@@ -55,7 +55,7 @@ const audit = (
   { intent, access, primary, work }: Ready,
 ): ClientState => {
   const relations = relationsOf(intent, state.records);
-  const ids = new Set(relations.map(({ id }): number => id));
+  const ids = new Set<number>([...relations.map(({ id }) => id), ...state.damaged.keys()]);
   // An id that we have not given out yet is not ours to judge.
   const [orphan, ...rest] = work.orphans.filter(({ relation }) => !ids.has(relation) && relation < intent.nextRelation);
   if (orphan !== undefined) {

@@ -21,8 +21,15 @@ import { accessOf, factsIn, type Turn } from './turn.ts';
 export const eachRelation = (turn: Turn, before: ClientState): ClientState => {
   let state = before;
   for (const relation of relationsOf(state.intent.known ? state.intent.value : null, state.records))
-    state = guarded(turn, state, relation);
+    state = state.damaged.has(relation.id) ? state : guarded(turn, state, relation);
+  for (const [id, reason] of state.damaged) turn.lacks.push(lack.clientRecord({ name: nameOf(state, id), id, reason }));
   return state;
+};
+
+/** For people: the operator's word, or ours of earlier. */
+const nameOf = ({ intent, records }: ClientState, id: RelationId): string => {
+  const clients = Object.entries((intent.known ? intent.value?.clients : null) ?? {});
+  return clients.find(([, client]) => client.id === id)?.[0] ?? records.get(id)?.name ?? `relation-${id}`;
 };
 
 /** A defect in deciding about one relation must not stop the others: it is left alone, and says so. */

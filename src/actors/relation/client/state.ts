@@ -71,6 +71,8 @@ export interface Work extends Progress {
 export interface ClientState {
   readonly intent: Known<Intent | null>;
   readonly records: ReadonlyMap<RelationId, RelationRecord>;
+  /** Why a record cannot be read: nothing is decided about its relation. */
+  readonly damaged: ReadonlyMap<RelationId, string>;
   readonly leadership: Leadership | null;
   readonly facts: BackendsTold['facts'];
   readonly factsUnder: BackendsTold['under'];
@@ -84,6 +86,7 @@ export interface ClientState {
 export const initial: ClientState = {
   intent: unknown,
   records: new Map(),
+  damaged: new Map(),
   leadership: null,
   facts: new Map(),
   factsUnder: null,
