@@ -616,7 +616,9 @@ describe.each(redisServers())('the store on %s', (_, start) => {
       const one = await fleet.start(1);
       expect(await one.observe()).toMatchObject({
         kind: 'refused',
-        reason: expect.stringMatching(/intent of the store cannot be read \(.*\): units that know an earlier version go on/),
+        reason: expect.stringMatching(
+          /intent of the store cannot be read \(.*\): units that know an earlier version go on/,
+        ),
       });
       expect((await seenBy(zero)).intent).not.toBeNull();
     });

@@ -189,7 +189,10 @@ export class Mirror {
 
   #reportDamage(name: ObjectName, about: Readonly<Record<string, unknown>>, reason: string): void {
     this.#damaged.set(name, reason);
-    this.#log.error({ object: name, ...about, reason }, 'an object of the store cannot be read: the last good one stays');
+    this.#log.error(
+      { object: name, ...about, reason },
+      'an object of the store cannot be read: the last good one stays',
+    );
   }
 
   #forget(name: LeaderObject): void {
