@@ -30,6 +30,7 @@ export const backplaneContract = (createFleet: () => Promise<Fleet>): void => {
         published: null,
         verdict: { covers: 0, good: null, refused: null },
         relations: [],
+        damaged: [],
       });
       const [record, ...others] = units;
       expect(others).toEqual([]);
