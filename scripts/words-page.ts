@@ -1,5 +1,6 @@
 /** The pages of `docs` that are written from the catalogues of the code; a test holds them against it. */
 import { lack } from '../src/actors/model/wait-catalogue.ts';
+import { remarkMeans } from '../src/actors/model/remark.ts';
 import type { Entry, Lack } from '../src/actors/model/waits.ts';
 import { errorCatalogue, errorCodes } from '../src/api/errors.ts';
 import { waitText } from '../src/infra/cli/waits-text.ts';
@@ -30,6 +31,13 @@ const waitsPage = (): string => {
     waitsIntroduction,
     rows(['wait', 'status', 'ends with'], byId.map(waitRow)),
     ...byId.map(waitSection),
+    `# Remarks: what is worth knowing of a unit that serves
+
+They keep nobody waiting. \`troupe status\` shows them under the waits; their ids are as stable.`,
+    rows(
+      ['remark', 'when, and what to do'],
+      Object.entries(remarkMeans).map(([id, means]) => [code(id), means]),
+    ),
     '',
   ].join('\n\n');
 };

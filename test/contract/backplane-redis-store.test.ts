@@ -698,7 +698,9 @@ describe.each(redisServers())('the store on %s', (_, start) => {
       const zero = await fleet.start(0);
       await seenBy(zero);
       await tamper('members', { [`${fleet.application}/1`]: 'nonsense' });
-      await expect(zero.observe()).rejects.toThrow('cannot beat: the store answers nonsense');
+      await expect(zero.observe()).rejects.toThrow(
+        'cannot tell the store that this unit lives: the store answers nonsense',
+      );
       await fleet.admin.hdel(fleet.key('members'), `${fleet.application}/1`);
       await seenBy(zero);
       await fleet.admin.del(fleet.key('hb'));

@@ -25,7 +25,7 @@ export const addBackend = (intent: Intent, asked: Asked): Changed =>
     if (Object.hasOwn(intent.clients, name))
       return refused(`"${name}" is a client already: choose another name for the backend`);
     if (earlier === undefined && Object.keys(intent.backends).length >= mostBackends)
-      return refused(`there are ${mostBackends} backends already, which is as many as there may be`);
+      return refused(`there are ${mostBackends} backends already, which is as many as there may be: remove one first`);
     const { endpoints, username, password } = asked;
     const backend: BackendIntent = {
       id: earlier?.id ?? intent.nextRelation,
@@ -59,11 +59,13 @@ const clusterProblem = (systemId: string | undefined): string | null =>
     : `${shown(systemId)} is no system identifier: it is a number of up to 20 digits, which the status of the backend names`;
 
 const endpointsProblem = (endpoints: readonly string[]): string | null => {
-  if (endpoints.length === 0) return 'at least one endpoint (host:port) is needed';
+  if (endpoints.length === 0) return 'no endpoint is named: give the host:port of each server';
   if (endpoints.length > mostEndpoints) return `there are more than ${mostEndpoints} endpoints`;
   const problem = endpoints.map(endpointProblem).find((reason) => reason !== null);
   if (problem !== undefined) return problem;
-  return new Set(endpoints.map(endpointKey)).size < endpoints.length ? 'an endpoint is named twice' : null;
+  return new Set(endpoints.map(endpointKey)).size < endpoints.length
+    ? 'an endpoint is named twice: name each server once'
+    : null;
 };
 
 export const removeBackend = (intent: Intent, name: string, records: readonly RelationRecord[]): Changed => {
@@ -75,7 +77,7 @@ export const removeBackend = (intent: Intent, name: string, records: readonly Re
   const dying = records.filter(({ backend }) => backend === name);
   if (dying.length > 0)
     return refused(
-      `backend "${name}" still holds logins of ${dying.map((record) => `"${record.name}"`).join(', ')}: they are removed as soon as it answers, and it can be after them`,
+      `backend "${name}" still holds logins of ${dying.map((record) => `"${record.name}"`).join(', ')}: they are removed as soon as it answers; ask again then`,
     );
   const { [name]: _, ...backends } = intent.backends;
   return changed({ ...intent, backends });

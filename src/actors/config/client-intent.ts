@@ -18,7 +18,7 @@ export const addClient = (intent: Intent, asked: Asked): Changed =>
     if (Object.hasOwn(intent.backends, name))
       return refused(`"${name}" is a backend already: choose another name for the client`);
     if (earlier === undefined && Object.keys(intent.clients).length >= mostClients)
-      return refused(`there are ${mostClients} clients already, which is as many as there may be`);
+      return refused(`there are ${mostClients} clients already, which is as many as there may be: remove one first`);
     const backend = asked.backend ?? earlier?.backend ?? onlyBackend(intent);
     if (typeof backend !== 'string') return backend;
     if (!Object.hasOwn(intent.backends, backend)) return invalid('backend', unknownBackend(intent, backend));
@@ -27,7 +27,7 @@ export const addClient = (intent: Intent, asked: Asked): Changed =>
     );
     if (elsewhere !== undefined && elsewhere[0] !== name)
       return refused(
-        `database "${database}" is served from backend "${elsewhere[1].backend}" for client "${elsewhere[0]}": one name leads to one backend`,
+        `database "${database}" is served from backend "${elsewhere[1].backend}" for client "${elsewhere[0]}": one name leads to one backend, choose another name`,
       );
     const extraUserRoles = [...new Set(asked.extraUserRoles ?? earlier?.extraUserRoles ?? [])].toSorted();
     const fixed = { database, backend, extraUserRoles };

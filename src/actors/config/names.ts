@@ -12,7 +12,9 @@ const namesOfObjects: ReadonlySet<string> = new Set(['constructor', 'prototype']
 export const relationNameProblem = (name: string): string | null => {
   if (!relationName.test(name))
     return `relation name ${shown(name)} must be 1 to 40 lower-case letters, digits and hyphens, start with a letter and not end with a hyphen`;
-  return namesOfObjects.has(name) ? `relation name "${name}" is reserved: choose another one` : null;
+  return namesOfObjects.has(name)
+    ? `relation name "${name}" is a word of its own wherever JSON is read: choose another one`
+    : null;
 };
 
 /** Letters that look like others are shown as what they are. */
@@ -54,17 +56,21 @@ export const endpointKey = (endpoint: string): string =>
 
 /** A name that PostgreSQL has, whoever made it. */
 export const identifierProblem = (what: string, text: string): string | null => {
-  if (text === '') return `the ${what} is empty`;
+  if (text === '') return `the ${what} is empty: name one`;
   if (/[\p{Cc}\u2028\u2029]/u.test(text) || !text.isWellFormed())
-    return `the ${what} holds control characters or half a character`;
-  return new TextEncoder().encode(text).length > 63 ? `the ${what} is longer than PostgreSQL's 63 bytes` : null;
+    return `the ${what} holds control characters or half a character: write it without`;
+  return new TextEncoder().encode(text).length > 63
+    ? `the ${what} is longer than PostgreSQL's 63 bytes: choose a shorter one`
+    : null;
 };
 
 /** Goes over the wire as a text that ends at the first zero byte. */
 export const passwordProblem = (text: string): string | null => {
-  if (text === '') return 'the password is empty';
-  if (text.length > 1_000) return 'the password is longer than 1000 characters';
-  return text.includes('\0') || !text.isWellFormed() ? 'the password holds a zero byte or half a character' : null;
+  if (text === '') return 'the password is empty: give the one that PostgreSQL has for this login';
+  if (text.length > 1_000) return 'the password is longer than 1000 characters: give the login a shorter one';
+  return text.includes('\0') || !text.isWellFormed()
+    ? 'the password holds a zero byte or half a character: give the login one of whole characters'
+    : null;
 };
 
 /** What every supported PgBouncer can name in its ini file (1.25 and later could do more). */
@@ -77,6 +83,6 @@ export const databaseProblem = (database: string): string | null => {
   if (database.endsWith(readOnlySuffix))
     return `database "${database}" would take the name under which "${database.slice(0, -readOnlySuffix.length)}" is read from standbys: choose one that does not end in ${readOnlySuffix}`;
   return reservedDatabases.has(database) || database.startsWith('troupe_')
-    ? `database "${database}" is reserved: choose another one`
+    ? `database "${database}" is reserved for PostgreSQL, PgBouncer or Troupe itself: choose another one`
     : null;
 };

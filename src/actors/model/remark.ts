@@ -1,10 +1,24 @@
 /** What a person should know of a unit that serves all the same. Ids are as stable as those of waits. */
 export interface Remark {
-  readonly id: string;
+  readonly id: RemarkId;
   readonly message: string;
   /** Monotonic ms. */
   readonly since: number;
 }
+
+/** When each comes and what to do, for the page. */
+export const remarkMeans = {
+  'unheeded-option':
+    'An option that somebody set is not known to the PgBouncer of this unit, which leaves it out. Install the version named or a newer one there, or take the option back.',
+  'other-program':
+    'PgBouncer was upgraded on disk, and an instance still runs the program of before. It changes over when it is restarted next; nothing has to be done.',
+  'few-descriptors':
+    'The limit of open files of a process is lower than what `max_client_conn` and the pools could need. Raise it (`LimitNOFILE=`, `--ulimit nofile=`), or lower `max_client_conn`.',
+  repaired:
+    'Somebody changed by hand what the unit keeps: a file, or a setting on the console of PgBouncer. It was put right. Change options with `troupe config`. Told for an hour.',
+  replaced: 'An instance ended or hung and was started again. Look at its log when it comes often. Told for an hour.',
+} as const satisfies Readonly<Record<string, string>>;
+export type RemarkId = keyof typeof remarkMeans;
 
 /** What was found; with its instant where it has one. */
 export type Finding = Omit<Remark, 'since'> & { readonly since?: number };

@@ -25,5 +25,18 @@ export const isUnknownScript = (cause: unknown): boolean =>
 export const sentenceOf = (cause: unknown): string => {
   if (cause instanceof AggregateError && cause.errors.length > 0) return cause.errors.map(sentenceOf).join('; ');
   if (!(cause instanceof Error)) return String(cause);
-  return cause.message === '' && 'code' in cause ? String(cause.code) : cause.message;
+  return cause.message === '' && 'code' in cause ? String(cause.code) : worded(cause.message);
 };
+
+/** What the client says in words of its own, in ours; what the server says stays as it is. */
+const worded = (message: string): string => {
+  const [, ms] = /^Socket timeout\..* (\d+)ms\.$/.exec(message) ?? [];
+  if (ms !== undefined) return `no answer within ${ms} ms`;
+  if (message.startsWith("Stream isn't writeable")) return 'there is no connection';
+  return ownWords.get(message) ?? message;
+};
+
+const ownWords: ReadonlyMap<string, string> = new Map([
+  ['Command timed out', 'no answer in time'],
+  ['Connection is closed.', 'the connection was closed'],
+]);

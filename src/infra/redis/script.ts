@@ -11,9 +11,12 @@ export type Script<Reply> = (
   args: readonly (string | number)[],
 ) => Promise<Reply>;
 
-/** A Lua script as a function. EVAL follows a NOSCRIPT, which is safe: nothing has run. */
-export const script = <Reply>(file: string, reply: z.ZodType<Reply>): Script<Reply> => {
-  const operation = file.replaceAll('-', ' ');
+/** A Lua script as a function; `operation` says what it does in a sentence that begins with "cannot". EVAL follows a NOSCRIPT, which is safe: nothing has run. */
+export const script = <Reply>(
+  file: string,
+  reply: z.ZodType<Reply>,
+  operation = file.replaceAll('-', ' '),
+): Script<Reply> => {
   const lua = withHelpers(asset(`redis/scripts/${file}.lua`));
   const sha = createHash('sha1').update(lua).digest('hex');
   return (connection, keys, args) =>

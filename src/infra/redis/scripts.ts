@@ -87,6 +87,7 @@ export const beat = script(
         members,
       })),
   ]),
+  'tell the store that this unit lives',
 );
 
 /** One object that is not as we write them says nothing about the others. */
@@ -154,8 +155,13 @@ export const publish = script('publish', writeReply);
 export const writeObject = script('write-object', writeReply);
 export const removeObject = script('remove-object', z.union([...refused, only('OK'), only('GONE')]));
 export const removeUnit = script('remove-unit', z.union([...refused, only('OK'), only('GONE')]));
-export const writeBag = script('write-bag', z.union([only('OK'), only('DUP'), only('SUPERSEDED'), only('STRANGER')]));
+export const writeBag = script(
+  'write-bag',
+  z.union([only('OK'), only('DUP'), only('SUPERSEDED'), only('STRANGER')]),
+  'write what this unit tells of itself',
+);
 export const offer = script(
   'offer',
   z.tuple([z.literal('OFFERED'), z.array(name)]).transform(([kind, taken]) => ({ kind, taken })),
+  'give the store what it lacks',
 );

@@ -43,6 +43,15 @@ describe('a failed command', () => {
     expect(failureOf(cause)).toBe('partial');
   });
 
+  it.each([
+    [new Error("Socket timeout. Expecting data, but didn't receive any in 1500ms."), 'no answer within 1500 ms'],
+    [new Error('Command timed out'), 'no answer in time'],
+    [new Error('Connection is closed.'), 'the connection was closed'],
+    [replyError('WRONGPASS invalid username-password pair'), 'WRONGPASS invalid username-password pair'],
+  ])('tells the words of the client in ours, and those of the server as they are: %s', (cause, words) => {
+    expect(sentenceOf(cause)).toBe(words);
+  });
+
   it('is told in words, also when Node gives none', () => {
     const refused = Object.assign(new Error(''), { code: 'ECONNREFUSED' });
     expect(sentenceOf(new AggregateError([refused, new Error('connect ECONNREFUSED ::1:1')]))).toBe(
