@@ -24,8 +24,8 @@ export const misunderstandings = (meant: Meant, shown: Shown, version: PgBouncer
   ...aboutLogins(meant, shown),
 ];
 
-/** Divided, or the place's own. */
-const elsewhere: ReadonlySet<string> = new Set(['max_db_connections', 'listen_port']);
+/** Divided, Troupe's own, or the place's. */
+const elsewhere: ReadonlySet<string> = new Set(['max_db_connections', 'read_only_fallback', 'listen_port']);
 
 const aboutOptions = ({ intent }: Meant, { config }: Shown, version: PgBouncerVersion): readonly string[] => {
   const values = new Map(config.map(({ key, value }) => [key ?? '', value ?? '']));
@@ -63,10 +63,16 @@ const shareOfFirst = (total: number, instances: number): number =>
 const aboutDatabases = ({ intent, primaries, instances }: Meant, { databases }: Shown): readonly string[] => {
   const total = Number(intent.options['max_db_connections'] ?? 100);
   const wanted = new Map(
-    Object.values(intent.clients).map(({ database, backend }) => {
+    Object.values(intent.clients).flatMap(({ database, backend }) => {
       const { host = '', port = 0 } = primaries.get(backend) ?? {};
-      const limit = total === 0 ? 0 : shareOfFirst(total, instances);
-      return [database, [host, String(port), database, String(limit), null]];
+      const entry = (limit: number) => [host, String(port), database, String(shareOfFirst(limit, instances)), null];
+      const name = `${database}_readonly`;
+      const reading = total === 0 ? 0 : Math.max(Math.floor(total / 4), instances);
+      // There is no standby, so reads are served where the operator lets them go to the primary and there is enough for both.
+      const reads = intent.options['read_only_fallback'] === 'primary' && name.length <= 63;
+      return reads && (total === 0 || total - reading >= instances)
+        ? [[database, entry(total - reading)] as const, [name, entry(reading)] as const]
+        : [[database, entry(total)] as const];
     }),
   );
   const is = new Map(

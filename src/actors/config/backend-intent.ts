@@ -1,15 +1,9 @@
 import type { Change } from '../model/change.ts';
 import type { BackendIntent, Intent } from '../model/intent.ts';
 import type { RelationRecord } from '../model/snapshot.ts';
+import { quoted } from '../model/quoted.ts';
 import { type Changed, changed, next, problemAt, refused, unless } from './changed.ts';
-import {
-  endpointKey,
-  endpointProblem,
-  identifierProblem,
-  passwordProblem,
-  relationNameProblem,
-  shown,
-} from './names.ts';
+import { endpointKey, endpointProblem, identifierProblem, passwordProblem, relationNameProblem } from './names.ts';
 
 /** Every unit looks at each of them every few seconds. */
 const mostBackends = 32;
@@ -56,7 +50,7 @@ const problemsOf = ({ name, endpoints, username, password, maintenanceDatabase, 
 const clusterProblem = (systemId: string | undefined): string | null =>
   systemId === undefined || /^[1-9]\d{0,19}$/.test(systemId)
     ? null
-    : `${shown(systemId)} is no system identifier: it is a number of up to 20 digits, which the status of the backend names`;
+    : `${quoted(systemId)} is no system identifier: it is a number of up to 20 digits, which the status of the backend names`;
 
 const endpointsProblem = (endpoints: readonly string[]): string | null => {
   if (endpoints.length === 0) return 'no endpoint is named: give the host:port of each server';

@@ -3,12 +3,12 @@ import type { RelationId, WallMs } from '../model/ids.ts';
 import type { Departure, Intent } from '../model/intent.ts';
 import { same } from '../model/same.ts';
 import type { RelationRecord, UnitRecord } from '../model/snapshot.ts';
+import { quoted } from '../model/quoted.ts';
 import { addBackend, removeBackend } from './backend-intent.ts';
 import { type Changed, changed, invalid, refused } from './changed.ts';
 import { addClient } from './client-intent.ts';
 import { removeUnit } from './departures.ts';
 import { applyFleet } from './fleet.ts';
-import { shown } from './names.ts';
 import { setOptions } from './options.ts';
 
 export interface About {
@@ -100,6 +100,6 @@ const removeRelation = (intent: Intent, name: string, records: readonly Relation
   const names = [...Object.keys(intent.backends), ...Object.keys(intent.clients)];
   return invalid(
     'name',
-    `there is no relation ${shown(name)}${names.length === 0 ? '' : ` (there are: ${names.join(', ')})`}`,
+    `there is no relation ${quoted(name)}${names.length === 0 ? '' : ` (there are: ${names.join(', ')})`}`,
   );
 };

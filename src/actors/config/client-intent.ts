@@ -2,8 +2,9 @@ import { changedSettings, noSettings, problemsOfSettings } from '../../pgbouncer
 import type { Change } from '../model/change.ts';
 import type { ClientIntent, Intent } from '../model/intent.ts';
 import { same } from '../model/same.ts';
+import { quoted } from '../model/quoted.ts';
 import { type Changed, changed, invalid, next, problemAt, refused, unless } from './changed.ts';
-import { databaseProblem, relationNameProblem, shown } from './names.ts';
+import { databaseProblem, relationNameProblem } from './names.ts';
 
 /** A fleet spec holds a login and a database for each, is one object of the backplane, and every unit reads it at once. */
 const mostClients = 500;
@@ -53,7 +54,7 @@ const problemsOf = ({ name, database, extraUserRoles, settings }: Asked) => {
       ? []
       : problemAt(
           'extra-user-roles',
-          `role ${shown(strange)} is not known: choose among ${[...knownRoles].join(', ')}`,
+          `role ${quoted(strange)} is not known: choose among ${[...knownRoles].join(', ')}`,
         )),
     ...problemsOfSettings(settings ?? {}),
   ];
@@ -70,7 +71,7 @@ const onlyBackend = (intent: Intent): string | Changed => {
 
 const unknownBackend = ({ backends }: Intent, name: string): string => {
   const names = Object.keys(backends);
-  return `there is no backend ${shown(name)}${names.length === 0 ? '' : ` (there are: ${names.join(', ')})`}`;
+  return `there is no backend ${quoted(name)}${names.length === 0 ? '' : ` (there are: ${names.join(', ')})`}`;
 };
 
 /** What a client has for all of its life. */

@@ -3,6 +3,7 @@
  * everything else is refused here, with a sentence.
  */
 import { readOnlySuffix } from '../model/fleet-spec.ts';
+import { quoted } from '../model/quoted.ts';
 
 /** As Juju names applications; short enough that a login made from it fits PostgreSQL's 63 bytes. */
 const relationName = /^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$/;
@@ -11,35 +12,28 @@ const namesOfObjects: ReadonlySet<string> = new Set(['constructor', 'prototype']
 
 export const relationNameProblem = (name: string): string | null => {
   if (!relationName.test(name))
-    return `relation name ${shown(name)} must be 1 to 40 lower-case letters, digits and hyphens, start with a letter and not end with a hyphen`;
+    return `relation name ${quoted(name)} must be 1 to 40 lower-case letters, digits and hyphens, start with a letter and not end with a hyphen`;
   return namesOfObjects.has(name)
     ? `relation name "${name}" is a word of its own wherever JSON is read: choose another one`
     : null;
 };
 
-/** Letters that look like others are shown as what they are. */
-export const shown = (text: string): string =>
-  JSON.stringify(text.slice(0, 100)).replace(
-    /[^\x20-\x7e]/g,
-    (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
-
 /** `host:port`, with everything that has several spellings in one only: the resolvers of PgBouncer, libc and Node differ there. */
 export const endpointProblem = (endpoint: string): string | null => {
   const [, host = '', port = ''] = /^(.*):([^:]*)$/s.exec(endpoint) ?? [];
   if (!/^[1-9]\d{0,4}$/.test(port) || Number(port) > 65_535)
-    return `endpoint ${shown(endpoint)} must be host:port with a port from 1 to 65535`;
+    return `endpoint ${quoted(endpoint)} must be host:port with a port from 1 to 65535`;
   const address = /^\[([0-9A-Fa-f:.]+)\]$/.exec(host)?.[1];
   if (address !== undefined)
     return URL.canParse(`http://[${address}]/`) && !/^[0:.]*$/.test(address)
       ? null
-      : `endpoint ${shown(endpoint)} has no IPv6 address of a server in its brackets`;
+      : `endpoint ${quoted(endpoint)} has no IPv6 address of a server in its brackets`;
   if (!isHostName(host))
-    return `endpoint ${shown(endpoint)} does not name a host (IPv6 addresses go in brackets, without a zone)`;
+    return `endpoint ${quoted(endpoint)} does not name a host (IPv6 addresses go in brackets, without a zone)`;
   // What ends in a number is taken for an IPv4 address, in as many ways as there are programs.
   const endsInNumber = /(?:^|\.)(?:\d+|0[xX][0-9A-Fa-f]*)$/.test(host);
   return endsInNumber && !(ipv4.test(host) && host !== '0.0.0.0')
-    ? `endpoint ${shown(endpoint)} has no host name and no IPv4 address of a server (four numbers from 0 to 255 without leading zeros)`
+    ? `endpoint ${quoted(endpoint)} has no host name and no IPv4 address of a server (four numbers from 0 to 255 without leading zeros)`
     : null;
 };
 
@@ -79,7 +73,7 @@ const reservedDatabases: ReadonlySet<string> = new Set(['pgbouncer', 'postgres',
 
 export const databaseProblem = (database: string): string | null => {
   if (!databaseName.test(database))
-    return `database ${shown(database)} must be 1 to 63 letters, digits, _ . or -, and not begin with . or - (other names cannot be written in PgBouncer's configuration)`;
+    return `database ${quoted(database)} must be 1 to 63 letters, digits, _ . or -, and not begin with . or - (other names cannot be written in PgBouncer's configuration)`;
   if (database.endsWith(readOnlySuffix))
     return `database "${database}" would take the name under which "${database.slice(0, -readOnlySuffix.length)}" is read from standbys: choose one that does not end in ${readOnlySuffix}`;
   return reservedDatabases.has(database) || database.startsWith('troupe_')

@@ -1,16 +1,13 @@
 /**
- * Somebody's words within a sentence of ours: on one line, of a length that is read, and with everything that cannot be seen or
- * would change how the rest is shown written out.
+ * Somebody's words within a sentence of ours: on one line, of a length that is read, and letters that look like others, cannot be
+ * seen or change how the rest is shown as what they are.
  */
 export const quoted = (text: string): string => {
-  const whole = Array.from(text);
-  const shown = whole.slice(0, longest).join('');
-  const escaped = JSON.stringify(shown).replaceAll(unseen, (found) =>
-    Array.from(found, (one) => `\\u{${(one.codePointAt(0) ?? 0).toString(16)}}`).join(''),
+  const escaped = JSON.stringify(text.slice(0, longest)).replaceAll(
+    /[^\x20-\x7e]/gu,
+    (one) => `\\u{${(one.codePointAt(0) ?? 0).toString(16)}}`,
   );
-  return whole.length > longest ? `${escaped.slice(0, -1)}…"` : escaped;
+  return text.length > longest ? `${escaped.slice(0, -1)}…"` : escaped;
 };
 
 const longest = 80;
-/** Controls, what writes from right to left, separators of lines, and blanks that look like others. */
-const unseen = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]|(?! )\p{Zs}/gu;

@@ -10,7 +10,8 @@ describe("somebody's words within a sentence", () => {
     ['\u0000\u007f\u0085\u2028', '"\\u0000\\u{7f}\\u{85}\\u{2028}"'],
     ['\u202egnp.exe\ufeff\u00a0', '"\\u{202e}gnp.exe\\u{feff}\\u{a0}"'],
     ['\ud800', '"\\ud800"'],
-    ['🐘 ü', '"🐘 ü"'],
+    ['🐘 ü', '"\\u{1f418} \\u{fc}"'],
+    ['оrders', '"\\u{43e}rders"'],
     ['x'.repeat(81), `"${'x'.repeat(80)}…"`],
   ])('%j are shown as %s', (text, shown) => {
     expect(quoted(text)).toBe(shown);
