@@ -28,7 +28,7 @@ export interface LoneUnitOptions {
   readonly address?: string;
 }
 
-const main = join(import.meta.dirname, '../../src/main.ts');
+export const main = join(import.meta.dirname, '../../src/main.ts');
 
 export class LoneUnit implements AsyncDisposable {
   readonly directory: string;

@@ -7,12 +7,6 @@ import { lack } from '../model/wait-catalogue.ts';
 import type { Lack } from '../model/waits.ts';
 import type { WorkloadState } from './state.ts';
 
-export interface Fall {
-  readonly instance: number;
-  /** When it was started again. */
-  readonly at: number;
-}
-
 const windowMs = 10_000;
 /** So often within the window is bad luck. */
 const atOnce = 3;

@@ -1,16 +1,7 @@
 /** What this unit put right by itself, told for a while: at night nobody sees it happen. */
 import type { Inspection, Step } from '../model/workload.ts';
-import type { WorkloadState } from './state.ts';
+import type { Repair, WorkloadState } from './state.ts';
 import { tamperingIn } from './tampering.ts';
-
-export interface Repair {
-  readonly id: 'repaired' | 'replaced';
-  /** A sentence. */
-  readonly what: string;
-  readonly at: number;
-  /** So often within the time that it is told. */
-  readonly times: number;
-}
 
 const kept = 8;
 const keptMs = 3_600_000;

@@ -7,8 +7,6 @@ import type { Wait } from '../model/waits.ts';
 import type { ConnectedClient, Inspection, Obstacle, Rendered, Step } from '../model/workload.ts';
 import type { WorkloadReport } from '../protocol.ts';
 import type { Excess } from './budget.ts';
-import type { Fall } from './falls.ts';
-import type { Repair } from './repairs.ts';
 
 export interface WorkloadSettings {
   readonly self: UnitName;
@@ -36,6 +34,23 @@ export interface Leaving {
   readonly clients: readonly ConnectedClient[] | null;
   /** Who was still connected when the instances were stopped. */
   readonly cut: readonly ConnectedClient[];
+}
+
+/** An instance that ended by itself. */
+export interface Fall {
+  readonly instance: number;
+  /** When it was started again. */
+  readonly at: number;
+}
+
+/** What this unit put right by itself. */
+export interface Repair {
+  readonly id: 'repaired' | 'replaced';
+  /** A sentence. */
+  readonly what: string;
+  readonly at: number;
+  /** So often within the time that it is told. */
+  readonly times: number;
 }
 
 export interface WorkloadState {

@@ -13,7 +13,7 @@ export interface FleetFile {
   readonly backends: Readonly<Record<string, BackendInFile>>;
   readonly clients: Readonly<Record<string, ClientInFile>>;
   /** Where a path stands. */
-  lineOf(path: string): number | null;
+  readonly lineOf: (path: string) => number | null;
 }
 export interface BackendInFile {
   readonly endpoints: readonly string[];

@@ -11,7 +11,7 @@ import { mostBytes } from './tree.ts';
 export interface LoadedFleet {
   readonly change: FleetChange;
   /** A sentence about a path of the file, with its line. */
-  about(path: string, reason: string): string;
+  readonly about: (path: string, reason: string) => string;
 }
 
 /** From a file, or from `stdin` for `-`; password files are relative to where the fleet file is, or to the working directory. */

@@ -27,7 +27,8 @@ export const wordsOf = (cause: Error): string => {
 /** The file that a rename would have replaced says more than the one beside it. */
 const placeIn = (cause: Error): string => {
   const { dest, path } = cause as Error & { readonly dest?: unknown; readonly path?: unknown };
-  return `"${String(dest ?? path ?? 'a file of this unit')}"`;
+  const place = [dest, path].find((one) => typeof one === 'string');
+  return place === undefined ? 'a file of this unit' : `"${place}"`;
 };
 
 interface WayOut {
