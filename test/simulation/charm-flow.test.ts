@@ -28,7 +28,7 @@ const servedBy = (unit: Unit): number | null => unit.stateOf('unit').report?.ver
 /** Heartbeats that changed nothing are no part of the flow. */
 const isTold = ({ tells, effects }: TraceEntry): boolean =>
   tells.some((tell) => !/:(ticked|observed)$/.test(tell)) ||
-  effects.some((effect) => !/^(observe|inspect)$/.test(effect));
+  effects.some((effect) => !/^(observe|inspect)\b/.test(effect));
 
 const lastSeq = (fleet: Fleet): number => fleet.world.trace.entries().at(-1)?.seq ?? 0;
 const keepsGolden = async (fleet: Fleet, chart: string, after = 0): Promise<void> =>
