@@ -22,7 +22,7 @@ it('a client removed while PostgreSQL is stopped goes when it is back, though th
     .watch(0)
     .until(({ relations }) => {
       const second = relations.find(({ name }) => name === 'second');
-      return second?.life === 'dying' && /backend "main".* no primary within reach/.test(second.message);
+      return second?.life === 'dying' && /backend "main".*no primary within reach/.test(second.message);
     });
   const leader = status.units.find(({ unit }) => unit === status.leader?.unit);
   const survivor = status.units.find(({ unit }) => unit !== leader?.unit)?.number ?? 0;
