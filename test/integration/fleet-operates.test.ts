@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import type { Options } from '../../src/actors/model/intent.ts';
 import { fleetStatusSchema } from '../../src/api/status.ts';
 import { queryPostgres, queryThrough } from '../support/fleet-query.ts';
 import { allInstances, program, useFleet } from '../support/fleet-under-test.ts';
@@ -42,6 +43,33 @@ describe('a fleet that was brought up', () => {
       expect(await Promise.all(modes)).toEqual(Array(6).fill(mode));
     },
   );
+});
+
+describe('two operators at once', () => {
+  it('who looked at the same are not both heard, and the one who is not learns what the other did', async () => {
+    const signal = AbortSignal.timeout(15_000);
+    const { value: looked } = await fleet().api(0).readOptions(signal);
+    const ask = (unit: number, author: string, options: Options) =>
+      fleet().api(unit).change({ type: 'setOptions', options }, signal, { author, expected: looked.version });
+    const outcomes = await Promise.all([
+      ask(0, 'alice', { query_wait_timeout: 111 }),
+      ask(1, 'bob', { server_lifetime: 1_111 }),
+    ]);
+    expect(outcomes.map(({ kind }) => kind).toSorted()).toEqual(['accepted', 'moved']);
+    const isAlice = outcomes[0]?.kind === 'accepted';
+    const lost = outcomes[isAlice ? 1 : 0];
+    expect(lost).toMatchObject({
+      by: isAlice ? 'alice' : 'bob',
+      version: looked.version + 1,
+      since: { options: [{ key: isAlice ? 'query_wait_timeout' : 'server_lifetime', before: null }], clients: [] },
+    });
+    const again = isAlice ? 'server_lifetime=1111' : 'query_wait_timeout=111';
+    await fleet().cli('config', again);
+    const { value: now } = await fleet().api(2).readOptions(signal);
+    const valueOf = (key: string) => now.options.find((option) => option.key === key)?.value;
+    expect([valueOf('query_wait_timeout'), valueOf('server_lifetime')]).toEqual([111, 1_111]);
+    await fleet().cli('config', '--reset', 'query_wait_timeout,server_lifetime');
+  });
 });
 
 describe('a second client', () => {

@@ -1,5 +1,6 @@
 /** What is worth knowing of instances that serve: each as a sentence with its way out. */
 import { unheededOptions } from '../../pgbouncer/catalogue.ts';
+import { unheededTimeouts } from '../../pgbouncer/client-settings.ts';
 import { compareVersions, formatVersion } from '../../pgbouncer/version.ts';
 import type { Finding } from '../model/remark.ts';
 import type { Inspection } from '../model/workload.ts';
@@ -26,6 +27,14 @@ const aboutInstances = (state: WorkloadState, { binary, instances }: Inspection)
       message: `${reason}: install that or a newer one here, or take the option back (troupe config --reset)`,
     }),
   );
+  const settings = (state.verified?.spec.users ?? []).flatMap(({ name, timeouts }) =>
+    unheededTimeouts(timeouts, binary.version).map(
+      ({ word, since }): Finding => ({
+        id: 'unheeded-setting',
+        message: `${word} of login ${name} is not heeded: it needs PgBouncer ${since}, and this is ${formatVersion(binary.version)}: install that or a newer one here, or take the setting back (troupe integrate client … --${word} default)`,
+      }),
+    ),
+  );
   const older = instances.flatMap(({ id, version }): readonly Finding[] =>
     version === null || compareVersions(version, binary.version) === 0
       ? []
@@ -36,8 +45,11 @@ const aboutInstances = (state: WorkloadState, { binary, instances }: Inspection)
           },
         ],
   );
-  return [...unheeded, ...older, ...aboutDescriptors(state, instances)];
+  return [...unheeded, ...settings.slice(0, mostSettings), ...older, ...aboutDescriptors(state, instances)];
 };
+
+/** All clients may have one, and a databag is no place for hundreds. */
+const mostSettings = 10;
 
 const aboutDescriptors = ({ files }: WorkloadState, instances: Inspection['instances']): readonly Finding[] =>
   instances.flatMap(({ id, descriptors }): readonly Finding[] => {

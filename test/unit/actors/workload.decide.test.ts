@@ -15,7 +15,7 @@ import type {
 import { databasesIn } from '../../../src/pgbouncer/ini.ts';
 import type { WorkloadMessage } from '../../../src/actors/protocol.ts';
 import { parseVersion } from '../../../src/pgbouncer/version.ts';
-import { generation, publishedOf, specOf, unit, wall } from '../../support/builders.ts';
+import { generation, publishedOf, specOf, unit, wall, userOf } from '../../support/builders.ts';
 
 const settings = {
   self: unit(0),
@@ -520,12 +520,16 @@ describe('workload', () => {
       here.show({ descriptors: 1_024 });
       here.feed(
         told(1, {
-          spec: specOf({ options: { listen_port: 6432, max_client_conn: 5_000, max_prepared_statements: 7 } }),
+          spec: specOf({
+            options: { listen_port: 6432, max_client_conn: 5_000, max_prepared_statements: 7 },
+            users: [userOf('u', 'x', { timeouts: { queryTimeout: 5 } })],
+          }),
         }),
       );
       here.tick();
       expect(here.remarks()).toEqual([
         expect.stringMatching(/^unheeded-option: max_prepared_statements is not heeded/),
+        expect.stringMatching(/^unheeded-setting: query-timeout of login u is not heeded: it needs PgBouncer 1.24/),
         expect.stringMatching(/^other-program: instance 1 runs PgBouncer 1.24.1, and the program on disk is 1.18.0/),
         expect.stringMatching(/^other-program: instance 2/),
         expect.stringMatching(/^few-descriptors: instance 1 may have 1024 files .* could need 5\d\d\d/),

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { DatabaseSpec } from '../../../src/actors/model/fleet-spec.ts';
+import type { DatabaseSpec, UserSpec } from '../../../src/actors/model/fleet-spec.ts';
 import type { Options } from '../../../src/actors/model/intent.ts';
 import { Secret } from '../../../src/actors/model/secret.ts';
 import type {
@@ -24,6 +24,7 @@ interface Wish {
   readonly options?: Options;
   readonly host?: string;
   readonly user?: string;
+  readonly poolMode?: UserSpec['poolMode'];
   readonly address?: string;
   readonly version?: Release;
 }
@@ -37,7 +38,7 @@ const layoutFor = ({ address = '127.0.0.11' }: Wish): Layout => ({
 });
 
 const wantedFor = (wish: Wish): Rendered => {
-  const { canary, options, host = '10.0.0.1', user = 'orders', version = '1.24.1' } = wish;
+  const { canary, options, host = '10.0.0.1', user = 'orders', poolMode = null, version = '1.24.1' } = wish;
   const orders: DatabaseSpec = {
     name: 'orders',
     database: 'orders',
@@ -50,7 +51,7 @@ const wantedFor = (wish: Wish): Rendered => {
   const spec = specOf({
     options: completeOptions({ pool_mode: 'transaction', ...options }),
     databases: [orders],
-    users: [userOf(user, 'SCRAM-SHA-256$x')],
+    users: [userOf(user, 'SCRAM-SHA-256$x', { poolMode })],
     slots: [{ unit: unit(0), instances: 3 }],
   });
   return render(spec, unit(0), layoutFor(wish), versionOf(version), canary);
@@ -256,6 +257,15 @@ describe('the plan of a change', () => {
     expect(planned(world, { canary: 'g1', version: '1.25.2' })).toEqual([]);
     // But its processes were not asked whether they take the next files: those of 1.25.2 were.
     expect(planned(world, { canary: 'g2', version: '1.25.2' })).toContain('stop 2');
+  });
+
+  it('does not wait for one client of session mode among others', () => {
+    const world = serving({ canary: 'g1', poolMode: 'session' });
+    expect(
+      planned(world, { canary: 'g2', host: '10.0.0.2', poolMode: 'session' }).filter((step) => /pause/.test(step)),
+    ).toEqual([]);
+    const others = serving({ canary: 'g1', poolMode: 'statement' });
+    expect(planned(others, { canary: 'g2', host: '10.0.0.2', poolMode: 'statement' }).join()).toMatch(/pause/);
   });
 
   it('does not wait for clients of session mode, who hold their servers', () => {
