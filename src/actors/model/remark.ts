@@ -10,6 +10,8 @@ export interface Remark {
 export const remarkMeans = {
   'unheeded-option':
     'An option that somebody set is not known to the PgBouncer of this unit, which leaves it out. Install the version named or a newer one there, or take the option back.',
+  'unheeded-setting':
+    'A time that somebody set for one client is not known to the PgBouncer of this unit, which leaves it out. Install the version named or a newer one there, or take the setting back. At most ten are told.',
   'other-program':
     'PgBouncer was upgraded on disk, and an instance still runs the program of before. It changes over when it is restarted next; nothing has to be done.',
   'few-descriptors':
