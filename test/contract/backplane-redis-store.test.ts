@@ -1,8 +1,10 @@
 /** What only a store that others can reach has to stand: prying eyes, foreign hands, loss, and units that do not belong. */
-import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import {
   type Generation,
   type Millis,
@@ -327,6 +329,29 @@ describe.each(redisServers())('the store on %s', (_, start) => {
       await down.leave('down');
       expect((await claim(join(fleet.stateDir, 'elsewhere'))).unit).toBe(named(1)[0]);
       expect((await claim(fleet.stateDir)).unit).toBe(down.unit);
+    });
+
+    it('come back to the coordinator whose PgBouncers run beside it, although another folder is free', async () => {
+      const lower = await claim(fleet.stateDir);
+      await seenBy(lower);
+      const own = await claim(join(fleet.stateDir, 'other'));
+      await seenBy(own);
+      await lower.leave('down');
+      const folder = join(fleet.stateDir, own.unit.replace('/', '-'));
+      await rename(join(fleet.stateDir, 'other', own.unit.replace('/', '-')), folder);
+      const stay = ['-e', 'setInterval(() => {}, 1_000)', join(folder, 'instances', '1', 'pgbouncer.ini')];
+      const instance = spawn(process.execPath, stay, { stdio: 'ignore' });
+      onTestFinished(async () => {
+        instance.kill('SIGKILL');
+        await once(instance, 'exit');
+      });
+      await once(instance, 'spawn');
+      const away = await fleet.open({ unit: 'claim', url: 'redis://127.0.0.1:1' });
+      expect(away.unit).toBe(own.unit);
+      const again = claim(fleet.stateDir);
+      await delay(300);
+      await fleet.pass(40_010);
+      expect((await again).unit).toBe(own.unit);
     });
 
     it('are known from the only folder when the store is away', async () => {

@@ -4,6 +4,7 @@ import { type Nonce, type UnitName, unitNameOf } from '../../actors/model/ids.ts
 import { BackplaneUnavailable } from '../../actors/ports/backplane.ts';
 import { isMissing } from '../files/atomic-file.ts';
 import type { Sealer } from '../files/codec.ts';
+import { foldersInUse } from '../files/folders-in-use.ts';
 import { Ledger, unitDirectory } from '../files/ledger.ts';
 import { type Claimed, claimUnit } from '../files/number-claim.ts';
 import { HintLine } from './hint-line.ts';
@@ -59,7 +60,7 @@ interface Seat {
 
 const claim = async (options: RedisBackplaneOptions, seat: Seat): Promise<UnitName> => {
   const { application, stateDir, clock, log, signal } = options;
-  const preferred = await unitsIn(stateDir, application);
+  const preferred = await ownUnits(stateDir, application);
   const pause = (): Promise<void> => new Promise((resolve) => clock.after(pauseMs, resolve));
   for (let reported = false; ; reported = true) {
     signal?.throwIfAborted();
@@ -101,7 +102,20 @@ const askForNumber = async (
   }
 };
 
-/** Units whose folders are here, lowest number first. */
+/**
+ * Units whose folders are here, lowest number first. A coordinator that is started again is the unit whose PgBouncers live
+ * on beside it, however many others keep their folders on the same volume.
+ */
+const ownUnits = async (
+  stateDir: string,
+  application: RedisBackplaneOptions['application'],
+): Promise<readonly UnitName[]> => {
+  const units = await unitsIn(stateDir, application);
+  const inUse = foldersInUse(units.map((unit) => unitDirectory(stateDir, unit)));
+  const running = units.filter((unit) => inUse.includes(unitDirectory(stateDir, unit)));
+  return running.length > 0 ? running : units;
+};
+
 const unitsIn = async (
   stateDir: string,
   application: RedisBackplaneOptions['application'],
