@@ -3,19 +3,23 @@ import { promisify } from 'node:util';
 
 export interface DockerOptions {
   readonly env?: Readonly<Record<string, string>>;
-  readonly input?: string;
+  /** Also what it says on stderr. */
+  readonly both?: boolean;
 }
 
 /** What a person would type; resolves to stdout, rejects with the last words on stderr. */
-export const docker = async (args: readonly string[], { env = {}, input }: DockerOptions = {}): Promise<string> => {
+export const docker = async (
+  args: readonly string[],
+  { env = {}, both = false }: DockerOptions = {},
+): Promise<string> => {
   const running = promisify(execFile)('docker', [...args], {
     env: { ...process.env, ...env },
     maxBuffer: 64 * 1024 * 1024,
   });
-  running.child.stdin?.on('error', () => {}); // It may end before it has read all.
-  running.child.stdin?.end(input);
+  running.child.stdin?.end();
   try {
-    return (await running).stdout;
+    const { stdout, stderr } = await running;
+    return both ? stdout + stderr : stdout;
   } catch (cause) {
     const said = cause instanceof Error && 'stderr' in cause ? String(cause.stderr).trim() : '';
     const words = said.split('\n').slice(-15).join('\n');

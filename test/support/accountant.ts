@@ -1,0 +1,133 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { Client } from 'pg';
+import type { ComposeFleet, Login } from './compose-fleet.ts';
+
+/** A connection that broke, and the address of the unit it went through. */
+export interface Break {
+  readonly through: string;
+  readonly reason: string;
+}
+
+export interface Account {
+  readonly acknowledged: number;
+  /** Acknowledged, and not there. */
+  readonly missing: readonly string[];
+  /** There more than once. */
+  readonly doubled: readonly string[];
+  readonly breaks: readonly Break[];
+  /** Connections that could not be made, by what was said. */
+  readonly refused: readonly string[];
+}
+
+/** Clients that stay connected and write, and keep account of every row that was acknowledged to them. */
+export class Accountant implements AsyncDisposable {
+  readonly #login: Login;
+  readonly #port: number;
+  readonly #acknowledged: string[] = [];
+  readonly #breaks: Break[] = [];
+  readonly #refused: string[] = [];
+  readonly #over = new AbortController();
+  readonly #writers: readonly Promise<void>[];
+  #through = new Map<number, string>();
+
+  private constructor(login: Login, port: number, writers: number) {
+    this.#login = login;
+    this.#port = port;
+    this.#writers = Array.from({ length: writers }, (_, writer) => this.#write(writer));
+  }
+
+  static async start(fleet: ComposeFleet, writers = 6): Promise<Accountant> {
+    const login = await fleet.login();
+    await using admin = await connected(login, fleet.port);
+    await admin.query('create table if not exists account (id text not null)');
+    await admin.query('truncate account');
+    const accountant = new Accountant(login, fleet.port, writers);
+    await accountant.untilWritten(writers);
+    return accountant;
+  }
+
+  /** Addresses of the units that its connections go through now. */
+  get through(): ReadonlySet<string> {
+    return new Set(this.#through.values());
+  }
+
+  /** Resolves when so many more rows were acknowledged. */
+  async untilWritten(more: number, withinMs = 30_000): Promise<void> {
+    const [wanted, deadline] = [this.#acknowledged.length + more, performance.now() + withinMs];
+    while (this.#acknowledged.length < wanted) {
+      if (performance.now() > deadline) throw new Error(`clients write no more: ${this.#refused.at(-1) ?? 'silence'}`);
+      await delay(20);
+    }
+  }
+
+  /** Ends the writers, and holds what they were told against what is there. */
+  async close(): Promise<Account> {
+    this.#over.abort();
+    await Promise.all(this.#writers);
+    await using client = await connected(this.#login, this.#port);
+    const { rows } = await client.query('select id, count(*)::int as times from account group by id');
+    const times = new Map(rows.map(({ id, times }) => [String(id), Number(times)]));
+    return {
+      acknowledged: this.#acknowledged.length,
+      missing: this.#acknowledged.filter((id) => !times.has(id)),
+      doubled: [...times].flatMap(([id, count]) => (count > 1 ? [id] : [])),
+      breaks: this.#breaks,
+      refused: this.#refused,
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#over.abort();
+    await Promise.all(this.#writers);
+  }
+
+  async #write(writer: number): Promise<void> {
+    for (let round = 0; !this.#over.signal.aborted; round += 1) {
+      await using client = await connected(this.#login, this.#port).catch((cause: unknown) => {
+        this.#refused.push(messageOf(cause));
+        return null;
+      });
+      if (client === null) {
+        await delay(200);
+        continue;
+      }
+      try {
+        await this.#writeOver(client, `${writer}-${round}`, writer);
+      } catch (cause) {
+        this.#breaks.push({ through: this.#through.get(writer) ?? 'unknown', reason: messageOf(cause) });
+      } finally {
+        this.#through.delete(writer);
+      }
+    }
+  }
+
+  async #writeOver(client: Client, name: string, writer: number): Promise<void> {
+    const { rows } = await client.query('select host(inet_client_addr()) as through');
+    this.#through.set(writer, String(rows[0]?.through));
+    for (let row = 0; !this.#over.signal.aborted; row += 1) {
+      const id = `${name}-${row}`;
+      await client.query('insert into account values ($1)', [id]);
+      this.#acknowledged.push(id);
+      await delay(20);
+    }
+  }
+}
+
+const connected = async ({ username, password, database }: Login, port: number) => {
+  const client = new Client({
+    host: '127.0.0.1',
+    port,
+    user: username,
+    password,
+    database,
+    connectionTimeoutMillis: 10_000,
+    query_timeout: 20_000,
+  });
+  client.on('error', () => {}); // The query under way hears it too.
+  await client.connect();
+  return Object.assign(client, {
+    [Symbol.asyncDispose]: (): Promise<void> => client.end().catch(() => {}),
+  });
+};
+
+const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));
