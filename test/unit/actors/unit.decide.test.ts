@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { hooksBetween } from '../../../src/actors/unit/hooks.ts';
-import { decideWith, initial, type UnitEffect, type UnitState } from '../../../src/actors/unit/decide.ts';
+import {
+  decideWith,
+  initial,
+  type UnitEffect,
+  type UnitSettings,
+  type UnitState,
+} from '../../../src/actors/unit/decide.ts';
 import { fleetStatusOf } from '../../../src/actors/unit/fleet-status.ts';
 import type { Send } from '../../../src/actors/kit/behaviour.ts';
 import { Secret } from '../../../src/actors/model/secret.ts';
@@ -22,7 +28,14 @@ import {
   wall,
 } from '../../support/builders.ts';
 
-const decide = decideWith({ self: unit(0), nonce: nonce('n0'), leaveAs: 'down', beatMs: 1_000, observeOnly: null });
+const settings: UnitSettings = {
+  self: unit(0),
+  nonce: nonce('n0'),
+  leaveAs: 'down',
+  beatMs: 1_000,
+  observeOnly: null,
+};
+const decide = decideWith(settings);
 const report: WorkloadReport = {
   available: true,
   address: '127.0.0.11:6432',
@@ -35,7 +48,7 @@ const report: WorkloadReport = {
   leaving: null,
 };
 
-const actor = () => {
+const actor = (decide = decideWith(settings)) => {
   let state: UnitState = initial;
   let now = 0;
   let effects: UnitEffect[] = [];
@@ -208,6 +221,14 @@ describe('unit', () => {
     self.feed({ type: 'hookArrived', hook: { type: 'stop' } });
     self.feed({ type: 'workloadTold', report: { ...report, leaving: { phase: 'stopped', until: 0, clients: {} } } });
     expect(self.effects()).toContainEqual({ type: 'leave', how: 'down' });
+  });
+
+  it('told to stop, gives number and share up when that is what stopping means', () => {
+    const self = actor(decideWith({ ...settings, leaveAs: 'departed' }));
+    self.feed({ type: 'hookArrived', hook: { type: 'stop' } });
+    self.feed({ type: 'workloadTold', report });
+    self.feed({ type: 'workloadTold', report: { ...report, leaving: { phase: 'stopped', until: 0, clients: {} } } });
+    expect(self.effects()).toContainEqual({ type: 'leave', how: 'departed' });
   });
 
   it.each([
