@@ -87,13 +87,16 @@ const userOf = ({ id, name, account }: ServedClient, intended: Intent['clients']
 };
 
 /** What an operator limits: databases, all alike, and single clients. */
-export const limitsIn = (options: Options, clients: Intent['clients']): readonly Limit[] => [
-  { name: 'max_db_connections', connections: Number(completeOptions(options)['max_db_connections'] ?? 0) },
-  ...Object.entries(clients).map(([name, { budget }]) => ({
-    name: `budget of client "${name}"`,
-    connections: budget ?? 0,
-  })),
-];
+export const limitsIn = (options: Options, clients: Intent['clients']): readonly Limit[] => {
+  const connections = Number(completeOptions(options)['max_db_connections'] ?? 0);
+  return [
+    { words: `max_db_connections=${connections}`, connections },
+    ...Object.entries(clients).map(([name, { budget }]) => ({
+      words: `the budget ${budget} of client "${name}"`,
+      connections: budget ?? 0,
+    })),
+  ];
+};
 
 const databasesOf = ({ clients, facts, current }: Inputs, maxConnections: number): readonly DatabaseSpec[] => {
   const entries = new Map<string, DatabaseSpec>();

@@ -15,9 +15,10 @@ export type Seating =
     }
   | { readonly kind: 'refused'; readonly reason: string };
 
-/** A budget by the name that its operator knows; 0 connections: no limit. */
+/** A budget; 0 connections: no limit. */
 export interface Limit {
-  readonly name: string;
+  /** With its number, as its operator knows it. */
+  readonly words: string;
   readonly connections: number;
 }
 
@@ -58,7 +59,7 @@ export const seatsFor = (
   };
 };
 
-const tooSmallFor = ({ name, connections }: Limit, slots: readonly SlotSpec[]): string => {
+const tooSmallFor = ({ words }: Limit, slots: readonly SlotSpec[]): string => {
   const least = smallestBudget(slots);
-  return `${name}=${connections} is too small for ${least} instances on ${slots.length} units, each needs at least one connection: set it to ${least} or more, to 0 for no limit, or run fewer instances`;
+  return `${words} is too small for ${least} instances on ${slots.length} units, each needs at least one connection: set it to ${least} or more, to 0 for no limit, or run fewer instances`;
 };

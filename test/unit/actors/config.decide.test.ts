@@ -550,7 +550,7 @@ describe('changes', () => {
       outcome: {
         kind: 'refused',
         reason: expect.stringMatching(
-          /^budget of client "c"=4 is too small for 5 instances on 2 units.*set it to 5 or/,
+          /^the budget 4 of client "c" is too small for 5 instances on 2 units.*set it to 5 or/,
         ),
       },
     });
