@@ -12,6 +12,9 @@ export interface Kept {
 
 type About = (path: string, reason: string) => string;
 
+/** Of what takes a name alone: where the problem is goes without saying. */
+export const aboutName: About = (_, reason) => reason;
+
 /** Asks for a change in the operator's name; what is not kept ends the command. `about` words a problem. */
 export const askFor = async (
   { api, author, signal }: Context,

@@ -156,8 +156,10 @@ const changeAnswer = (change: Change, outcome: ChangeOutcome): z.infer<typeof ch
       return { outcome: outcome.kind, version: outcome.version };
     case 'invalid': {
       const problems = [...outcome.problems];
-      if (change.type === 'removeRelation') throw new Refusal('unknown-relation', sentenceOf(problems));
-      if (change.type === 'removeUnit') throw new Refusal('unknown-unit', sentenceOf(problems));
+      // All that can be wrong with these is what the path names.
+      const reasons = problems.map(({ reason }) => reason).join('; ');
+      if (change.type === 'removeRelation') throw new Refusal('unknown-relation', reasons);
+      if (change.type === 'removeUnit') throw new Refusal('unknown-unit', reasons);
       throw new Refusal('invalid-input', sentenceOf(problems), { problems });
     }
     case 'refused':

@@ -1,5 +1,5 @@
 import type { FleetStatus, RelationStatus } from '../../../actors/model/status.ts';
-import { askFor } from '../change.ts';
+import { aboutName, askFor } from '../change.ts';
 import { print, type Verb, waitFlags } from '../verb.ts';
 import { type Look, patienceOf, waitUntil } from '../waiting.ts';
 
@@ -16,7 +16,10 @@ export const removeRelationVerb: Verb = {
     const named = relations.filter((relation) => relation.name === name);
     const relation = named.find(({ life }) => life === 'alive') ?? named[0];
     // Asked for before and not over yet: then there is nothing to ask, but something to wait for.
-    const version = relation?.life === 'dying' ? 0 : (await askFor(context, { type: 'removeRelation', name })).version;
+    const version =
+      relation?.life === 'dying'
+        ? 0
+        : (await askFor(context, { type: 'removeRelation', name }, null, aboutName)).version;
     if (patience === null) {
       const said = version === 0 ? 'was asked for before' : `is kept (version ${version} of the intent)`;
       print(context, given, { version }, `the removal of ${name} ${said}`);

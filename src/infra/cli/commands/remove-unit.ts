@@ -1,6 +1,6 @@
 import { type Application, unitNameOf } from '../../../actors/model/ids.ts';
 import type { FleetStatus, UnitStatus } from '../../../actors/model/status.ts';
-import { askFor } from '../change.ts';
+import { aboutName, askFor } from '../change.ts';
 import { unitNamed } from '../unit-number.ts';
 import { print, type Verb, waitFlags } from '../verb.ts';
 import { type Look, patienceOf, waitUntil } from '../waiting.ts';
@@ -20,7 +20,7 @@ export const removeUnitVerb: Verb = {
     const { application, number } = await unitNamed(text, context);
     const unit = unitNameOf(application as Application, number);
     const before = await context.api.status(context.signal);
-    const kept = await askFor(context, { type: 'removeUnit', unit, force: given.has('force') });
+    const kept = await askFor(context, { type: 'removeUnit', unit, force: given.has('force') }, null, aboutName);
     const isLast = !before.units.some((one) => one.unit !== unit && isHere(one) && !one.leaving);
     if (patience === null || isLast) {
       const rest = isLast ? ': it drains and ends, and as the last one it leaves nobody to confirm that' : '';
