@@ -3,14 +3,14 @@ import { ApiRefusal } from '../infra/cli/answer.ts';
 import { ApiClient } from '../infra/cli/api-client.ts';
 import { CliFailure, type Exit, exit, exitOf } from '../infra/cli/exit.ts';
 import { findUnit } from '../infra/cli/find-unit.ts';
-import { helpText, verbHelp } from '../infra/cli/help.ts';
+import { elsewhere, helpText, verbHelp } from '../infra/cli/help.ts';
 import { isListenAddress } from '../infra/cli/place.ts';
 import { NoPassword } from '../infra/files/password-file.ts';
 import { nearest } from '../infra/cli/nearest.ts';
 import type { Output } from '../infra/cli/progress.ts';
 import { paintWith, plain } from '../infra/cli/screen.ts';
 import { NoAnswer } from '../infra/cli/api-request.ts';
-import { parseGiven, type Verb } from '../infra/cli/verb.ts';
+import { commonFlags, parseGiven, type Verb } from '../infra/cli/verb.ts';
 import { verbs } from '../infra/cli/verbs.ts';
 import { version } from '../version.ts';
 
@@ -48,12 +48,15 @@ export const cli = async (argv: readonly string[], io: CliIo): Promise<number> =
 
 const run = async (argv: readonly string[], io: CliIo): Promise<void> => {
   const say = (text: string): void => void io.stdout.write(`${text}\n`);
-  const [first, ...rest] = argv;
+  const { before, words } = flagsBefore(argv);
+  const [first, ...rest] = words;
+  if (first === undefined && before.length > 0)
+    throw new CliFailure(exit.usage, `${before.join(' ')}: a verb is missing after it (troupe --help lists them)`);
   if (first === undefined || isHelp(first)) return say(helpText(verbs));
   const several = verbs.filter(({ name }) => name.startsWith(`${first} `));
   if (several.length > 0 && rest[0] !== undefined && isHelp(rest[0])) return say(several.map(verbHelp).join('\n\n'));
-  const { verb, args } = verbIn(first === '--version' ? ['version'] : argv);
-  const given = parseGiven(verb, args);
+  const { verb, args } = verbIn(first === '--version' ? ['version'] : words);
+  const given = parseGiven(verb, [...before, ...args]);
   if (given.has('help')) return say(verbHelp(verb));
   const { stdout, stderr, stdin, colour, runDirectories, environment } = io;
   const whereabouts = {
@@ -83,6 +86,20 @@ const run = async (argv: readonly string[], io: CliIo): Promise<void> => {
 /** In the environment of a unit this may be where it listens: then its socket is the way to it. */
 const askedAt = (variable = ''): string | null => (variable === '' || isListenAddress(variable) ? null : variable);
 
+/** Flags of every verb may stand before it too. */
+const flagsBefore = (
+  argv: readonly string[],
+): { readonly before: readonly string[]; readonly words: readonly string[] } => {
+  let at = 0;
+  while (at < argv.length) {
+    const word = argv[at] ?? '';
+    const [, name = '', inline] = /^--([a-z]+)(=.*)?$/s.exec(word) ?? [];
+    if (isHelp(word) || !Object.hasOwn(commonFlags, name)) break;
+    at += commonFlags[name]?.value === undefined || inline !== undefined ? 1 : 2;
+  }
+  return { before: argv.slice(0, at), words: argv.slice(at) };
+};
+
 const isHelp = (word: string): boolean => ['--help', '-h', 'help'].includes(word);
 
 const verbIn = (argv: readonly string[]): { readonly verb: Verb; readonly args: readonly string[] } => {
@@ -93,7 +110,17 @@ const verbIn = (argv: readonly string[]): { readonly verb: Verb; readonly args: 
   if (two !== undefined) return { verb: two, args: argv.slice(2) };
   const kinds = verbs.map(({ name }) => name).filter((name) => name.startsWith(`${first} `));
   if (kinds.length > 0) throw new CliFailure(exit.usage, `troupe ${first} what? There are: ${kinds.join(', ')}`);
-  const meant = nearest(first, [...verbs.map(({ name }) => name.split(' ')[0] ?? ''), 'unit', 'demo']);
+  if (first.startsWith('-'))
+    throw new CliFailure(
+      exit.usage,
+      `only --api and --json may stand before the verb: ${first} comes after it (troupe VERB --help says which it takes)`,
+    );
+  if (elsewhere.some(([name]) => name === first))
+    throw new CliFailure(exit.usage, `nothing may stand before "${first}": its flags come after it`);
+  const meant = nearest(first, [
+    ...verbs.map(({ name }) => name.split(' ')[0] ?? ''),
+    ...elsewhere.map(([name]) => name),
+  ]);
   throw new CliFailure(
     exit.usage,
     `there is no verb ${JSON.stringify(first)}${meant === null ? '' : `: did you mean ${meant}?`} (troupe --help lists them)`,

@@ -2,7 +2,7 @@ import { exitMeans } from './exit.ts';
 import { commonFlags, type Flag, type Verb } from './verb.ts';
 
 /** Verbs of programs that this one does not hold. */
-const elsewhere: readonly (readonly [name: string, summary: string])[] = [
+export const elsewhere: readonly (readonly [name: string, summary: string])[] = [
   ['unit', 'run a unit'],
   ['demo', 'a whole fleet on this machine, to try it out'],
 ];

@@ -40,6 +40,17 @@ describe('status', () => {
   });
 });
 
+it('flags of every verb may stand before it', async () => {
+  const { run, socketOf } = await fleetWithCli();
+  const after = await run('dsn', 'nobody', '--json', '--api', socketOf(0));
+  expect(after.code).toBe(2);
+  expect(await run('--json', '--api', socketOf(0), 'dsn', 'nobody')).toEqual(after);
+  expect(JSON.parse((await run(`--api=${socketOf(0)}`, '--json', 'status')).stdout)).toMatchObject({
+    schemaVersion: 1,
+  });
+  expect((await run('--json', '--help')).stdout).toContain('usage: troupe VERB');
+});
+
 describe('config', () => {
   it('without arguments lists every option, and what was set with its default', async () => {
     const { fleet, run } = await fleetWithCli();
