@@ -20,8 +20,25 @@ export const usersIn = (ini: string): ReadonlyMap<string, ReadonlyMap<string, st
 const entriesIn = (ini: string, section: SectionName): ReadonlyMap<string, ReadonlyMap<string, string>> =>
   readable(() => new Map([...sectionIn(ini, section)].map(([name, text]) => [name, parseConnectionString(text)])));
 
-/** Decodes that section only: a file may hold hundreds of databases, and is looked at every second. */
+/** Decodes that section only, and what was decoded lately not again: a file may hold hundreds, and is looked at every second. */
 const sectionIn = (ini: string, section: SectionName): ReadonlyMap<string, string> => {
+  const key = `${section} ${ini}`;
+  const found = decodedLately.get(key) ?? decodedIn(ini, section);
+  decodedLately.delete(key);
+  decodedLately.set(key, found);
+  for (const oldest of decodedLately.keys()) {
+    if (decodedLately.size <= mostDecoded) break;
+    decodedLately.delete(oldest);
+  }
+  return found;
+};
+
+/** By section and text, the latest last: the same text always means the same. */
+const decodedLately = new Map<string, ReadonlyMap<string, string>>();
+/** All sections of as many files as a unit with many instances has. */
+const mostDecoded = 64;
+
+const decodedIn = (ini: string, section: SectionName): ReadonlyMap<string, string> => {
   const own = ini.split(/^(?=\[)/m).filter((part) => part.startsWith(`[${section}]`));
   return readable((): Decoded => decodeIni(own.join(''))).get(section) ?? new Map();
 };

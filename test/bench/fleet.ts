@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { bundleInto } from '../../scripts/bundle.ts';
 import type { Application } from '../../src/actors/model/ids.ts';
 import { type ApiClient, apiAt } from '../../src/infra/cli/api-client.ts';
 import { findBinary } from '../../src/infra/local/binaries.ts';
@@ -16,19 +17,21 @@ export interface BenchFleet extends AsyncDisposable {
   readonly api: (unit: number) => ApiClient;
 }
 
-/** A fleet of ordinary units with real servers; a unit that dies is started again. */
+/** A fleet of units as they ship, with real servers; a unit that dies is started again. */
 export const openBenchFleet = async (units: number, instances: number): Promise<BenchFleet> => {
   const path = process.env['PATH'] ?? '';
   const account = await serviceAccount();
   const runDir = await createScratch('troupe-bench-', account);
   const say = (sentence: string): void => void process.stderr.write(`bench: ${sentence}\n`);
+  const program = join(runDir, 'dist');
+  await bundleInto(program);
   const fleet = await LocalFleet.open({
     application: 'pgbouncer' as Application,
     units,
     instances,
     account,
     runDir,
-    command: [process.execPath, join(import.meta.dirname, '../../src/main.ts'), 'unit'],
+    command: [process.execPath, join(program, 'troupe.mjs'), 'unit'],
     programs: {
       redis: findBinary('redis', path),
       initdb: findBinary('initdb', path),

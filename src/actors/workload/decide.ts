@@ -17,10 +17,11 @@ import { planChange } from '../../pgbouncer/plan.ts';
 import { canaryOfLast } from '../../pgbouncer/show.ts';
 import type { Send } from '../kit/behaviour.ts';
 import type { Published } from '../model/fleet-spec.ts';
+import type { UnitName } from '../model/ids.ts';
 import { known } from '../model/known.ts';
 import { same } from '../model/same.ts';
 import { waitsOf } from '../model/waits.ts';
-import type { Inspection, PgBouncerVersion, Rendered, Step } from '../model/workload.ts';
+import type { Inspection, Layout, PgBouncerVersion, Rendered, Step } from '../model/workload.ts';
 import type { WorkloadMessage } from '../protocol.ts';
 import { type Excess, excessIn, isSameExcess, reconnects } from './budget.ts';
 import { isResting, withFalls } from './falls.ts';
@@ -149,17 +150,21 @@ const reconcile = (settings: WorkloadSettings, state: WorkloadState, now: number
 };
 
 /** From what is to what should be. Nothing to do is the common case. */
-const plan = (settings: WorkloadSettings, state: WorkloadState, inspection: Inspection, now: number): Decided => {
-  const target = targetOf(settings.self, state);
-  if (target === null || inspection.binary.kind !== 'found') return { state };
-  if (state.trouble !== null && now < state.trouble.retryAt) return { state };
-  const rendered = renderedFor(settings, target, inspection, inspection.binary.version);
+const plan = (settings: WorkloadSettings, before: WorkloadState, inspection: Inspection, now: number): Decided => {
+  const target = targetOf(settings.self, before);
+  if (target === null || inspection.binary.kind !== 'found') return { state: before };
+  if (before.trouble !== null && now < before.trouble.retryAt) return { state: before };
+  if (before.settledOn?.inspection === inspection && before.settledOn.target === target) return { state: before };
+  const rendering = renderingOf(settings, before, target, inspection.layout, inspection.binary.version);
+  const state = { ...before, rendering };
+  const { rendered } = rendering;
   if (rendered instanceof Unwritable) return { state: refuse(state, target, rendered.message) };
   const steps = planChange(inspection, rendered);
   const unverified = state.verified?.generation !== target.generation || state.verified.digest !== target.digest;
   const walk: readonly Step[] = steps.length === 0 && unverified ? [{ type: 'verify', rendered }] : steps;
   const [first] = walk;
-  if (first === undefined) return shrink({ ...state, trouble: null }, target, inspection);
+  if (first === undefined)
+    return shrink({ ...state, trouble: null, settledOn: { inspection, target } }, target, inspection);
   if (mustRest(state, inspection, walk, now)) return { state };
   const amends = repairsIn(state, inspection, walk, now);
   const fallen =
@@ -198,11 +203,22 @@ const mustRest = (state: WorkloadState, inspection: Inspection, walk: readonly S
 const absentOf = ({ instances }: Inspection, ids: readonly number[]): readonly number[] =>
   ids.filter((id) => instances.some((fact) => fact.id === id && fact.state === 'absent'));
 
+const renderingOf = (
+  { self }: WorkloadSettings,
+  { rendering: earlier }: WorkloadState,
+  target: Published,
+  layout: Layout,
+  version: PgBouncerVersion,
+): NonNullable<WorkloadState['rendering']> =>
+  earlier?.target === target && same(earlier.layout, layout) && same(earlier.version, version)
+    ? earlier
+    : { target, layout, version, rendered: renderedFor(self, target, layout, version) };
+
 /** A spec that no file of this version can hold is refused like one that does not prove. */
 const renderedFor = (
-  { self }: WorkloadSettings,
+  self: UnitName,
   target: Published,
-  { layout }: Inspection,
+  layout: Layout,
   version: PgBouncerVersion,
 ): Rendered | Unwritable => {
   try {

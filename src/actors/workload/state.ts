@@ -1,10 +1,19 @@
 import { descriptorsNeeded } from '../../pgbouncer/descriptors.ts';
+import type { Unwritable } from '../../pgbouncer/dialect.ts';
 import type { Decision } from '../kit/behaviour.ts';
 import type { Published } from '../model/fleet-spec.ts';
 import type { Generation, UnitName } from '../model/ids.ts';
 import { type Known, unknown } from '../model/known.ts';
 import type { Wait } from '../model/waits.ts';
-import type { ConnectedClient, Inspection, Obstacle, Rendered, Step } from '../model/workload.ts';
+import type {
+  ConnectedClient,
+  Inspection,
+  Layout,
+  Obstacle,
+  PgBouncerVersion,
+  Rendered,
+  Step,
+} from '../model/workload.ts';
 import type { WorkloadReport } from '../protocol.ts';
 import type { Excess } from './budget.ts';
 
@@ -75,6 +84,15 @@ export interface WorkloadState {
     /** Who ended by itself and is started again. */
     readonly fallen: readonly number[];
   } | null;
+  /** What was rendered last, and from what: an inspection comes every second, and rarely changes anything of it. */
+  readonly rendering: {
+    readonly target: Published;
+    readonly layout: Layout;
+    readonly version: PgBouncerVersion;
+    readonly rendered: Rendered | Unwritable;
+  } | null;
+  /** Nothing was to be done about this inspection on the way to this generation. */
+  readonly settledOn: { readonly inspection: Inspection; readonly target: Published } | null;
   /** Pools above their limit that were told to get back to it. */
   readonly renewed: readonly Excess[];
   readonly trouble: {
@@ -108,6 +126,8 @@ export const initial: WorkloadState = {
   outdated: true,
   busy: 'no',
   plan: null,
+  rendering: null,
+  settledOn: null,
   renewed: [],
   trouble: null,
   files: null,
