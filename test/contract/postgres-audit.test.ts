@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Audit } from '../../src/actors/model/backend.ts';
 import { createCredentials } from '../../src/infra/credentials/credentials.ts';
-import { postgresServers, useServer } from '../support/servers.ts';
+import { postgresServers, type RunningPostgres, useServer } from '../support/servers.ts';
+import { openProxy, type PostgresProxy } from './postgres-proxy.ts';
 import { asLogin, leader, must, openScenario, rowsOf, type Scenario, type TestClient } from './postgres-scenario.ts';
 
 const places = postgresServers().flatMap(([name, start]) =>
@@ -184,5 +185,56 @@ describe.each(places)('an audit on %s with %s rights', (_, rights, start) => {
       if (audit.kind === 'audited') for (const { relation } of audit.findings) found.add(relation);
     }
     expect([...found]).toEqual([4]);
+  });
+});
+
+/** On a server of its own, because it is about one where nothing is written. */
+describe.each(postgresServers())('audits by an ordinary login on %s', (_, start) => {
+  let server: RunningPostgres;
+  let scenario: Scenario;
+  let proxy: PostgresProxy;
+  let clients: readonly TestClient[];
+  beforeAll(async () => {
+    server = await start('own');
+    scenario = await openScenario(server);
+    const first = await scenario.client();
+    clients = [first];
+    for (let relation = 2; relation <= 10; relation += 1) clients = [...clients, await scenario.client({ relation })];
+    proxy = await openProxy(server);
+  });
+  afterAll(async () => {
+    await proxy[Symbol.asyncDispose]();
+    await scenario[Symbol.asyncDispose]();
+    await server.stop();
+  });
+  const found = async (): Promise<readonly number[]> => {
+    const audit = await scenario.audit(clients, { primary: { host: '127.0.0.1', port: proxy.port } });
+    if (audit.kind !== 'audited') throw new Error(`the audit is ${audit.kind}`);
+    return audit.findings.map(({ relation }) => relation);
+  };
+  const changes = () => rowsOf(scenario, `SELECT pg_stat_get_tuples_updated('pg_authid'::regclass) AS changes`);
+
+  it('let nobody log in again while nothing is written', async () => {
+    await expect.poll(async () => connectionsOf(found), { timeout: 5_000, interval: 100 }).toBe(0);
+    expect(await connectionsOf(found)).toBe(0);
+  });
+  const connectionsOf = async (work: () => Promise<unknown>): Promise<number> => {
+    const before = proxy.taken;
+    await work();
+    return proxy.taken - before;
+  };
+
+  it('find at once every password that was changed of ten', async () => {
+    expect(await found()).toEqual([]);
+    const before = await changes();
+    for (const { account } of clients.slice(2, 9))
+      await rowsOf(scenario, `ALTER ROLE "${account.username}" PASSWORD 'x'`);
+    const moved = async () => Number((await changes())[0]?.['changes']) - Number(before[0]?.['changes']);
+    await expect.poll(moved, { timeout: 2_000, interval: 50 }).toBe(7);
+    const others = clients.slice(2, 9).map(({ relation }) => relation);
+    expect(await found()).toEqual(others);
+    expect(await found()).toEqual(others); // Until they are mended.
+    for (const { step } of clients.slice(2, 9)) must(await scenario.take(step));
+    await expect.poll(found, { timeout: 2_000, interval: 50 }).toEqual([]);
   });
 });

@@ -5,6 +5,8 @@ export interface PostgresProxy extends AsyncDisposable {
   readonly port: number;
   /** Statements seen so far, over all connections. */
   readonly seen: readonly string[];
+  /** Connections taken so far. */
+  readonly taken: number;
   /** Cuts the connection of the n-th statement from now when PostgreSQL has done it, and keeps the answer. */
   cut(n: number): void;
   /** The next statement that contains `part` and all after it on that connection stay here until they are released. */
@@ -25,7 +27,9 @@ interface Rules {
 export const openProxy = async (to: { readonly host: string; readonly port: number }): Promise<PostgresProxy> => {
   const rules: Rules = { seen: [], cutAt: null, hold: null };
   const sockets = new Set<Socket>();
+  let taken = 0;
   const server = createServer((client) => {
+    taken += 1;
     const upstream = connect(to.port, to.host);
     for (const socket of [client, upstream]) {
       sockets.add(socket);
@@ -43,6 +47,9 @@ export const openProxy = async (to: { readonly host: string; readonly port: numb
   return {
     port: portOf(server),
     seen: rules.seen,
+    get taken() {
+      return taken;
+    },
     cut: (n) => {
       rules.cutAt = rules.seen.length + n;
     },

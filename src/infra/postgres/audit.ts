@@ -9,15 +9,15 @@ import type {
 import type { Leadership } from '../../actors/model/leadership.ts';
 import type { Clock } from '../../actors/ports/clock.ts';
 import { standingOf } from './fence.ts';
-import { faultOf, type Found, foundIn } from './found.ts';
+import { faultOf, type Found, foundIn, type Standpoint, standpointOf } from './found.ts';
 import { fenceDatabaseOf, lookingSessionsOf, relationOfTag, tagPrefixOf } from './names.ts';
-import { type Proof, proveLogin } from './prove-login.ts';
+import { createProofs } from './proofs.ts';
 import { rolesTagged } from './role.ts';
 import type { Session } from './session.ts';
 import { isAbsentDatabase, isAbsentTable } from './trouble.ts';
 import { createVisits } from './visits.ts';
 
-/** Compares what relations were given with what is there, in three cheap questions, and lets some logins prove their secret. */
+/** Compares what relations were given with what is there, in a few cheap questions, and lets logins prove their secret when it may be another. */
 export interface Auditor extends AsyncDisposable {
   audit(errand: AuditErrand, provisions: readonly Provision[], signal: AbortSignal): Promise<Audit>;
 }
@@ -29,37 +29,10 @@ export interface AuditErrand {
 }
 
 const patience = { connectMs: 1_500, statementMs: 1_500, lockMs: 1_000 };
-/** Only a superuser can read which secrets roles have; else they are tried in turn, so many in each audit. */
-const proofsEach = 2;
-
 export const createAuditor = (application: string, clock: Clock): Auditor => {
   const visits = createVisits({ name: lookingSessionsOf(application), clock, patience, oldestMs: 60_000 });
-  const turns = new Map<string, number>();
+  const proofs = createProofs(lookingSessionsOf(application));
   const database = fenceDatabaseOf(application);
-
-  /** Those whose turn it is. */
-  const inTurn = (backend: string, provisions: readonly Provision[]): readonly Provision[] => {
-    const from = turns.get(backend) ?? 0;
-    turns.set(backend, from + proofsEach);
-    const count = Math.min(proofsEach, provisions.length);
-    return Array.from({ length: count }, (_, index) => provisions[(from + index) % provisions.length]).filter(
-      (provision) => provision !== undefined,
-    );
-  };
-
-  const prove = async (
-    { access, primary: server }: AuditErrand,
-    provisions: readonly Provision[],
-    signal: AbortSignal,
-  ): Promise<ReadonlyMap<number, Proof>> =>
-    new Map(
-      await Promise.all(
-        inTurn(access.name, provisions).map(async (provision) => {
-          const proof = await proveLogin({ access, server, name: lookingSessionsOf(application) }, provision, signal);
-          return [provision.relation, proof] as const;
-        }),
-      ),
-    );
 
   return {
     audit: async (errand, provisions, signal) => {
@@ -71,13 +44,13 @@ export const createAuditor = (application: string, clock: Clock): Auditor => {
           signal,
         );
         if (seen.kind !== 'seen') return seen;
-        const { logins, found, areSecretsKnown } = seen;
+        const { logins, found, standpoint } = seen;
         const sound = provisions.filter(({ relation }) => found.get(relation)?.login.isThere === true);
-        const proofs = areSecretsKnown ? new Map<number, Proof>() : await prove(errand, sound, signal);
+        const proven = await proofs.of({ access, server }, sound, standpoint, signal);
         const findings = provisions.flatMap((provision): readonly Finding[] => {
           const its = found.get(provision.relation);
           if (its === undefined) return [];
-          const fault = faultOf(application, provision, its, proofs.get(provision.relation) ?? 'unknown');
+          const fault = faultOf(application, provision, its, proven.get(provision.relation) ?? 'unknown');
           return fault === null ? [] : [fault];
         });
         return { kind: 'audited', logins, findings };
@@ -96,7 +69,7 @@ type Seen =
       readonly kind: 'seen';
       readonly logins: readonly TaggedLogin[];
       readonly found: ReadonlyMap<number, Found>;
-      readonly areSecretsKnown: boolean;
+      readonly standpoint: Standpoint;
     };
 
 const see = async (
@@ -112,6 +85,7 @@ const see = async (
     const relation = relationOfTag(application, comment);
     return relation === null ? [] : [{ relation, username }];
   });
-  const { found, areSecretsKnown } = await foundIn(fence, provisions);
-  return { kind: 'seen', logins: logins.toSorted((a, b) => a.relation - b.relation), found, areSecretsKnown };
+  const standpoint = await standpointOf(fence);
+  const found = await foundIn(fence, provisions, standpoint);
+  return { kind: 'seen', logins: logins.toSorted((a, b) => a.relation - b.relation), found, standpoint };
 };

@@ -38,7 +38,8 @@ export interface Found {
 export const foundIn = async (
   session: Session,
   provisions: readonly Provision[],
-): Promise<{ readonly found: ReadonlyMap<number, Found>; readonly areSecretsKnown: boolean }> => {
+  { readsSecrets }: Pick<Standpoint, 'readsSecrets'>,
+): Promise<ReadonlyMap<number, Found>> => {
   const names = provisions.map(({ relation, database, username }) => ({
     relation,
     database,
@@ -48,12 +49,12 @@ export const foundIn = async (
   const rows = await session.rows<Omit<Found, 'verifier'> & { readonly relation: string }>(catalogueSql, [
     JSON.stringify(names),
   ]);
-  const verifiers = await verifiersIn(session, provisions);
+  const verifiers = readsSecrets ? await verifiersIn(session, provisions) : null;
   const found = rows.map(({ relation, ...its }) => {
     const number = Number(relation);
     return [number, { ...its, verifier: verifiers?.get(number) ?? null }] as const;
   });
-  return { found: new Map(found), areSecretsKnown: verifiers !== null };
+  return new Map(found);
 };
 
 const catalogueSql = `
@@ -94,15 +95,30 @@ const catalogueSql = `
     LEFT JOIN pg_roles o ON o.rolname = p.owner
     LEFT JOIN pg_roles l ON l.rolname = p.username`;
 
-/** Null for an ordinary login, which may not read them. */
+/** From where is looked: what our login may read, and a mark of all that was written so far. */
+export interface Standpoint {
+  /** Only a superuser may. */
+  readonly readsSecrets: boolean;
+  /** Another one as soon as a transaction that writes anything anywhere in the cluster has ended. */
+  readonly snapshot: string;
+  /** How often roles were made, changed and dropped. It may come late, from a session that goes on. */
+  readonly roles: string;
+}
+
+export const standpointOf = async (session: Session): Promise<Standpoint> => {
+  const [standpoint] = await session.rows<Standpoint>(
+    `SELECT has_column_privilege('pg_authid'::regclass, 'rolpassword', 'SELECT') AS "readsSecrets", pg_current_snapshot()::text AS snapshot,
+            concat_ws('/', pg_stat_get_tuples_inserted('pg_authid'::regclass), pg_stat_get_tuples_updated('pg_authid'::regclass),
+                      pg_stat_get_tuples_deleted('pg_authid'::regclass)) AS roles`,
+  );
+  if (standpoint === undefined) throw new Error('a SELECT without FROM gave no row');
+  return standpoint;
+};
+
 const verifiersIn = async (
   session: Session,
   provisions: readonly Provision[],
-): Promise<ReadonlyMap<number, string> | null> => {
-  const [self] = await session.rows<{ reads: boolean }>(
-    `SELECT has_column_privilege('pg_authid', 'rolpassword', 'SELECT') AS reads`,
-  );
-  if (self?.reads !== true) return null;
+): Promise<ReadonlyMap<number, string>> => {
   const rows = await session.rows<{ name: string; verifier: string | null }>(
     'SELECT rolname::text AS name, rolpassword AS verifier FROM pg_authid WHERE rolname = ANY($1)',
     [provisions.map(({ username }) => username)],

@@ -1,5 +1,5 @@
 import type { BackendAccess, BackendServer, Provision } from '../../actors/model/backend.ts';
-import { openSession } from './session.ts';
+import { openSession, type SessionOptions } from './session.ts';
 import { isForbidden, isWrongSecret, troubleOf } from './trouble.ts';
 
 /** Whether PostgreSQL has the secret that every auth file has; `unknown` where it did not say. */
@@ -13,8 +13,10 @@ interface Door {
 }
 
 /**
- * Logs in once as the client, in the database of administration, where it takes no connection from any budget. The right password
- * is not enough: PgBouncer hands on what it derives from salt and iterations of our secret, so that the server must have the same.
+ * Knocks as the client, in the database of administration, where it takes no connection from any budget. PostgreSQL's first word of a
+ * SCRAM login is the salt of the secret it has, and each new secret has a new one: this tells all without the key that a login derives,
+ * which costs more than everything else of it. PgBouncer hands on what belongs to our salt, so that the right password with another
+ * salt is another secret too. A server that lets in by other means is asked by a whole login.
  */
 export const proveLogin = async (
   { access, server, name }: Door,
@@ -25,21 +27,30 @@ export const proveLogin = async (
   const onChallenge = (heard: string): void => {
     challenge = heard;
   };
-  const database = access.maintenanceDatabase;
-  const options = { access: { ...access, username, password }, server, database, name, patience, onChallenge };
-  try {
-    await using _ = await openSession({ ...options, looksOnly: true }, signal);
-    return hasSaltOf(verifier.reveal(), challenge);
-  } catch (cause) {
-    if (isWrongSecret(cause)) return 'another';
-    // Let in by its secret, and then told that it may not be in this database.
-    if (isForbidden(cause)) return hasSaltOf(verifier.reveal(), challenge);
-    if (troubleOf(cause) === null) throw cause;
-    return 'unknown';
-  }
+  const as = { ...access, username, password };
+  const options = { access: as, server, database: access.maintenanceDatabase, name, patience, looksOnly: true };
+  const knocked = await enter({ ...options, onChallenge, knocksOnly: true }, signal);
+  if (challenge !== '') return hasSaltOf(verifier.reveal(), challenge);
+  if (knocked === 'stopped') return 'unknown';
+  const entered = await enter({ ...options, onChallenge }, signal);
+  if (entered === 'wrong') return 'another';
+  return entered === 'right' ? hasSaltOf(verifier.reveal(), challenge) : 'unknown';
 };
 
 const patience = { statementMs: 1_000, lockMs: 1_000 };
+
+/** Right in its secret is also who is told then that it may not be in this database. */
+const enter = async (options: SessionOptions, signal: AbortSignal): Promise<'right' | 'wrong' | 'stopped'> => {
+  try {
+    await using _ = await openSession(options, signal);
+    return 'right';
+  } catch (cause) {
+    if (isWrongSecret(cause)) return 'wrong';
+    if (isForbidden(cause)) return 'right';
+    if (troubleOf(cause) === null) throw cause;
+    return 'stopped';
+  }
+};
 
 /** `r=…,s=salt,i=iterations` against `SCRAM-SHA-256$iterations:salt$…`. Without a challenge it was let in some other way. */
 const hasSaltOf = (verifier: string, challenge: string): Proof => {

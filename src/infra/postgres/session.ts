@@ -12,6 +12,8 @@ export interface SessionOptions {
   readonly patience: Patience;
   /** Hears the server's first word of a SCRAM login: salt and iterations of the secret it has. */
   readonly onChallenge?: (challenge: string) => void;
+  /** Says no more than who it is, and hears the challenge; where none comes it is refused, or let in. */
+  readonly knocksOnly?: boolean;
   /** It changes nothing, and is given what the server gives everybody. */
   readonly looksOnly?: boolean;
 }
@@ -48,7 +50,7 @@ const farewellMs = 500;
 const idleInTransactionMs = 30_000;
 
 const connect = async (
-  { access, server, database, name, patience, onChallenge, looksOnly = false }: SessionOptions,
+  { access, server, database, name, patience, onChallenge, knocksOnly, looksOnly = false }: SessionOptions,
   ssl: false | { readonly rejectUnauthorized: boolean },
   signal: AbortSignal,
 ): Promise<Session> => {
@@ -57,7 +59,8 @@ const connect = async (
   const client = new Client({
     ...server,
     user: access.username,
-    password: access.password.reveal(),
+    // Of an empty one pg derives no key; from a function it takes it as it is.
+    password: knocksOnly === true ? () => '' : access.password.reveal(),
     database,
     ssl,
     application_name: name,
