@@ -15,6 +15,8 @@ const backend: Change = {
 const client: Change = { type: 'addClient', name: 'orders', database: 'orders', backend: null, extraUserRoles: [] };
 const budget = (connections: number): Change => ({ type: 'setOptions', options: { max_db_connections: connections } });
 
+const reads = (choice: string): Change => ({ type: 'setOptions', options: { read_only_fallback: choice } });
+
 const rough = {
   delayMs: [0.2, 40],
   requestLost: 0.03,
@@ -39,6 +41,8 @@ const saturated = async (seed: number, faults: Partial<Faults> = {}): Promise<Fl
   return fleet;
 };
 
+/** Both entries lead to one server. */
+const openIn = ({ machine }: Fleet): number => machine.openTo('orders') + machine.openTo('orders_readonly');
 const holdingsIn = ({ hub }: Fleet) => hub.store.generations.at(-1)?.value.spec.holdings;
 
 it('a unit that joins a saturated fleet gets its share in two generations, and never is there one connection too many', async () => {
@@ -54,6 +58,28 @@ it('a unit that joins a saturated fleet gets its share in two generations, and n
   expect(fleet.machine.processOf('pgbouncer/3', 1)?.open.get('orders')).toBeGreaterThanOrEqual(7);
   expect(fleet.hub.store.generations.at(-1)?.value.generation).toBe(before + 2);
   expect(holdingsIn(fleet)).toEqual([]);
+});
+
+it('reads that are led to the primary, and no longer, share its budget at every moment', async () => {
+  const fleet = await saturated(1);
+  const { machine, world, hub } = fleet;
+  const choose = async (choice: string): Promise<number> => {
+    const before = hub.store.generations.at(-1)?.value.generation ?? 0;
+    fleet.ask({ type: 'setOptions', options: { read_only_fallback: choice } });
+    for (let step = 0; step < 400; step += 1) {
+      await world.runAsync(10);
+      machine.saturate();
+      expect(openIn(fleet), `${choice}, ${step}`).toBeLessThanOrEqual(60);
+    }
+    expect(holdingsIn(fleet)).toEqual([]);
+    return (hub.store.generations.at(-1)?.value.generation ?? 0) - before;
+  };
+  for (const _ of [1, 2]) {
+    expect(await choose('primary')).toBe(2);
+    expect([machine.openTo('orders'), machine.openTo('orders_readonly')]).toEqual([45, 15]);
+    expect(await choose('none')).toBe(2);
+    expect([machine.openTo('orders'), machine.openTo('orders_readonly')]).toEqual([60, 0]);
+  }
 });
 
 it.each(Array.from({ length: 6 }, (_, index) => index + 1))(
@@ -73,6 +99,8 @@ it.each(Array.from({ length: 6 }, (_, index) => index + 1))(
     const happenings: readonly [() => void, ...(() => void)[]] = [
       () => fleet.ask(budget(60)),
       () => fleet.ask(budget(40)),
+      () => fleet.ask(reads('primary')),
+      () => fleet.ask(reads('none')),
       () => {
         const unit = random.pick(fleet.units);
         unit?.pause();
@@ -100,8 +128,8 @@ it.each(Array.from({ length: 6 }, (_, index) => index + 1))(
       if (slice === 120) await revive(4)();
       await world.runAsync(random.between([1, 150]));
       machine.saturate();
-      most = Math.max(most, machine.openTo('orders'));
-      expect(machine.openTo('orders'), `at ${slice}`).toBeLessThanOrEqual(60);
+      most = Math.max(most, openIn(fleet));
+      expect(openIn(fleet), `at ${slice}`).toBeLessThanOrEqual(60);
       if (random.chance(0.06) && harms.length < 2) random.pick(happenings)();
       for (const { until, end } of harms) if (until <= world.clock.now()) await end();
       harms = harms.filter(({ until }) => until > world.clock.now());
@@ -110,10 +138,11 @@ it.each(Array.from({ length: 6 }, (_, index) => index + 1))(
     for (const { end } of harms) await end();
     for (const unit of fleet.units) unit.faults = calm;
     fleet.ask(budget(60));
+    fleet.ask(reads('none'));
     for (let second = 0; second < 60; second += 1) {
       await world.runAsync(1_000);
       machine.saturate();
-      expect(machine.openTo('orders')).toBeLessThanOrEqual(60);
+      expect(openIn(fleet)).toBeLessThanOrEqual(60);
     }
     expect(machine.openTo('orders')).toBe(60);
     expect(holdingsIn(fleet)).toEqual([]);

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Application } from '../../src/actors/model/ids.ts';
 import { loopbackOf } from '../../src/infra/local/free-port.ts';
 import { startUnit } from '../../src/infra/local/unit-process.ts';
-import { type FleetUnderTest, instanceCount, program, unitCommand } from './fleet-under-test.ts';
+import { type FleetUnderTest, instanceCount, unitCommand } from './fleet-under-test.ts';
 
 export interface Newcomer extends AsyncDisposable {
   readonly unit: string;
@@ -23,7 +23,7 @@ export const joinFleet = async (fleet: FleetUnderTest, number: number): Promise<
       redis,
       secretKeyFile: join(directory, 'secret-key'),
       instances: instanceCount,
-      pgbouncer: program('pgbouncer'),
+      pgbouncer: fleet.pgbouncer,
       account: fleet.account,
       environment: { TROUPE_LEAVE_ON_STOP: 'true' },
       onSpawned: async () => {},

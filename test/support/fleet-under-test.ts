@@ -18,6 +18,7 @@ import { LocalFleet, type LocalUnit } from '../../src/infra/local/local-fleet.ts
 import { type Account, identityOf } from '../../src/infra/local/service-user.ts';
 import { bringUp } from '../../src/programs/bring-up.ts';
 import { Watch } from './fleet-watch.ts';
+import { pgbouncersOf } from './pgbouncer-binaries.ts';
 import { testAccount, testDirectory } from './servers.ts';
 
 export interface FleetOptions {
@@ -25,6 +26,8 @@ export interface FleetOptions {
   readonly againMs: number;
   /** Further TROUPE_* values of the units. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** Which PgBouncer the units run; without it the machine's own. */
+  readonly pgbouncer?: string;
 }
 
 export const unitCount = 3;
@@ -52,15 +55,17 @@ export const useFleet = (options: FleetOptions): (() => FleetUnderTest) => {
 export class FleetUnderTest implements AsyncDisposable {
   readonly local: LocalFleet;
   readonly account: Account;
+  readonly pgbouncer: string;
   readonly runDir: string;
   /** Of the client that is there from the beginning. */
   readonly first: Credentials;
   readonly #watches: readonly Watch[];
   readonly #statuses: FleetStatus[];
 
-  private constructor(about: Pick<FleetUnderTest, 'local' | 'account' | 'runDir' | 'first'>) {
+  private constructor(about: Pick<FleetUnderTest, 'local' | 'account' | 'pgbouncer' | 'runDir' | 'first'>) {
     this.local = about.local;
     this.account = about.account;
+    this.pgbouncer = about.pgbouncer;
     this.runDir = about.runDir;
     this.first = about.first;
     this.#statuses = [];
@@ -69,9 +74,10 @@ export class FleetUnderTest implements AsyncDisposable {
     );
   }
 
-  static async open({ againMs, environment = {} }: FleetOptions): Promise<FleetUnderTest> {
+  static async open({ againMs, environment = {}, pgbouncer: version }: FleetOptions): Promise<FleetUnderTest> {
     const path = process.env['PATH'] ?? '';
     const account = testAccount();
+    const pgbouncer = version === undefined ? program('pgbouncer') : await pgbouncerOf(version, path);
     const runDir = join(await testDirectory(), 'run');
     await mkdir(runDir, { mode: 0o755 });
     const said: string[] = [];
@@ -87,7 +93,7 @@ export class FleetUnderTest implements AsyncDisposable {
         redis: findBinary('redis', path),
         initdb: findBinary('initdb', path),
         postgres: findBinary('postgres', path),
-        pgbouncer: findBinary('pgbouncer', path),
+        pgbouncer,
       },
       againMs,
       say,
@@ -97,7 +103,7 @@ export class FleetUnderTest implements AsyncDisposable {
     try {
       const options = { apiOf: ({ socket }: LocalUnit) => apiAt(socket), instances: instanceCount, say };
       const { credentials } = await bringUp(local, { ...options, signal: AbortSignal.timeout(110_000) });
-      const fleet = new FleetUnderTest({ local, account, runDir, first: credentials });
+      const fleet = new FleetUnderTest({ local, account, pgbouncer, runDir, first: credentials });
       await fleet.everyoneActive();
       return fleet;
     } catch (cause) {
@@ -243,6 +249,13 @@ const isSettled = ({ leader, generation, units, backplane }: FleetStatus): boole
 const lastWordsOf = async ({ units }: LocalFleet): Promise<string> => {
   const logs = await Promise.all(units.map(({ log }) => readFile(log, 'utf8').catch(() => '')));
   return logs.map((log, number) => `unit ${number}:\n${log.split('\n').slice(-15).join('\n')}`).join('\n');
+};
+
+const pgbouncerOf = async (version: string, path: string): Promise<string> => {
+  const binary = (await pgbouncersOf(path)).find((one) => one.version.startsWith(version));
+  if (binary === undefined || binary.run === null)
+    throw new Error(binary?.reason ?? `there is no PgBouncer ${version}`);
+  return binary.run;
 };
 
 const found = <T>(value: T | null | undefined, what: string): T => {

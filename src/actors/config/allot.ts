@@ -38,7 +38,7 @@ export interface Allotment {
 
 /** `isPatient`: live units that still hold too much are waited for before anybody grows. */
 export const allot = (whole: number, claims: readonly Claim[], isPatient: boolean): readonly Allotment[] => {
-  const isOver = sum(claims.map(mayHold)) > whole;
+  const isOver = mostHeld(claims) > whole;
   const shrunk = claims.map((claim): Standing => {
     // What a unit may hold by earlier generations it may have again, unless all of it together is too much.
     const most = isOver ? claim.granted : bound(claim);
@@ -56,6 +56,13 @@ export const allot = (whole: number, claims: readonly Claim[], isPatient: boolea
 /** Whoever must still give something up: what it may hold is more than it was granted. */
 export const overdue = (claims: readonly Claim[], allotments: readonly Allotment[]): readonly Claim[] =>
   claims.filter((claim, index) => isAbove({ claim, granted: allotments[index]?.granted ?? 0 }));
+
+/** Most that all of them together may hold. */
+export const mostHeld = (claims: readonly Claim[]): number => sum(claims.map(mayHold));
+
+/** The same once they have been told of these. */
+export const mostAllotted = (claims: readonly Claim[], allotments: readonly Allotment[]): number =>
+  sum(claims.map((claim, index) => level({ claim, granted: allotments[index]?.granted ?? 0 })));
 
 interface Standing {
   readonly claim: Claim;

@@ -1,21 +1,22 @@
 import { completeOptions } from '../../pgbouncer/catalogue.ts';
 import type { BackendFacts } from '../model/backend.ts';
 import { type Budget, budgetsIn, isSameBudget, sharesOf, smallestBudget, sum } from '../model/budget.ts';
-import type {
-  BackendSpec,
-  DatabaseSpec,
-  FleetSpec,
-  HoldingSpec,
-  Published,
-  SlotSpec,
-  UserSpec,
+import {
+  type BackendSpec,
+  type DatabaseSpec,
+  type FleetSpec,
+  type HoldingSpec,
+  type Published,
+  readOnlyNameOf,
+  type SlotSpec,
+  type UserSpec,
 } from '../model/fleet-spec.ts';
 import type { BudgetKey, UnitName } from '../model/ids.ts';
 import type { Intent, Options } from '../model/intent.ts';
 import type { UnitRecord } from '../model/snapshot.ts';
 import type { ServedClient } from '../protocol.ts';
-import { allot, type Claim, overdue } from './allot.ts';
-import { withReads } from './reads.ts';
+import { allot, type Claim, mostAllotted, mostHeld, overdue } from './allot.ts';
+import { readsPrimary, withReads } from './reads.ts';
 import { type Limit, type Seating, seatsFor } from './seats.ts';
 
 export interface Inputs {
@@ -69,7 +70,7 @@ export const compose = (inputs: Inputs): Composed => {
   const users = inputs.clients
     .flatMap((client) => userOf(client, inputs.intended))
     .toSorted((a, b) => (a.name < b.name ? -1 : 1));
-  const allotted = budgetsIn({ databases, users }).map((budget) => allottedOf(inputs, slots, budget));
+  const allotted = allottedAll(inputs, slots, budget, { databases, users });
   const holdings = allotted.flatMap((one) => one.holdings);
   return {
     kind: 'composed',
@@ -115,20 +116,76 @@ const databasesOf = ({ clients, facts, current }: Inputs, maxConnections: number
 interface Allotted {
   readonly holdings: readonly HoldingSpec[];
   readonly overdue: readonly Overdue[];
+  /** Most that may be held of it from now on; Infinity while others wait until less is. */
+  readonly level: number;
 }
 
-const allottedOf = (
-  { units, current, isPatient }: Inputs,
+/**
+ * Every budget for itself; but a database and its reads are one where the reads lead to its primary too, or may still do so: what
+ * the one may hold the other does not get.
+ */
+const allottedAll = (
+  inputs: Inputs,
+  slots: readonly SlotSpec[],
+  whole: number,
+  next: Pick<FleetSpec, 'databases' | 'users'>,
+): readonly Allotted[] => {
+  const current = inputs.current?.spec ?? null;
+  const pairs = next.databases.flatMap(({ name }): readonly (readonly [string, string])[] => {
+    const reads = readOnlyNameOf(name);
+    if (whole === 0 || reads === null) return [];
+    const isShared = readsPrimary(next, name) || (current !== null && mayReadPrimary(current, name));
+    return isShared ? [[name, reads]] : [];
+  });
+  const paired = new Set(pairs.flat());
+  const budgets = budgetsIn(next);
+  const limitOf = (name: string): Budget =>
+    budgets.find((one) => one.of === 'database' && one.name === name) ?? { of: 'database', name, maxConnections: 0 };
+  const alone = budgets.filter(({ of, name }) => of !== 'database' || !paired.has(name));
+  return [
+    ...alone.map((budget) => allottedOf(inputs, budget, budget.maxConnections, claimsOf(inputs, slots, budget))),
+    ...pairs.flatMap(([name, reads]) => {
+      const [own, others] = [limitOf(name), limitOf(reads)];
+      const reading = claimsOf(inputs, slots, others);
+      const isAwaited = inputs.isPatient && reading.some((one) => one.isLive && mostHeld([one]) > one.exact);
+      const taken = isAwaited ? Number.POSITIVE_INFINITY : mostHeld(reading);
+      const first = allottedOf(inputs, own, whole - taken, claimsOf(inputs, slots, own));
+      return [first, allottedOf(inputs, others, whole - first.level, reading)];
+    }),
+  ];
+};
+
+/** Of what is published: earlier generations count until everybody has shown that it serves a later one. */
+const mayReadPrimary = (current: FleetSpec, database: string): boolean => {
+  const name = readOnlyNameOf(database);
+  return (
+    readsPrimary(current, database) ||
+    current.holdings.some((one) => one.of === 'database' && one.name === name && !has(current, name))
+  );
+};
+const has = ({ databases }: FleetSpec, name: string): boolean => databases.some((one) => one.name === name);
+
+const claimsOf = (
+  { units, current }: Inputs,
   slots: readonly SlotSpec[],
   { of, name, maxConnections }: Budget,
+): readonly Claim[] => {
+  const key: BudgetKey = { of, name };
+  const exact = maxConnections === 0 ? null : sharesOf(maxConnections, slots);
+  const before = grantsIn(current, key);
+  return units.map((record) =>
+    claimOf(record, current, key, { exact: sum(exact?.get(record.unit) ?? []), ...before(record.unit) }),
+  );
+};
+
+const allottedOf = (
+  { isPatient }: Inputs,
+  { of, name }: BudgetKey,
+  whole: number,
+  claims: readonly Claim[],
 ): Allotted => {
   const key: BudgetKey = { of, name };
-  const exact = sharesOf(maxConnections, slots);
-  const before = grantsIn(current, key);
-  const claims = units.map((record) =>
-    claimOf(record, current, key, { exact: sum(exact.get(record.unit) ?? []), ...before(record.unit) }),
-  );
-  const allotments = allot(maxConnections, claims, isPatient);
+  const allotments = allot(whole, claims, isPatient);
   const holdings = allotments.flatMap(({ unit, granted, reserved }, index): readonly HoldingSpec[] =>
     granted === claims[index]?.exact && reserved === 0 ? [] : [{ ...key, unit, granted, reserved: finite(reserved) }],
   );
@@ -142,7 +199,8 @@ const allottedOf = (
       held: finite(isCurrent ? held : Math.max(held, granted, reserved)),
     }),
   );
-  return { holdings, overdue: late };
+  const isAwaited = isPatient && late.some(({ isLive }) => isLive);
+  return { holdings, overdue: late, level: isAwaited ? Number.POSITIVE_INFINITY : mostAllotted(claims, allotments) };
 };
 
 /** What the current generation gives each unit. */
@@ -154,15 +212,16 @@ const grantsIn = (
   if (current === null) return () => nothing;
   const { databases, users, slots, holdings } = current.spec;
   const before = (key.of === 'database' ? databases : users).find(({ name }) => name === key.name);
-  if (before === undefined) return () => nothing;
-  const exact = sharesOf(before.maxConnections, slots);
   const moving = new Map(holdings.filter((one) => isSameBudget(one, key)).map((one) => [one.unit, one]));
+  const reservedFor = (holding: HoldingSpec | undefined): number =>
+    holding === undefined ? 0 : (holding.reserved ?? Number.POSITIVE_INFINITY);
+  if (before === undefined) return (unit) => ({ ...nothing, reserved: reservedFor(moving.get(unit)) });
+  const exact = sharesOf(before.maxConnections, slots);
   return (unit) => {
     const shares = exact.get(unit);
     const holding = moving.get(unit);
     const granted = before.maxConnections === 0 ? Number.POSITIVE_INFINITY : (holding?.granted ?? sum(shares ?? []));
-    const reserved = holding === undefined ? 0 : (holding.reserved ?? Number.POSITIVE_INFINITY);
-    return { granted: shares === undefined ? 0 : granted, reserved };
+    return { granted: shares === undefined ? 0 : granted, reserved: reservedFor(holding) };
   };
 };
 

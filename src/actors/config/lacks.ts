@@ -1,6 +1,5 @@
 import { lack } from '../model/wait-catalogue.ts';
 import type { Lack } from '../model/waits.ts';
-import { budgetsIn, isSameBudget } from '../model/budget.ts';
 import type { Composed } from './compose.ts';
 import { type ConfigState, factsFor } from './state.ts';
 
@@ -25,10 +24,9 @@ export const lacksOf = (state: ConfigState): readonly Lack[] => {
   return lacks;
 };
 
-const lacksOfBudget = ({ unseated, overdue, spec }: Extract<Composed, { kind: 'composed' }>): readonly Lack[] => [
+const lacksOfBudget = ({ unseated, overdue }: Extract<Composed, { kind: 'composed' }>): readonly Lack[] => [
   ...(unseated === null ? [] : [lack.budgetRoom(unseated)]),
-  ...budgetsIn(spec).flatMap((budget) => {
-    const late = overdue.filter((one) => isSameBudget(one, budget));
-    return late.length === 0 ? [] : [lack.budgetMoves({ ...budget, late })];
-  }),
+  ...[...Map.groupBy(overdue, ({ of, name }) => `${of}:${name}`).values()].flatMap((late) =>
+    late.slice(0, 1).map(({ of, name }) => lack.budgetMoves({ of, name, late })),
+  ),
 ];

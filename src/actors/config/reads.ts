@@ -8,7 +8,7 @@
  * together stay within it at every moment.
  */
 import type { BackendFacts, BackendServer } from '../model/backend.ts';
-import { type DatabaseSpec, readOnlyNameOf } from '../model/fleet-spec.ts';
+import { type DatabaseSpec, type FleetSpec, readOnlyNameOf } from '../model/fleet-spec.ts';
 
 interface Choice {
   readonly facts: ReadonlyMap<string, BackendFacts>;
@@ -30,6 +30,13 @@ export const withReads = (databases: readonly DatabaseSpec[], choice: Choice): r
     .toSorted((a, b) => (a.name < b.name ? -1 : 1));
 };
 
+/** The reads of a database lead where it leads itself. */
+export const readsPrimary = ({ databases }: Pick<FleetSpec, 'databases'>, database: string): boolean => {
+  const own = databases.find(({ name }) => name === database);
+  const reads = databases.find(({ name, readOnly }) => readOnly && name === readOnlyNameOf(database));
+  return own !== undefined && reads !== undefined && reads.host === own.host && reads.port === own.port;
+};
+
 const withItsReads = (database: DatabaseSpec, name: string, choice: Choice): readonly DatabaseSpec[] => {
   const { facts, current, fallsBack, least } = choice;
   const seen = facts.get(database.backend);
@@ -39,12 +46,19 @@ const withItsReads = (database: DatabaseSpec, name: string, choice: Choice): rea
   const server =
     seen?.kind === 'ready'
       ? (rotationOf(seen.standbys) ?? (budget === null ? null : seen.primary))
-      : (earlier ?? (budget === null ? null : database));
+      : (stays(earlier, database, budget !== null) ?? (budget === null ? null : database));
   const own = { ...database, maxConnections: writing };
   if (server === null) return [own];
   const { host, port } = server;
   return [own, { ...database, name, host, port, maxConnections: reading, readOnly: true }];
 };
+
+/** Not at the primary, when the operator no longer wants that. */
+const stays = (
+  earlier: DatabaseSpec | undefined,
+  { host, port }: DatabaseSpec,
+  fallsBack: boolean,
+): DatabaseSpec | undefined => (fallsBack || earlier?.host !== host || earlier.port !== port ? earlier : undefined);
 
 /** One in four for reads; null when there are not enough for both. */
 const divided = (total: number, least: number): readonly [writing: number, reading: number] | null => {
