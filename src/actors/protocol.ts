@@ -200,6 +200,8 @@ export interface UnitRecordStatus {
   readonly word: StatusWord;
   readonly message: string;
   readonly waits: readonly Wait[];
+  /** Everything that is worth knowing though it serves: what the workload found, and what else this unit did. */
+  readonly remarks: readonly Remark[];
 }
 
 export type BackendMessage =

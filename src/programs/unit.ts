@@ -7,6 +7,7 @@ import { startTicker } from '../actors/kit/ticker.ts';
 import { createTrace } from '../actors/kit/trace.ts';
 import type { Hook } from '../actors/model/hook.ts';
 import { type Nonce, type UnitName, unitNumberOf } from '../actors/model/ids.ts';
+import { type Remark, remarksNew } from '../actors/model/remark.ts';
 import { Secret } from '../actors/model/secret.ts';
 import { lack } from '../actors/model/wait-catalogue.ts';
 import type { TraceEntry } from '../actors/model/status.ts';
@@ -132,7 +133,6 @@ export const runUnit = async (settings: UnitProcessSettings, castOf = createCast
 
   const { memory, published, losses: forgotten } = await backplane.recall();
   const losses = [...secrets.losses, ...forgotten];
-  for (const loss of losses) unitLog.warn({ loss }, 'something in the state directory was lost');
   running.send(
     ['unit', { type: 'recalled', memory, losses, wall: clock.wall() }],
     ['workload', { type: 'recalled', verified: memory.verified, published }],
@@ -282,6 +282,7 @@ const openBackplane = (
 /** A line for each transition a person cares about; what was decided in between is in the trace. */
 const logStatus = (running: Running<ReturnType<typeof createCast>>, log: Logger): Disposable => {
   let last = '';
+  let remarked: readonly Remark[] = [];
   let left = '';
   let epoch: number | null = null;
   return running.onDecided((actor) => {
@@ -297,6 +298,9 @@ const logStatus = (running: Running<ReturnType<typeof createCast>>, log: Logger)
           'status',
         );
       last = line;
+      for (const { id, message: reason } of remarksNew(remarked, status.remarks))
+        log.warn({ remark: id, reason }, 'remark');
+      remarked = status.remarks;
     }
     if (actor === 'workload') {
       const { leaving } = running.stateOf('workload');

@@ -627,8 +627,8 @@ describe.each(redisServers())('the store on %s', (_, start) => {
       expect(seen.relations.map(({ id }) => id)).toEqual([3]);
       expect(seen.intent).not.toBeNull();
       expect(seen.damaged).toMatchObject([
-        { object: 'rel:2', relation: 2, reason: expect.any(String) },
-        { object: `unit:${zero.unit}`, relation: null },
+        { object: 'rel:2', relation: 2, unit: null, reason: expect.any(String) },
+        { object: `unit:${zero.unit}`, relation: null, unit: zero.unit },
       ]);
       expect((await seenBy(one)).damaged).toHaveLength(2);
     });

@@ -1,6 +1,6 @@
 /** Units whose machine lacks what they need: each says so in a sentence, serves what it can, and goes on when it has it. */
 import { execFile } from 'node:child_process';
-import { chmod, chown, mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { createConnection, type Socket } from 'node:net';
@@ -110,6 +110,22 @@ describe.skipIf(newest === undefined)(`a unit with PgBouncer ${newest?.version} 
     first.signal('SIGTERM');
     await first.ended();
     await second.until((own) => isServing(own) && own.address.endsWith(`:${first.port}`), soonMs);
+  });
+
+  it('remarks what of its state was damaged when it started, once in its log, and serves', async () => {
+    await using first = await LoneUnit.serving({ binary });
+    first.signal('SIGTERM');
+    await first.ended();
+    await truncate(first.file('ledger'), 20);
+    const { directory, port } = first;
+    await using unit = await LoneUnit.open({ binary, directory, port });
+    const own = await unit.until(
+      (seen) => isServing(seen) && remarks('lost-state', /ledger was damaged .*: this unit goes on/)(seen),
+    );
+    expect(own.message).toBe('');
+    unit.signal('SIGTERM');
+    const lines = (await unit.ended()).said.split('\n').filter((line) => line.includes('"lost-state"'));
+    expect(lines).toEqual([expect.stringMatching(/"level":40.*ledger was damaged/)]);
   });
 
   it('warns of few descriptors, says when they are used up, and takes clients again when some have left', async () => {

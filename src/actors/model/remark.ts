@@ -19,6 +19,10 @@ export const remarkMeans = {
   repaired:
     'Somebody changed by hand what the unit keeps: a file, or a setting on the console of PgBouncer. It was put right. Change options with `troupe config`. Told for an hour.',
   replaced: 'An instance ended or hung and was started again. Look at its log when it comes often. Told for an hour.',
+  'lost-state':
+    'Something in the state directory was damaged or missing when the unit started. It goes on with what the sentence says. Look at the disk. Told until the unit ends.',
+  'damaged-databag':
+    'What a unit told the others cannot be read in the store: somebody else wrote there, or the store went wrong. The others go by what it said before. It writes it anew by itself when it runs.',
 } as const satisfies Readonly<Record<string, string>>;
 export type RemarkId = keyof typeof remarkMeans;
 
@@ -32,3 +36,9 @@ export const remarksOf = (before: readonly Remark[], found: readonly Finding[], 
     since:
       remark.since ?? before.find(({ id, message }) => id === remark.id && message === remark.message)?.since ?? now,
   }));
+
+/** Those that were not there before. */
+export const remarksNew = (before: readonly Remark[], after: readonly Remark[]): readonly Remark[] =>
+  before === after
+    ? []
+    : after.filter(({ id, message }) => !before.some((one) => one.id === id && one.message === message));

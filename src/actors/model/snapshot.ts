@@ -124,6 +124,8 @@ export interface DamagedObject {
   readonly object: string;
   /** Of a record of ours about a client relation. */
   readonly relation: RelationId | null;
+  /** Whose databag it is. */
+  readonly unit: UnitName | null;
   readonly reason: string;
 }
 

@@ -12,6 +12,7 @@ import type { Hook } from '../model/hook.ts';
 import { type Known, known, unknown } from '../model/known.ts';
 import type { Nonce, UnitName } from '../model/ids.ts';
 import { departureOf } from '../model/intent.ts';
+import { type Finding, type Remark, remarksOf } from '../model/remark.ts';
 import { same } from '../model/same.ts';
 import type { BackendReport, Memory, Snapshot } from '../model/snapshot.ts';
 import { lack } from '../model/wait-catalogue.ts';
@@ -60,8 +61,10 @@ export interface UnitState {
   /** Our own memory has been read: before that, nothing may be written over it. */
   readonly recalled: boolean;
   readonly remembered: Memory | null;
-  /** What this process found damaged when it started: said until it ends. */
+  /** What this process found damaged when it started: remarked until it ends. */
   readonly losses: readonly string[];
+  /** Of units whose databags cannot be read. */
+  readonly damaged: ReadonlyMap<UnitName, readonly Remark[]>;
   readonly remembering: 'no' | 'underWay' | 'failed';
   /** Wall-clock minus monotonic, from the last tick. */
   readonly wallOffset: number;
@@ -83,10 +86,11 @@ export const initial: UnitState = {
   recalledSince: new Map(),
   report: null,
   backends: [],
-  status: { word: 'maintenance', message: 'starting', waits: [] },
+  status: { word: 'maintenance', message: 'starting', waits: [], remarks: [] },
   recalled: false,
   remembered: null,
   losses: [],
+  damaged: new Map(),
   remembering: 'no',
   wallOffset: 0,
   departing: false,
@@ -218,6 +222,7 @@ const snapshotRead = (settings: UnitSettings, state: UnitState, snapshot: Snapsh
       phase: departing && state.phase === 'running' ? 'stopping' : state.phase,
       observing: false,
       snapshot: known(snapshot),
+      damaged: damagedBags(state, snapshot, now),
       snapshotAt: now,
       backplane: state.backplane.kind === 'connected' ? state.backplane : { kind: 'connected', since: now },
     },
@@ -228,6 +233,18 @@ const snapshotRead = (settings: UnitSettings, state: UnitState, snapshot: Snapsh
     ],
   };
 };
+
+const damagedBags = (state: UnitState, { damaged }: Snapshot, now: number): UnitState['damaged'] =>
+  new Map(
+    damaged.flatMap(({ unit, reason }) =>
+      unit === null ? [] : [[unit, remarksOf(state.damaged.get(unit) ?? [], [damagedBag(unit, reason)], now)] as const],
+    ),
+  );
+
+const damagedBag = (unit: UnitName, reason: string): Finding => ({
+  id: 'damaged-databag',
+  message: `the databag of ${unit} in the store cannot be read (${reason}): what is shown of ${unit} is what it said before; it writes it anew by itself when it runs, so when this stays, start it, and look who else writes to the store`,
+});
 
 const since = (state: UnitState, kind: 'unreachable' | 'refused', reason: string, now: number): BackplaneState => ({
   kind,
@@ -274,8 +291,13 @@ const statusOf = (settings: UnitSettings, state: UnitState, now: number): UnitRe
     ...everybody.flatMap((from) => state.waitsOf.get(from) ?? []),
     ...state.apiWaits,
   ].map((wait) => ({ ...wait, since: Math.min(wait.since, state.recalledSince.get(wait.id) ?? now) }));
-  return { ...wordOf(state, waits), waits };
+  return { ...wordOf(state, waits), waits, remarks: remarksOf(state.status.remarks, findingsIn(state), now) };
 };
+
+const findingsIn = ({ losses, report }: UnitState): readonly Finding[] => [
+  ...losses.map((message): Finding => ({ id: 'lost-state', message })),
+  ...(report?.remarks ?? []),
+];
 
 const wordOf = (state: UnitState, waits: readonly Wait[]): { readonly word: StatusWord; readonly message: string } => {
   if (state.phase === 'leaving' || state.phase === 'left') return { word: 'down', message: stoppedSentence(state) };
@@ -285,14 +307,17 @@ const wordOf = (state: UnitState, waits: readonly Wait[]): { readonly word: Stat
   const [first] = waits;
   if (first !== undefined) return { word: 'waiting', message: first.message };
   if (state.report === null) return { word: 'maintenance', message: 'starting' };
-  return { word: 'active', message: state.losses.join('; ') };
+  return { word: 'active', message: '' };
 };
 
 /** Said from the first moment on, also should this actor be the one that cannot go on. */
 export const initialOf = ({ observeOnly }: Pick<UnitSettings, 'observeOnly'>): UnitState =>
   observeOnly === null
     ? initial
-    : { ...initial, status: { word: 'blocked', message: observeOnly.message, waits: observing({ observeOnly }) } };
+    : {
+        ...initial,
+        status: { word: 'blocked', message: observeOnly.message, waits: observing({ observeOnly }), remarks: [] },
+      };
 
 const stoppingSentence = ({ report, wallOffset, departing }: UnitState): string => {
   const leaving = report?.leaving ?? null;
@@ -341,10 +366,11 @@ const apiLacks = ({ self }: UnitSettings, troubles: readonly ApiTrouble[]): read
   );
 
 const sameStatus = (a: UnitRecordStatus, b: UnitRecordStatus): boolean =>
-  a.word === b.word &&
-  a.message === b.message &&
-  a.waits.length === b.waits.length &&
-  a.waits.every((wait, index) => wait.id === b.waits[index]?.id && wait.message === b.waits[index]?.message);
+  a.word === b.word && a.message === b.message && sameWords(a.waits, b.waits) && sameWords(a.remarks, b.remarks);
+
+type Worded = Pick<Remark, 'id' | 'message'> | Pick<Wait, 'id' | 'message'>;
+const sameWords = (a: readonly Worded[], b: readonly Worded[]): boolean =>
+  a.length === b.length && a.every(({ id, message }, index) => id === b[index]?.id && message === b[index]?.message);
 
 /** `since` is kept in whole seconds: it must survive, not be exact, and clocks drift against each other. */
 const memoryOf = (state: UnitState): Memory => ({

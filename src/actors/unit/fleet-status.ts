@@ -5,6 +5,7 @@ import type { FleetSpec } from '../model/fleet-spec.ts';
 import type { Application, BudgetKey, UnitName } from '../model/ids.ts';
 import { unitNumberOf } from '../model/ids.ts';
 import { departureOf } from '../model/intent.ts';
+import type { Remark } from '../model/remark.ts';
 import type { BackendReport, InstanceReport, Snapshot, UnitRecord } from '../model/snapshot.ts';
 import type { BudgetStatus, FleetStatus, RelationStatus, UnitStatus } from '../model/status.ts';
 import type { StatusWord } from '../model/waits.ts';
@@ -107,15 +108,17 @@ const ownStatus = (state: UnitState, leader: string | null, view: Viewpoint, nam
     since: iso(view.wall - (view.now - since)),
     on,
   })),
-  remarks: (state.report?.remarks ?? []).map(({ id, message, since }) => ({
-    id,
-    message,
-    since: iso(view.wall - (view.now - since)),
-  })),
+  remarks: state.status.remarks.map((remark) => remarkStatus(remark, view)),
   budget: (state.report?.budget ?? []).map(nameOf),
   lastSeenMs: 0,
   leaving: state.departing && state.phase !== 'left',
   weaknesses: weaknessesIn(state.report?.instances ?? []),
+});
+
+const remarkStatus = ({ id, message, since }: Remark, { wall, now }: Viewpoint): UnitStatus['remarks'][number] => ({
+  id,
+  message,
+  since: iso(wall - (now - since)),
 });
 
 const peerStatus = (
@@ -126,6 +129,7 @@ const peerStatus = (
   nameOf: NameOf,
 ): UnitStatus => {
   const { unit, bag, silentMs } = record;
+  const damage = state.damaged.get(unit) ?? [];
   return {
     unit,
     number: unitNumberOf(unit),
@@ -133,11 +137,14 @@ const peerStatus = (
     leader: leader === unit,
     pid: bag?.pid ?? null,
     version: bag?.version ?? null,
-    ...wordOf(record, view.now - state.snapshotAt, view.departureGraceMs),
+    ...wordOf(record, damage.length > 0, view.now - state.snapshotAt, view.departureGraceMs),
     generation: { applied: bag?.applied ?? null, refused: bag?.refused ?? null },
     instances: bag?.instances ?? [],
     waits: (bag?.waits ?? []).map(({ sinceWallMs, ...wait }) => ({ ...wait, since: iso(sinceWallMs) })),
-    remarks: (bag?.remarks ?? []).map(({ id, message, sinceWallMs }) => ({ id, message, since: iso(sinceWallMs) })),
+    remarks: [
+      ...(bag?.remarks ?? []).map(({ id, message, sinceWallMs }) => ({ id, message, since: iso(sinceWallMs) })),
+      ...damage.map((remark) => remarkStatus(remark, view)),
+    ],
     budget: (bag?.budget ?? []).map(nameOf),
     lastSeenMs: Math.round(silentMs + view.now - state.snapshotAt),
     leaving: state.snapshot.known && departureOf(state.snapshot.value.intent, record) !== null,
@@ -184,6 +191,7 @@ const departureIn = (ms: number): string => (ms <= 0 ? 'now' : `in ${Math.ceil(m
 const staleMs = 5_000;
 const wordOf = (
   { presence, silentMs, bag }: UnitRecord,
+  isDamaged: boolean,
   readAgoMs: number,
   departureGraceMs: number,
 ): { readonly status: StatusWord; readonly message: string } => {
@@ -203,7 +211,10 @@ const wordOf = (
       status: 'unknown',
       message: 'not heard of since the backplane last answered',
     };
-  return { status: bag?.status ?? 'unknown', message: bag?.message ?? 'just joined' };
+  return {
+    status: bag?.status ?? 'unknown',
+    message: bag?.message ?? (isDamaged ? 'what it says of itself cannot be read' : 'just joined'),
+  };
 };
 
 /** What keeps a relation waiting is known to the leader, which tells it in its databag under `client:<name>:…`. */

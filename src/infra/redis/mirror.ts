@@ -57,7 +57,12 @@ export class Mirror {
     return [...this.#relations.values()].toSorted((a, b) => a.id - b.id);
   }
   get damaged(): readonly DamagedObject[] {
-    return [...this.#damaged].map(([object, reason]) => ({ object, relation: relationIn(object), reason }));
+    return [...this.#damaged].map(([object, reason]) => ({
+      object,
+      relation: relationIn(object),
+      unit: isUnitObject(object) ? unitIn(object) : null,
+      reason,
+    }));
   }
   /** It is there, cannot be read, and no earlier version of it is known. */
   isLost(name: LeaderObject): boolean {
@@ -129,7 +134,7 @@ export class Mirror {
   }
 
   #absorbBag(name: `unit:${string}`, found: StoredObject | 'absent'): void {
-    const unit = name.slice('unit:'.length) as UnitName;
+    const unit = unitIn(name);
     if (found === 'absent') this.#bags.delete(unit);
     else this.#read(name, found, bagCodec, (bag) => this.#bags.set(unit, bag));
   }
@@ -204,6 +209,7 @@ export class Mirror {
 
 const isDamaged = (found: ReadObject): found is Extract<ReadObject, { readonly damaged: string }> =>
   typeof found === 'object' && 'damaged' in found;
+const unitIn = (name: `unit:${string}`): UnitName => name.slice('unit:'.length) as UnitName;
 const relationIn = (name: ObjectName): RelationId | null =>
   isRelation(name) ? (Number(name.slice('rel:'.length)) as RelationId) : null;
 

@@ -283,7 +283,12 @@ describe('client relations', () => {
     const client = actor();
     const clients = { orders: clientOf(), reports: clientOf({ id: relation(3), database: 'reports' }) };
     const intent = intentOf({ clients, nextRelation: relation(5) });
-    const damaged = [2, 4].map((id) => ({ object: `rel:${id}`, relation: relation(id), reason: 'it is not JSON' }));
+    const damaged = [2, 4].map((id) => ({
+      object: `rel:${id}`,
+      relation: relation(id),
+      unit: null,
+      reason: 'it is not JSON',
+    }));
     const healthy = recordOf({ id: relation(3), name: 'reports', provisioned: false });
     const user = userOf('pgbouncer_orders_2', recordOf().account.verifier);
     client.feed({

@@ -34,7 +34,7 @@ const report = {
 
 describe('peers', () => {
   const decide = decidePeersWith({ self: unit(0), pid: 5, version: '0.1.0', departureGraceMs: 60_000, usageMs: 5_000 });
-  const status = { type: 'statusTold', status: { word: 'active', message: '', waits: [] } } as const;
+  const status = { type: 'statusTold', status: { word: 'active', message: '', waits: [], remarks: [] } } as const;
   const seen = (bag: ReturnType<typeof bagOf> | null) =>
     ({ type: 'observed', snapshot: snapshotOf({ units: [unitRecordOf(0, { bag }), unitRecordOf(1)] }) }) as const;
 
@@ -46,6 +46,23 @@ describe('peers', () => {
     ({ state } = decide(first.state, { type: 'bagAnswered', outcome: 'committed' }, 2));
     expect(decide(state, seen(write.bag), 3).effects).toEqual([]);
     expect(decide(state, seen(null), 4).effects).toMatchObject([{ type: 'writeBag' }]);
+  });
+
+  it('writes its bag anew when the store has one that cannot be read, and seldom while that stays so', () => {
+    let { state } = decide(initialPeers, seen(null), 0);
+    const [write] = ({ state } = decide(state, status, 1)).effects ?? [];
+    if (write?.type !== 'writeBag') throw new Error('no bag was written');
+    ({ state } = decide(state, { type: 'bagAnswered', outcome: 'committed' }, 2));
+    const damage = { object: 'unit:pgbouncer/0', relation: null, unit: unit(0), reason: 'it is no JSON' };
+    const damaged = { ...seen(write.bag), snapshot: { ...seen(write.bag).snapshot, damaged: [damage] } };
+    const writesAt = [6_000, 6_500, 9_000, 11_500].filter((now) => {
+      const decided = decide(state, damaged, now);
+      const writes = (decided.effects ?? []).some(({ type }) => type === 'writeBag');
+      state = writes ? decide(decided.state, { type: 'bagAnswered', outcome: 'committed' }, now).state : decided.state;
+      return writes;
+    });
+    expect(writesAt).toEqual([6_000, 11_500]);
+    expect(decide(state, seen(write.bag), 20_000).effects).toEqual([]);
   });
 
   it('waits a moment after a write without answer, then writes again', () => {

@@ -11,6 +11,7 @@ import { fleetStatusOf } from '../../../src/actors/unit/fleet-status.ts';
 import type { Send } from '../../../src/actors/kit/behaviour.ts';
 import { Secret } from '../../../src/actors/model/secret.ts';
 import type { Departure } from '../../../src/actors/model/intent.ts';
+import type { Snapshot } from '../../../src/actors/model/snapshot.ts';
 import type { UnitMessage, WorkloadReport } from '../../../src/actors/protocol.ts';
 import {
   application,
@@ -46,6 +47,17 @@ const report: WorkloadReport = {
   remarks: [],
   changing: false,
   leaving: null,
+};
+
+const view = {
+  application,
+  self: unit(0),
+  pid: 1,
+  version: '0.1.0',
+  backplane: 'redis',
+  departureGraceMs: 600_000,
+  now: 10_000,
+  wall: 1_000_000,
 };
 
 const actor = (decide = decideWith(settings)) => {
@@ -147,15 +159,45 @@ describe('unit', () => {
     expect(self.state().status.waits).toMatchObject([{ id: 'backend:main', since: 1 - 60_000 }]);
   });
 
-  it('says what of its memory was lost as long as it has nothing worse to say', () => {
+  it('remarks what of its memory was lost beside what the workload found, and is active all the same', () => {
     const self = actor();
     const losses = ['the ledger was damaged'];
     self.feed({ type: 'recalled', memory: { verified: null, waits: [] }, losses, wall: wall(0) });
     self.feed({ type: 'snapshotRead', snapshot: snapshotOf() });
-    self.feed({ type: 'workloadTold', report });
-    expect(self.state().status).toMatchObject({ word: 'active', message: 'the ledger was damaged' });
-    self.feed({ type: 'snapshotUnavailable', reason: 'connect ECONNREFUSED' });
-    expect(self.state().status).toMatchObject({ word: 'waiting', message: expect.stringContaining('ECONNREFUSED') });
+    const found = { id: 'repaired', message: 'the ini was changed', since: 1 } as const;
+    self.feed({ type: 'workloadTold', report: { ...report, remarks: [found] } });
+    const lost = { id: 'lost-state', message: 'the ledger was damaged', since: 1 };
+    expect(self.state().status).toEqual({ word: 'active', message: '', waits: [], remarks: [lost, found] });
+    self.take();
+    self.told();
+    self.feed({ type: 'workloadTold', report }, 5_000);
+    expect(self.told()).toContain('peers:statusTold');
+    expect(self.state().status.remarks).toEqual([lost]);
+  });
+
+  it('shows a databag that cannot be read as a remark of its unit, since it was seen first', () => {
+    const self = actor();
+    const reading = (damaged: Snapshot['damaged']) =>
+      ({
+        type: 'snapshotRead',
+        snapshot: snapshotOf({ units: [unitRecordOf(0), unitRecordOf(1, { bag: null })], damaged }),
+      }) as const;
+    const shown = () => {
+      const status = fleetStatusOf(self.state(), { ...view, wall: view.now });
+      const [own, peer] = status.units;
+      return [own?.remarks, peer?.remarks, peer?.message];
+    };
+    const damage = { object: 'unit:pgbouncer/1', relation: null, unit: unit(1), reason: 'it is no JSON' };
+    self.feed(reading([damage]), 9_000);
+    self.feed(reading([damage, { object: 'rel:2', relation: relation(2), unit: null, reason: 'x' }]), 500);
+    const remark = {
+      id: 'damaged-databag',
+      message: expect.stringMatching(/^the databag of pgbouncer\/1 .*\(it is no JSON\)/),
+      since: new Date(9_000).toISOString(),
+    };
+    expect(shown()).toEqual([[], [remark], 'what it says of itself cannot be read']);
+    self.feed(reading([]));
+    expect(shown()).toEqual([[], [], 'just joined']);
   });
 
   it('remembers a newly verified generation once, and again when it could not be kept', () => {
@@ -306,16 +348,6 @@ describe('hooks between two readings', () => {
 });
 
 describe('fleet status', () => {
-  const view = {
-    application,
-    self: unit(0),
-    pid: 1,
-    version: '0.1.0',
-    backplane: 'redis',
-    departureGraceMs: 600_000,
-    now: 10_000,
-    wall: 1_000_000,
-  };
   const read = (snapshot: ReturnType<typeof snapshotOf>, at = 9_000) => {
     const { state } = decide(initial, { type: 'snapshotRead', snapshot }, at);
     return fleetStatusOf(state, view);

@@ -43,6 +43,8 @@ export interface PeersState {
   /** What the store is known to hold, from our own answered write or from a reading. */
   readonly written: UnitBag | null;
   readonly writtenAt: number;
+  /** The store shows it, and it cannot be read: what is known of it is older. */
+  readonly isDamaged: boolean;
   readonly removing: UnitName | null;
   readonly retryAt: number;
   readonly wallOffset: number;
@@ -62,6 +64,7 @@ export const initial: PeersState = {
   writing: null,
   written: null,
   writtenAt: Number.NEGATIVE_INFINITY,
+  isDamaged: false,
   removing: null,
   retryAt: 0,
   wallOffset: 0,
@@ -83,6 +86,7 @@ const absorb = (settings: PeersSettings, state: PeersState, message: PeersMessag
         units: known(units),
         intent: message.snapshot.intent,
         written: state.writing === null ? (own?.bag ?? null) : state.written,
+        isDamaged: message.snapshot.damaged.some(({ unit }) => unit === settings.self),
       };
     }
     case 'ticked':
@@ -135,10 +139,11 @@ const reconcile = (settings: PeersSettings, before: PeersState, now: number): De
 
 const isNews = (
   { usageMs }: PeersSettings,
-  { written, writtenAt, units }: PeersState,
+  { written, writtenAt, units, isDamaged }: PeersState,
   bag: UnitBag,
   now: number,
 ): boolean => {
+  if (isDamaged) return now - writtenAt >= usageMs;
   if (same(bag, written)) return false;
   const readers = units.known ? units.value.length : 1;
   return (
@@ -180,7 +185,7 @@ const bagOf = (
           // Clocks drift: a wait that is written keeps its instant.
           sinceWallMs: written?.waits.find((wait) => wait.id === id)?.sinceWallMs ?? Math.round(since + wallOffset),
         })),
-        remarks: (report?.remarks ?? []).map(({ id, message, since }) => ({
+        remarks: status.remarks.map(({ id, message, since }) => ({
           id,
           message,
           sinceWallMs:
