@@ -1,7 +1,7 @@
 import { rename } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { FleetStatus } from '../../src/actors/model/status.ts';
+import type { FleetStatus, UnitStatus } from '../../src/actors/model/status.ts';
 import { Secret } from '../../src/actors/model/secret.ts';
 import {
   asSuperuser,
@@ -41,6 +41,8 @@ describe('a fleet whose backend has a standby', () => {
       maintenanceDatabase: 'postgres',
       ...administrator,
     });
+  const hasReads = ({ budget }: UnitStatus): boolean =>
+    budget.some(({ name, given }) => name === 'first_readonly' && given !== null && given > 0);
   const mainIn = ({ relations }: FleetStatus) => relations.find(({ name }) => name === 'main');
 
   it('reads from the standby through every unit, and cannot write there', async () => {
@@ -89,6 +91,8 @@ describe('a fleet whose backend has a standby', () => {
 
   it('reads from the primary where that was chosen, without writing there by accident, until the standby is back', async () => {
     await fleet().cli('config', 'read_only_fallback=primary');
+    // The database gives up first what its reads are to have.
+    await fleet().everyoneActive(({ units }) => units.every(hasReads));
     expect(await queryThrough(fleet(), 1, reading(), 'select pg_is_in_recovery() as there')).toEqual([
       { there: false },
     ]);
