@@ -18,7 +18,6 @@ import { LocalFleet, type LocalUnit } from '../../src/infra/local/local-fleet.ts
 import { type Account, identityOf } from '../../src/infra/local/service-user.ts';
 import { bringUp } from '../../src/programs/bring-up.ts';
 import { Watch } from './fleet-watch.ts';
-import { pgbouncersOf } from './pgbouncer-binaries.ts';
 import { testAccount, testDirectory } from './servers.ts';
 
 export interface FleetOptions {
@@ -26,7 +25,7 @@ export interface FleetOptions {
   readonly againMs: number;
   /** Further TROUPE_* values of the units. */
   readonly environment?: Readonly<Record<string, string>>;
-  /** Which PgBouncer the units run; without it the machine's own. */
+  /** What the units run; without it the machine's own. */
   readonly pgbouncer?: string;
 }
 
@@ -74,10 +73,13 @@ export class FleetUnderTest implements AsyncDisposable {
     );
   }
 
-  static async open({ againMs, environment = {}, pgbouncer: version }: FleetOptions): Promise<FleetUnderTest> {
+  static async open({
+    againMs,
+    environment = {},
+    pgbouncer = program('pgbouncer'),
+  }: FleetOptions): Promise<FleetUnderTest> {
     const path = process.env['PATH'] ?? '';
     const account = testAccount();
-    const pgbouncer = version === undefined ? program('pgbouncer') : await pgbouncerOf(version, path);
     const runDir = join(await testDirectory(), 'run');
     await mkdir(runDir, { mode: 0o755 });
     const said: string[] = [];
@@ -249,13 +251,6 @@ const isSettled = ({ leader, generation, units, backplane }: FleetStatus): boole
 const lastWordsOf = async ({ units }: LocalFleet): Promise<string> => {
   const logs = await Promise.all(units.map(({ log }) => readFile(log, 'utf8').catch(() => '')));
   return logs.map((log, number) => `unit ${number}:\n${log.split('\n').slice(-15).join('\n')}`).join('\n');
-};
-
-const pgbouncerOf = async (version: string, path: string): Promise<string> => {
-  const binary = (await pgbouncersOf(path)).find((one) => one.version.startsWith(version));
-  if (binary === undefined || binary.run === null)
-    throw new Error(binary?.reason ?? `there is no PgBouncer ${version}`);
-  return binary.run;
 };
 
 const found = <T>(value: T | null | undefined, what: string): T => {
