@@ -5,6 +5,7 @@
  * What is dead or deaf is started first, because clients may be waiting for it. The rest loads its new file by RELOAD. Only what
  * PgBouncer takes over at its start alone costs a process, and then one after the other, so that the address stays served.
  */
+import { type BackendServer, textOf } from '../actors/model/backend.ts';
 import type { Inspection, InstanceFact, Rendered, Step } from '../actors/model/workload.ts';
 import { optionOf } from './catalogue.ts';
 import { databasesIn, settingsIn, usersIn } from './ini.ts';
@@ -13,8 +14,13 @@ import { settingsAmiss } from './verify.ts';
 import { compareVersions } from './version.ts';
 
 /** Empty when disk and processes are as rendered; else its last step is `verify`. */
-export const planChange = (inspection: Inspection, wanted: Rendered): readonly Step[] => {
-  const tasks = wanted.instances.map((rendered) => taskOf(inspection, wanted, rendered));
+export const planChange = (
+  inspection: Inspection,
+  wanted: Rendered,
+  abandoned: readonly BackendServer[] = [],
+): readonly Step[] => {
+  const dead = new Set(abandoned.map(textOf));
+  const tasks = wanted.instances.map((rendered) => taskOf(inspection, wanted, rendered, dead));
   const which = (is: (task: Task) => boolean): readonly number[] => tasks.filter(is).map(({ id }) => id);
   const needing = (...needs: readonly Task['need'][]) => which(({ need }) => needs.includes(need));
   const moving = which(({ need, moves }) => need === 'load' && moves);
@@ -63,7 +69,12 @@ const hasAuthFile = ({ authFile }: Disk, wanted: Rendered): boolean => authFile?
 const isWritten = (disk: Disk, wanted: Rendered): boolean =>
   hasAuthFile(disk, wanted) && wanted.instances.every(({ id, ini }) => iniOn(disk, id) === ini);
 
-const taskOf = (inspection: Inspection, wanted: Rendered, { id, ini }: Rendered['instances'][number]): Task => {
+const taskOf = (
+  inspection: Inspection,
+  wanted: Rendered,
+  { id, ini }: Rendered['instances'][number],
+  dead: ReadonlySet<string>,
+): Task => {
   const fact = inspection.instances.find((instance) => instance.id === id);
   const idle = { id, paused: false, moves: false } as const;
   if (fact === undefined || fact.state === 'absent') return { ...idle, need: 'start' };
@@ -79,7 +90,7 @@ const taskOf = (inspection: Inspection, wanted: Rendered, { id, ini }: Rendered[
   if (isLoaded) return { ...idle, paused, need: 'nothing' };
   // Files are rendered for the program on disk and proven by it: a process of another one may refuse them half way.
   if (isOfAnotherVersion(fact, inspection)) return { ...idle, paused, need: 'restart' };
-  return { id, paused, need: 'load', moves: before !== null && moves(before, ini, fact) };
+  return { id, paused, need: 'load', moves: before !== null && moves(before, ini, fact, dead) };
 };
 
 /** Settings that are not in force. Without the process's own word the file on disk has to stand for it. */
@@ -107,18 +118,22 @@ const isOfAnotherVersion = ({ version }: InstanceFact, { binary }: Inspection): 
 
 /**
  * A pause keeps clients from writing to the old server after the first of them has written to the new one. In session mode it would
- * wait for every client to leave: there, the reload alone has to do. `before` counts only if it is what the process has loaded.
+ * wait for every client to leave, and for a dead server in vain: there, the reload alone has to do. `before` counts only if it is what the process has loaded.
  */
-const moves = (before: string, after: string, fact: InstanceFact): boolean => {
+const moves = (before: string, after: string, fact: InstanceFact, dead: ReadonlySet<string>): boolean => {
   const was = settingsIn(before);
   if (!showsLastOf(was, fact) || was.get('pool_mode') === 'session' || hasSessions(before)) return false;
   const databases = databasesIn(after);
-  return [...databasesIn(before)].some(([name, old]) => {
+  const moved = [...databasesIn(before)].filter(([name, old]) => {
     const now = databases.get(name);
     // Who only reads is held back for nothing.
     if (now?.has('connect_query') === true) return false;
     return now !== undefined && ['host', 'port', 'dbname'].some((key) => now.get(key) !== old.get(key));
   });
+  // A pause is of all databases: one of them is enough for it to wait in vain.
+  const isDead = ([, old]: (typeof moved)[number]): boolean =>
+    dead.has(textOf({ host: old.get('host') ?? '', port: Number(old.get('port')) }));
+  return moved.length > 0 && !moved.some(isDead);
 };
 
 const hasSessions = (ini: string): boolean =>

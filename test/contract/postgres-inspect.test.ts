@@ -1,4 +1,8 @@
-import { createServer, type Server } from 'node:net';
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { inspect as show } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { BackendAccess, BackendFacts } from '../../src/actors/model/backend.ts';
@@ -28,12 +32,15 @@ describe.each(postgresServers())('a look at a backend on %s', (_, start) => {
     const [truth] = await rowsOf(
       scenario,
       `SELECT current_setting('server_version_num')::int AS version, system_identifier::text AS "systemId",
-              current_setting('max_connections')::int AS "maxConnections" FROM pg_control_system()`,
+              current_setting('max_connections')::int AS "maxConnections",
+              current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+                AS "clientConnections" FROM pg_control_system()`,
     );
     expect(await look()).toEqual({
       kind: 'ready',
       primary: scenario.primary,
       standbys: [],
+      silent: [],
       timeline: 1,
       ailments: [],
       ...truth,
@@ -66,6 +73,22 @@ describe.each(postgresServers())('a look at a backend on %s', (_, start) => {
       kind: 'away',
       reason: `no primary within reach: ${mute.endpoint}: no answer in time; ${chatty.endpoint}: it does not answer as PostgreSQL does`,
     });
+  });
+
+  it('is away within 2 s when its host swallows what is sent to it', async () => {
+    using pit = await swallower();
+    const began = performance.now();
+    expect(await look({ endpoints: [pit.endpoint] })).toEqual({
+      kind: 'away',
+      reason: `no primary within reach: ${pit.endpoint}: no answer in time`,
+    });
+    expect(performance.now() - began).toBeLessThan(2_000);
+  });
+
+  it('tells beside the primary who did not answer', async () => {
+    const port = await freePort(['127.0.0.1']);
+    const endpoints = [`127.0.0.1:${port}`, ...scenario.access.endpoints];
+    expect(await look({ endpoints })).toMatchObject({ kind: 'ready', silent: [{ host: '127.0.0.1', port }] });
   });
 
   it('is blocked by a wrong password, in the words of PostgreSQL and without the password', async () => {
@@ -243,4 +266,26 @@ const listener = async (
   const port = await freePort(['127.0.0.1']);
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
   return { endpoint: `127.0.0.1:${port}`, [Symbol.dispose]: () => void server.close() };
+};
+
+/** Its queue of connections is full, and it takes none: further ones hear nothing at all, as behind a firewall that drops. */
+const swallower = async (): Promise<Disposable & { readonly endpoint: string }> => {
+  const sleeper = fork(fileURLToPath(new URL('../support/sleeping-listener-process.ts', import.meta.url)), {
+    stdio: 'ignore',
+  });
+  const [said] = await once(sleeper, 'message');
+  const port = Number(said);
+  const waiting: Socket[] = [];
+  for (let isFull = false; !isFull; ) {
+    const socket = connect(port, '127.0.0.1').on('error', () => {}); // Cut at the end.
+    waiting.push(socket);
+    isFull = await Promise.race([once(socket, 'connect').then(() => false), delay(500, true)]);
+  }
+  return {
+    endpoint: `127.0.0.1:${port}`,
+    [Symbol.dispose]: () => {
+      for (const socket of waiting) socket.destroy();
+      sleeper.kill('SIGKILL');
+    },
+  };
 };

@@ -185,6 +185,7 @@ const factsOf = (primary: { readonly host: string; readonly port: number }): Bac
   version: 170_000,
   systemId: '1',
   timeline: 1,
+  silent: [],
   clientConnections: 97,
   maxConnections: 100,
   ailments: [],

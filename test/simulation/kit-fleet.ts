@@ -136,6 +136,7 @@ class MemoryPostgres implements Postgres {
       systemId: '7',
       timeline: 1,
       maxConnections: 100,
+      silent: [],
       clientConnections: 97,
       ailments: [],
     };

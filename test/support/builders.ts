@@ -35,6 +35,7 @@ const freeLease: LeaseView = { holder: null, nonce: null, epoch: epoch(0), freeI
 export const specOf = (changes: Partial<FleetSpec> = {}): FleetSpec => ({
   options: { listen_port: 6432 },
   backends: [],
+  abandoned: [],
   databases: [],
   users: [],
   slots: [{ unit: unit(0), instances: 2 }],

@@ -46,6 +46,7 @@ describe('facts of a backend', () => {
       systemId: '77',
       timeline: 3,
       maxConnections: 100,
+      silent: [{ host: 'a', port: 5432 }],
       clientConnections: 97,
       ailments: [],
     });

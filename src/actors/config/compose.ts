@@ -15,6 +15,7 @@ import type { BudgetKey, UnitName } from '../model/ids.ts';
 import type { Intent, Options } from '../model/intent.ts';
 import type { UnitRecord } from '../model/snapshot.ts';
 import type { ServedClient } from '../protocol.ts';
+import { abandonedBy } from './abandoned.ts';
 import { allot, type Claim, mostAllotted, mostHeld, overdue } from './allot.ts';
 import { readsPrimary, withReads } from './reads.ts';
 import { type Limit, type Seating, seatsFor } from './seats.ts';
@@ -74,7 +75,15 @@ export const compose = (inputs: Inputs): Composed => {
   const holdings = allotted.flatMap((one) => one.holdings);
   return {
     kind: 'composed',
-    spec: { options, backends: inputs.backends, databases, users, slots, holdings },
+    spec: {
+      options,
+      backends: inputs.backends,
+      abandoned: abandonedBy(databases, inputs.facts, inputs.current?.spec ?? null),
+      databases,
+      users,
+      slots,
+      holdings,
+    },
     unseated,
     overdue: allotted.flatMap((one) => one.overdue),
   };

@@ -25,6 +25,8 @@ export type BackendFacts =
       readonly kind: 'ready';
       readonly primary: BackendServer;
       readonly standbys: readonly BackendServer[];
+      /** Those that were looked at and did not answer. */
+      readonly silent: readonly BackendServer[];
       /** `server_version_num`, for instance 170011. */
       readonly version: number;
       readonly systemId: string;

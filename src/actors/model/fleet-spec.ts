@@ -28,6 +28,13 @@ export interface DatabaseSpec {
   readonly readOnly: boolean;
 }
 
+/** Where clients of a backend were before it moved, and nobody answered any more: nothing there is worth waiting for. */
+export interface AbandonedSpec {
+  readonly backend: string;
+  readonly host: string;
+  readonly port: number;
+}
+
 /** A login in every unit's auth file. `secret` is PostgreSQL's own SCRAM-SHA-256 verifier, so logins pass through. */
 export interface UserSpec {
   readonly name: string;
@@ -64,6 +71,8 @@ export interface HoldingSpec extends BudgetKey {
 export interface FleetSpec {
   readonly options: Options;
   readonly backends: readonly BackendSpec[];
+  /** By the last move of each backend. */
+  readonly abandoned: readonly AbandonedSpec[];
   readonly databases: readonly DatabaseSpec[];
   readonly users: readonly UserSpec[];
   readonly slots: readonly SlotSpec[];

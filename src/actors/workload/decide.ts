@@ -159,7 +159,7 @@ const plan = (settings: WorkloadSettings, before: WorkloadState, inspection: Ins
   const state = { ...before, rendering };
   const { rendered } = rendering;
   if (rendered instanceof Unwritable) return { state: refuse(state, target, rendered.message) };
-  const steps = planChange(inspection, rendered);
+  const steps = planChange(inspection, rendered, target.spec.abandoned);
   const unverified = state.verified?.generation !== target.generation || state.verified.digest !== target.digest;
   const walk: readonly Step[] = steps.length === 0 && unverified ? [{ type: 'verify', rendered }] : steps;
   const [first] = walk;

@@ -65,6 +65,7 @@ const budgetKind = z.enum(['database', 'login']);
 const specSchema = z.object({
   options,
   backends: z.array(z.object({ name: text, systemId: text })).default([]),
+  abandoned: z.array(z.object({ backend: text, host: text, port: count })).default([]),
   databases: z.array(
     z.object({
       name: text,

@@ -1,4 +1,5 @@
 import { type BackendFacts, type BackendServer, textOf } from '../../actors/model/backend.ts';
+import { serverOf } from './endpoint.ts';
 
 /** What one look at one endpoint found. */
 export type Sighting = { readonly endpoint: string } & (
@@ -51,17 +52,22 @@ export const factsOf = (username: string, sightings: readonly Sighting[]): Backe
     );
   const fault = faultOf(username, primary);
   if (fault !== null) return blocked(fault);
-  return readyWith(primary, servers);
+  return readyWith(primary, servers, sightings);
 };
 
 const oldestVersion = 140_000;
 /** Since then, what a login may do with a role it made does not depend on its own INHERIT. */
 const grantsInherit = 160_000;
 
-const readyWith = ({ server, identity, state }: Seen, servers: readonly Seen[]): BackendFacts => ({
+const readyWith = (
+  { server, identity, state }: Seen,
+  servers: readonly Seen[],
+  sightings: readonly Sighting[],
+): BackendFacts => ({
   kind: 'ready',
   primary: server,
   standbys: servers.filter((other) => other.state.inRecovery).map((other) => other.server),
+  silent: sightings.flatMap(({ kind, endpoint }) => (kind === 'away' ? (serverOf(endpoint) ?? []) : [])),
   version: identity.version,
   systemId: identity.systemId ?? 'unknown',
   timeline: state.timeline ?? 0,

@@ -33,6 +33,7 @@ const ready: BackendFacts = {
   version: 170_000,
   systemId: '1',
   timeline: 1,
+  silent: [],
   clientConnections: 97,
   maxConnections: 100,
   ailments: [],

@@ -152,6 +152,7 @@ describe('backend', () => {
     version: 170_000,
     systemId: '1',
     timeline: 1,
+    silent: [],
     clientConnections: 97,
     maxConnections: 100,
     ailments: [],

@@ -12,6 +12,7 @@ const ready = (...standbys: readonly BackendServer[]): BackendFacts => ({
   version: 170_000,
   systemId: '1',
   timeline: 1,
+  silent: [],
   clientConnections: 97,
   maxConnections: 100,
   ailments: [],

@@ -279,6 +279,15 @@ describe('the plan of a change', () => {
     ]);
   });
 
+  it('does not wait for a server that was given up dead, and for another one it does', () => {
+    const world = serving(first);
+    const wanted = wantedFor({ canary: 'g2', host: '10.0.0.2' });
+    const typesWith = (dead: string) =>
+      planChange(world.inspect(), wanted, [{ host: dead, port: 5432 }]).map(({ type }) => type);
+    expect(typesWith('10.0.0.1')).toEqual(['prove', 'write', 'reload', 'verify']);
+    expect(typesWith('10.0.0.9')).toEqual(['prove', 'write', 'pause', 'reload', 'resume', 'verify']);
+  });
+
   it('gives up on a pause that cannot be had, and goes to the new server all the same', () => {
     const world = serving(first);
     const wanted = wantedFor({ canary: 'g2', host: '10.0.0.2' });
