@@ -142,6 +142,7 @@ describe.each(redisServers())('the store on %s', (_, start) => {
       return openMemoryBackplane({ hub, unit, instances: instances(number), nonce: `n${number}` as Nonce, keeper });
     };
     const intent = intentOf({
+      nextRelation: 30 as RelationId,
       clients: Object.fromEntries(
         Array.from({ length: 20 }, (_x, i) => [`client-${i}`, clientOf({ id: (i + 2) as RelationId })]),
       ),
@@ -631,6 +632,24 @@ describe.each(redisServers())('the store on %s', (_, start) => {
         { object: `unit:${zero.unit}`, relation: null, unit: zero.unit },
       ]);
       expect((await seenBy(one)).damaged).toHaveLength(2);
+    });
+
+    it('that make one entry of the intent unreadable leave the others, and keep nobody out', async () => {
+      const zero = await fleet.start(0);
+      await seenBy(zero);
+      await populate(zero, await lead(zero));
+      const before = (await seenBy(zero)).intent;
+      const tree = JSON.parse(await bodyOf('intent'));
+      const body = JSON.stringify({ ...tree, clients: { ...tree.clients, crafted: { id: 'x' } } });
+      await tamper('intent', { b: body, c: digestOf(body) });
+      const one = await fleet.start(1);
+      for (const unit of [zero, one]) {
+        const { intent } = await seenBy(unit);
+        expect(intent).toMatchObject({ unreadable: [{ of: 'clients', name: 'crafted', id: null }] });
+        expect(intent?.clients).toEqual(before?.clients);
+      }
+      await one[Symbol.asyncDispose]();
+      expect(await bodyOf('intent')).toBe(body);
     });
 
     it('that make the intent unreadable keep out who never saw it, and say what brings it back', async () => {

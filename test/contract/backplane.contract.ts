@@ -145,8 +145,14 @@ export const backplaneContract = (createFleet: () => Promise<Fleet>): void => {
       const intent: Intent = intentOf({
         at: 1_700_000_000_123 as WallMs,
         reason: 'ü "quoted" \\ \u0000 \u2028 🐘',
-        options: { text: '', zero: 0, large: 2 ** 53 - 1, negative: -1, half: 0.5, yes: true, no: false },
-        clients: { 'a/b~c': clientOf({ extraUserRoles: ['createdb', 'createrole'] }) },
+        options: {
+          login_notify_message: 'ü "quoted" 🐘',
+          server_reset_query: '',
+          max_db_connections: 0,
+          query_timeout: 0.5,
+          server_fast_close: true,
+        },
+        clients: { 'a-b': clientOf({ extraUserRoles: ['createdb', 'createrole'] }) },
       });
       expect(await zero.changeIntent(intent)).toEqual({ kind: 'committed' });
       const again = await fleet.start(0);

@@ -160,6 +160,7 @@ const composed = (changes: readonly Change[], accepted: Intent, verifier: Secret
   const { options } = intent;
   const tried = compose({
     options,
+    held: new Set(),
     intended: intent.clients,
     clients,
     facts,

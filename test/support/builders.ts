@@ -95,6 +95,7 @@ export const intentOf = (changes: Partial<Intent> = {}): Intent => ({
   backends: { main: backendOf() },
   clients: { orders: clientOf() },
   departures: [],
+  unreadable: [],
   ...changes,
 });
 

@@ -29,7 +29,7 @@ describe('every wait', () => {
   });
 
   it.each(entries)('of $id has its parameters filled in', ({ id, example }) => {
-    expect(example.id).toMatch(/^[a-z]+(?:[:-][a-z]+)*$/);
+    expect(example.id).toMatch(/^[a-z]+(?:[:_-][a-z]+)*$/);
     expect(example.id.split(':').length).toBe(id.split(':').length);
   });
 

@@ -1,9 +1,15 @@
 import type { Change } from '../model/change.ts';
-import type { BackendIntent, Intent } from '../model/intent.ts';
+import { type BackendIntent, type Intent, unreadableIn, withoutUnreadable } from '../model/intent.ts';
 import type { RelationRecord } from '../model/snapshot.ts';
 import { quoted } from '../model/quoted.ts';
 import { type Changed, changed, next, problemAt, refused, unless } from './changed.ts';
-import { endpointKey, endpointProblem, identifierProblem, passwordProblem, relationNameProblem } from './names.ts';
+import {
+  endpointKey,
+  endpointProblem,
+  identifierProblem,
+  passwordProblem,
+  relationNameProblem,
+} from '../model/names.ts';
 
 /** Every unit looks at each of them every few seconds. */
 const mostBackends = 32;
@@ -16,13 +22,14 @@ export const addBackend = (intent: Intent, asked: Asked): Changed =>
   unless(problemsOf(asked), () => {
     const { name } = asked;
     const earlier = Object.hasOwn(intent.backends, name) ? intent.backends[name] : undefined;
-    if (Object.hasOwn(intent.clients, name))
+    const damaged = unreadableIn(intent, 'backends', name)?.id ?? null;
+    if (Object.hasOwn(intent.clients, name) || unreadableIn(intent, 'clients', name) !== undefined)
       return refused(`"${name}" is a client already: choose another name for the backend`);
     if (earlier === undefined && Object.keys(intent.backends).length >= mostBackends)
       return refused(`there are ${mostBackends} backends already, which is as many as there may be: remove one first`);
     const { endpoints, username, password } = asked;
     const backend: BackendIntent = {
-      id: earlier?.id ?? intent.nextRelation,
+      id: earlier?.id ?? damaged ?? intent.nextRelation,
       endpoints,
       username,
       password,
@@ -31,8 +38,9 @@ export const addBackend = (intent: Intent, asked: Asked): Changed =>
     };
     return changed({
       ...intent,
-      nextRelation: earlier === undefined ? next(intent.nextRelation) : intent.nextRelation,
+      nextRelation: backend.id === intent.nextRelation ? next(intent.nextRelation) : intent.nextRelation,
       backends: { ...intent.backends, [name]: backend },
+      unreadable: withoutUnreadable(intent, 'backends', new Set([name])),
     });
   });
 
@@ -74,5 +82,5 @@ export const removeBackend = (intent: Intent, name: string, records: readonly Re
       `backend "${name}" still holds logins of ${dying.map((record) => `"${record.name}"`).join(', ')}: they are removed as soon as it answers; ask again then`,
     );
   const { [name]: _, ...backends } = intent.backends;
-  return changed({ ...intent, backends });
+  return changed({ ...intent, backends, unreadable: withoutUnreadable(intent, 'backends', new Set([name])) });
 };

@@ -11,6 +11,8 @@ export interface Clusters {
 
 export const clustersOf = (
   intended: Intent['backends'],
+  /** Those that cannot be read: they stay the clusters that they were. */
+  held: readonly string[],
   seen: ReadonlyMap<string, BackendFacts>,
   served: readonly BackendSpec[],
 ): Clusters => {
@@ -18,12 +20,10 @@ export const clustersOf = (
   const facts = new Map(
     [...seen].map(([name, its]) => [name, heldOff(its, known.get(name), intended[name]?.cluster ?? null)]),
   );
-  const backends = Object.keys(intended)
-    .toSorted()
-    .flatMap((name): readonly BackendSpec[] => {
-      const its = facts.get(name);
-      const systemId = its?.kind === 'ready' && its.systemId !== 'unknown' ? its.systemId : known.get(name);
-      return systemId === undefined ? [] : [{ name, systemId }];
-    });
+  const backends = [...Object.keys(intended), ...held].toSorted().flatMap((name): readonly BackendSpec[] => {
+    const its = facts.get(name);
+    const systemId = its?.kind === 'ready' && its.systemId !== 'unknown' ? its.systemId : known.get(name);
+    return systemId === undefined ? [] : [{ name, systemId }];
+  });
   return { facts, backends };
 };

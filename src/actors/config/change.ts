@@ -1,6 +1,6 @@
 import type { Change } from '../model/change.ts';
 import type { RelationId, WallMs } from '../model/ids.ts';
-import type { Departure, Intent } from '../model/intent.ts';
+import { type Departure, type Intent, unreadableIn, withoutUnreadable } from '../model/intent.ts';
 import { same } from '../model/same.ts';
 import type { RelationRecord, UnitRecord } from '../model/snapshot.ts';
 import { quoted } from '../model/quoted.ts';
@@ -29,6 +29,7 @@ export const emptyIntent: Intent = {
   backends: {},
   clients: {},
   departures: [],
+  unreadable: [],
 };
 
 /**
@@ -79,7 +80,7 @@ const wish = (
     case 'addBackend':
       return addBackend(intent, change);
     case 'addClient':
-      return addClient(intent, change);
+      return addClient(intent, change, records);
     case 'removeRelation':
       return removeRelation(intent, change.name, records);
     case 'removeUnit':
@@ -96,7 +97,10 @@ const removeRelation = (intent: Intent, name: string, records: readonly Relation
     const { [name]: _, ...clients } = intent.clients;
     return changed({ ...intent, clients });
   }
-  if (Object.hasOwn(intent.backends, name)) return removeBackend(intent, name, records);
+  if (unreadableIn(intent, 'clients', name) !== undefined)
+    return changed({ ...intent, unreadable: withoutUnreadable(intent, 'clients', new Set([name])) });
+  if (Object.hasOwn(intent.backends, name) || unreadableIn(intent, 'backends', name) !== undefined)
+    return removeBackend(intent, name, records);
   const names = [...Object.keys(intent.backends), ...Object.keys(intent.clients)];
   return invalid(
     'name',

@@ -1,10 +1,11 @@
 import { changedSettings, noSettings, problemsOfSettings } from '../../pgbouncer/client-settings.ts';
 import type { Change } from '../model/change.ts';
-import type { ClientIntent, Intent } from '../model/intent.ts';
+import { type ClientIntent, type Intent, unreadableIn, withoutUnreadable } from '../model/intent.ts';
+import type { RelationRecord } from '../model/snapshot.ts';
 import { same } from '../model/same.ts';
 import { quoted } from '../model/quoted.ts';
 import { type Changed, changed, invalid, next, problemAt, refused, unless } from './changed.ts';
-import { databaseProblem, relationNameProblem } from './names.ts';
+import { databaseProblem, relationNameProblem } from '../model/names.ts';
 
 /** A fleet spec holds a login and a database for each, is one object of the backplane, and every unit reads it at once. */
 const mostClients = 500;
@@ -12,11 +13,11 @@ const knownRoles: ReadonlySet<string> = new Set(['createdb', 'createrole']);
 
 type Asked = Extract<Change, { type: 'addClient' }>;
 
-export const addClient = (intent: Intent, asked: Asked): Changed =>
+export const addClient = (intent: Intent, asked: Asked, records: readonly RelationRecord[]): Changed =>
   unless(problemsOf(asked), () => {
     const { name, database } = asked;
     const earlier = Object.hasOwn(intent.clients, name) ? intent.clients[name] : undefined;
-    if (Object.hasOwn(intent.backends, name))
+    if (Object.hasOwn(intent.backends, name) || unreadableIn(intent, 'backends', name) !== undefined)
       return refused(`"${name}" is a backend already: choose another name for the client`);
     if (earlier === undefined && Object.keys(intent.clients).length >= mostClients)
       return refused(`there are ${mostClients} clients already, which is as many as there may be: remove one first`);
@@ -34,16 +35,33 @@ export const addClient = (intent: Intent, asked: Asked): Changed =>
     const fixed = { database, backend, extraUserRoles };
     if (earlier !== undefined && !same(fixed, fixedOf(earlier))) return refused(whyFixed(name, earlier));
     const client: ClientIntent = {
-      id: earlier?.id ?? intent.nextRelation,
+      id: earlier?.id ?? mendedId(intent, { name, database, backend }, records) ?? intent.nextRelation,
       ...fixed,
       ...changedSettings(earlier ?? noSettings, asked.settings ?? {}),
     };
     return changed({
       ...intent,
-      nextRelation: earlier === undefined ? next(intent.nextRelation) : intent.nextRelation,
+      nextRelation: client.id === intent.nextRelation ? next(intent.nextRelation) : intent.nextRelation,
       clients: { ...intent.clients, [name]: client },
+      unreadable: withoutUnreadable(intent, 'clients', new Set([name])),
     });
   });
+
+/** Asked for again over what cannot be read, it goes on with the login it has, unless that is of another database. */
+const mendedId = (
+  intent: Intent,
+  { name, database, backend }: { readonly name: string; readonly database: string; readonly backend: string },
+  records: readonly RelationRecord[],
+): ClientIntent['id'] | null => {
+  const damaged = unreadableIn(intent, 'clients', name);
+  if (damaged === undefined) return null;
+  const taken = new Set(Object.values(intent.clients).map(({ id }) => id));
+  const record = records.find(({ id, ...of }) =>
+    damaged.id === null ? of.name === name && !taken.has(id) : damaged.id === id,
+  );
+  if (record === undefined) return damaged.id;
+  return record.name === name && record.database === database && record.backend === backend ? record.id : null;
+};
 
 const problemsOf = ({ name, database, extraUserRoles, settings }: Asked) => {
   const strange = (extraUserRoles ?? []).find((role) => !knownRoles.has(role));
@@ -61,7 +79,8 @@ const problemsOf = ({ name, database, extraUserRoles, settings }: Asked) => {
 };
 
 const onlyBackend = (intent: Intent): string | Changed => {
-  const [only, ...others] = Object.keys(intent.backends);
+  const damaged = intent.unreadable.flatMap(({ of, name }) => (of === 'backends' ? [name] : []));
+  const [only, ...others] = [...Object.keys(intent.backends), ...damaged];
   if (only === undefined)
     return refused('there is no backend yet: integrate one first (troupe integrate backend NAME …)');
   return others.length === 0

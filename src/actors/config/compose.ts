@@ -24,6 +24,8 @@ export interface Inputs {
   readonly options: Options;
   /** What clients are to have; those that are served and no longer named here are left out. */
   readonly intended: Intent['clients'];
+  /** Clients of which nobody can tell what they are to have: they keep what is published. */
+  readonly held: ReadonlySet<string>;
   readonly clients: readonly ServedClient[];
   readonly facts: ReadonlyMap<string, BackendFacts>;
   readonly backends: readonly BackendSpec[];
@@ -69,7 +71,7 @@ export const compose = (inputs: Inputs): Composed => {
     least: smallestBudget(slots),
   });
   const users = inputs.clients
-    .flatMap((client) => userOf(client, inputs.intended))
+    .flatMap((client) => userOf(client, inputs))
     .toSorted((a, b) => (a.name < b.name ? -1 : 1));
   const allotted = allottedAll(inputs, slots, budget, { databases, users });
   const holdings = allotted.flatMap((one) => one.holdings);
@@ -89,7 +91,8 @@ export const compose = (inputs: Inputs): Composed => {
   };
 };
 
-const userOf = ({ id, name, account }: ServedClient, intended: Intent['clients']): readonly UserSpec[] => {
+const userOf = ({ id, name, account }: ServedClient, { intended, held, current }: Inputs): readonly UserSpec[] => {
+  if (held.has(name)) return current?.spec.users.filter((user) => user.name === account.username) ?? [];
   const client = Object.hasOwn(intended, name) ? intended[name] : undefined;
   if (client?.id !== id) return [];
   const { poolMode, budget, timeouts } = client;
@@ -116,6 +119,9 @@ const databasesOf = ({ clients, facts, current }: Inputs, maxConnections: number
     const server = seen?.kind === 'ready' ? seen.primary : earlier;
     // Nobody ever saw a primary of this backend: there is nothing to point at yet, and its wait says so.
     if (server === undefined) continue;
+    // One name leads to one backend: where it leads already.
+    const other = entries.get(database);
+    if (other !== undefined && other.backend !== backend && earlier === undefined) continue;
     const { host, port } = server;
     entries.set(database, { name: database, database, backend, host, port, maxConnections, readOnly: false });
   }

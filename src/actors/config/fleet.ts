@@ -2,7 +2,7 @@
 import type { OptionProblem } from '../../pgbouncer/catalogue.ts';
 import { timeoutWords } from '../../pgbouncer/client-settings.ts';
 import type { FleetChange, SettingsChange } from '../model/change.ts';
-import { clientTimeouts, type Intent } from '../model/intent.ts';
+import { clientTimeouts, type Intent, withoutUnreadable } from '../model/intent.ts';
 import type { RelationRecord } from '../model/snapshot.ts';
 import { addBackend, removeBackend } from './backend-intent.ts';
 import { type Changed, changed, refused } from './changed.ts';
@@ -30,7 +30,7 @@ export const applyFleet = (
     return outcome.kind === 'changed';
   };
   const { prune } = change;
-  take('', setOptions(prune ? { ...intent, options: {} } : intent, change.options));
+  take('', setOptions(prune ? withoutOptions(intent) : intent, change.options));
   if (prune) intent = withoutOthers(intent, change);
   const broken = new Set(
     entriesOf(change.backends)
@@ -43,14 +43,14 @@ export const applyFleet = (
   );
   for (const [name, client] of entriesOf(change.clients)) {
     const asked = { type: 'addClient', name, ...(prune ? completed(client) : client) } as const;
-    const outcome = addClient(intent, asked);
+    const outcome = addClient(intent, asked, records);
     // What is wrong with a backend is told once, and not again for each of its clients.
     const follows = broken.size > 0 && (asked.backend === null || broken.has(asked.backend));
     if (!(follows && (outcome.kind === 'refused' || isAboutBackend(outcome)))) take(`clients.${name}.`, outcome);
   }
   if (prune)
     // What it serves until now has to go first, and that takes its time.
-    for (const name of namesIn(before.backends).filter((one) => !Object.hasOwn(change.backends, one)))
+    for (const name of backendsIn(before).filter((one) => !Object.hasOwn(change.backends, one)))
       take(`backends.${name}.`, withRemoved(removeBackend(before, name, records), intent, name));
   if (problems.length > 0)
     return { kind: 'invalid', problems: [...problems, ...refusals.map((reason) => ({ path: 'fleet', reason }))] };
@@ -92,10 +92,22 @@ const namesIn = (record: object): readonly string[] => Object.keys(record).toSor
 const entriesOf = <T>(record: Readonly<Record<string, T>>): readonly (readonly [string, T])[] =>
   Object.entries(record).toSorted(([a], [b]) => (a < b ? -1 : 1));
 
+const withoutOptions = (intent: Intent): Intent => ({
+  ...intent,
+  options: {},
+  unreadable: intent.unreadable.filter(({ of }) => of !== 'options'),
+});
+
+const backendsIn = (intent: Intent): readonly string[] => [
+  ...namesIn(intent.backends),
+  ...intent.unreadable.flatMap(({ of, name }) => (of === 'backends' ? [name] : [])),
+];
+
 /** Without the clients that a file does not name. */
 const withoutOthers = (intent: Intent, { clients }: FleetChange): Intent => ({
   ...intent,
   clients: Object.fromEntries(Object.entries(intent.clients).filter(([name]) => Object.hasOwn(clients, name))),
+  unreadable: intent.unreadable.filter(({ of, name }) => of !== 'clients' || Object.hasOwn(clients, name)),
 });
 
 /** A client as the file says it and not otherwise. */
@@ -116,5 +128,6 @@ const isAboutBackend = (outcome: Changed): boolean =>
 
 const withRemoved = (outcome: Changed, intent: Intent, name: string): Changed => {
   const { [name]: _, ...backends } = intent.backends;
-  return outcome.kind === 'changed' ? changed({ ...intent, backends }) : outcome;
+  const unreadable = withoutUnreadable(intent, 'backends', new Set([name]));
+  return outcome.kind === 'changed' ? changed({ ...intent, backends, unreadable }) : outcome;
 };

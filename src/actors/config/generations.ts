@@ -1,7 +1,7 @@
 /** A leader's work: compose from the facts, publish what is new, judge by the acknowledgements. */
-import type { FleetSpec, Verdict } from '../model/fleet-spec.ts';
+import type { FleetSpec, Published, Verdict } from '../model/fleet-spec.ts';
 import type { Generation, UnitName } from '../model/ids.ts';
-import type { Intent, Options } from '../model/intent.ts';
+import type { Intent, Options, UnreadableEntry } from '../model/intent.ts';
 import { same } from '../model/same.ts';
 import type { UnitRecord } from '../model/snapshot.ts';
 import { clustersOf } from './backends.ts';
@@ -40,15 +40,34 @@ const composedFrom = (state: ConfigState, isPatient: boolean): Composed | null =
   if (!intent.known || !current.known || !units.known || facts === null || !clients.known) return null;
   if (Object.keys(intent.value?.backends ?? {}).some((name) => !facts.has(name))) return null;
   return compose({
-    options: optionsOf(intent.value, state.verdict),
+    options: { ...optionsOf(intent.value, state.verdict), ...heldOptions(intent.value, current.value) },
+    held: new Set(namesUnreadable(intent.value, 'clients')),
     intended: intent.value?.clients ?? {},
     clients: clients.value,
-    ...clustersOf(intent.value?.backends ?? {}, facts, current.value?.spec.backends ?? []),
+    ...clustersOf(
+      intent.value?.backends ?? {},
+      namesUnreadable(intent.value, 'backends'),
+      facts,
+      current.value?.spec.backends ?? [],
+    ),
     units: units.value,
     current: current.value,
     isPatient,
   });
 };
+
+const namesUnreadable = (intent: Intent | null, kind: UnreadableEntry['of']): readonly string[] =>
+  (intent?.unreadable ?? []).flatMap(({ of, name }) => (of === kind ? [name] : []));
+
+/** As they are published, since nobody can tell what was asked for. */
+const heldOptions = (intent: Intent | null, current: Published | null): Options =>
+  Object.fromEntries(
+    namesUnreadable(intent, 'options').flatMap((key) => {
+      const options = current?.spec.options ?? {};
+      const value = Object.hasOwn(options, key) ? options[key] : undefined;
+      return value === undefined ? [] : [[key, value] as const];
+    }),
+  );
 
 const optionsOf = (intent: Intent | null, { good, refused }: Verdict): Options =>
   refused !== null && intent !== null && refused.intentVersion === intent.version

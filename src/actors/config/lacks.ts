@@ -1,4 +1,6 @@
 import { lack } from '../model/wait-catalogue.ts';
+import type { Intent } from '../model/intent.ts';
+import { quoted } from '../model/quoted.ts';
 import type { Lack } from '../model/waits.ts';
 import type { Composed } from './compose.ts';
 import { type ConfigState, factsFor } from './state.ts';
@@ -10,6 +12,7 @@ export const lacksOf = (state: ConfigState): readonly Lack[] => {
   if (state.leadership === null) return lacks;
   if (!state.clients.known) lacks.push(lack.clients({}));
   if (state.intent.known) {
+    lacks.push(...lacksOfEntries(state.intent.value?.unreadable ?? []));
     const seen = factsFor(state);
     const names = Object.keys(state.intent.value?.backends ?? {}).filter((name) => seen?.has(name) !== true);
     if (names.length > 0 || seen === null) lacks.push(lack.backendFacts({ names }));
@@ -23,6 +26,26 @@ export const lacksOf = (state: ConfigState): readonly Lack[] => {
     );
   return lacks;
 };
+
+/** Each is told in the bag of the leader, which has room for so many. */
+const mostTold = 20;
+const lacksOfEntries = (unreadable: Intent['unreadable']): readonly Lack[] =>
+  unreadable.slice(0, mostTold).map(({ of, name, reason }) => {
+    const about = {
+      name: isPlain(name) ? name : quoted(name),
+      reason,
+      others: Math.max(unreadable.length - mostTold, 0),
+    };
+    switch (of) {
+      case 'options':
+        return lack.optionEntry(about);
+      case 'backends':
+        return lack.backendEntry(about);
+      case 'clients':
+        return lack.clientEntry(about);
+    }
+  });
+const isPlain = (name: string): boolean => /^[a-z][a-z0-9_-]{0,62}$/.test(name);
 
 const lacksOfBudget = ({ unseated, overdue }: Extract<Composed, { kind: 'composed' }>): readonly Lack[] => [
   ...(unseated === null ? [] : [lack.budgetRoom(unseated)]),

@@ -1,5 +1,5 @@
 import { checkOptions, type OptionProblem, optionOf, parseOption } from '../../pgbouncer/catalogue.ts';
-import type { Intent, Options, OptionValue } from '../model/intent.ts';
+import { type Intent, type Options, type OptionValue, unreadableIn, withoutUnreadable } from '../model/intent.ts';
 import { type Changed, changed, unless } from './changed.ts';
 
 /** A key that is no option is refused also when it is to be reset: it was never set, and somebody meant something by it. */
@@ -11,11 +11,13 @@ export const setOptions = (intent: Intent, given: Readonly<Record<string, Option
       return checkOptions({ [key]: value });
     }
     // What an earlier version of Troupe let be set can always be taken back.
-    const parsed = values.delete(key) ? null : parseOption(key, '');
+    const was = values.delete(key) || unreadableIn(intent, 'options', key) !== undefined;
+    const parsed = was ? null : parseOption(key, '');
     return parsed === null || parsed.ok || optionOf(key) !== undefined
       ? []
       : [{ path: `options.${key}`, reason: parsed.reason }];
   });
   const options: Options = Object.fromEntries([...values].toSorted(([a], [b]) => (a < b ? -1 : 1)));
-  return unless(problems, () => changed({ ...intent, options }));
+  const unreadable = withoutUnreadable(intent, 'options', new Set(Object.keys(given)));
+  return unless(problems, () => changed({ ...intent, options, unreadable }));
 };

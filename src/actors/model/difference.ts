@@ -1,6 +1,6 @@
 /** What two intents ask for otherwise. Holds no secret: a changed one is said, not shown. */
 import type { RelationId } from './ids.ts';
-import type { BackendIntent, ClientIntent, Intent, OptionValue } from './intent.ts';
+import { type BackendIntent, type ClientIntent, type Intent, type OptionValue, unreadableIn } from './intent.ts';
 import { same } from './same.ts';
 
 export interface Difference {
@@ -24,12 +24,30 @@ export interface RelationDifference {
 
 export const differenceOf = (before: Intent | null, after: Intent | null): Difference => ({
   options: optionsDiffering(before?.options ?? {}, after?.options ?? {}),
-  backends: relationsDiffering(before?.backends ?? {}, after?.backends ?? {}, backendFields),
-  clients: relationsDiffering(before?.clients ?? {}, after?.clients ?? {}, clientFields),
+  backends: [
+    ...relationsDiffering(before?.backends ?? {}, after?.backends ?? {}, backendFields),
+    ...goneUnread(before, after, 'backends'),
+  ],
+  clients: [
+    ...relationsDiffering(before?.clients ?? {}, after?.clients ?? {}, clientFields),
+    ...goneUnread(before, after, 'clients'),
+  ],
   departures: (after?.departures ?? [])
     .filter((one) => !before?.departures.some((other) => same(one, other)))
     .map(({ unit }) => unit),
 });
+
+/** What could not be read is not told, only that it goes. */
+const goneUnread = (
+  before: Intent | null,
+  after: Intent | null,
+  kind: 'backends' | 'clients',
+): readonly RelationDifference[] =>
+  (before?.unreadable ?? []).flatMap(({ of, name }) =>
+    of !== kind || unreadableIn(after, kind, name) !== undefined || Object.hasOwn(after?.[kind] ?? {}, name)
+      ? []
+      : [{ name, what: 'removed', fields: [] }],
+  );
 
 export const isSame = ({ options, backends, clients, departures }: Difference): boolean =>
   options.length + backends.length + clients.length + departures.length === 0;

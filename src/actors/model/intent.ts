@@ -75,7 +75,36 @@ export interface Intent {
   readonly clients: Readonly<Record<string, ClientIntent>>;
   /** Of units that were on the roster when the intent was last changed. */
   readonly departures: readonly Departure[];
+  /** What is stored and cannot be read: it is asked for, nobody knows how. It stays as it is until it is asked for anew, or removed. */
+  readonly unreadable: readonly UnreadableEntry[];
 }
+
+/** One option, backend or client of an intent that somebody else than Troupe has written. */
+export interface UnreadableEntry {
+  readonly of: 'options' | 'backends' | 'clients';
+  readonly name: string;
+  /** Of a relation; null when not even that can be told. */
+  readonly id: RelationId | null;
+  readonly reason: string;
+  /** As it is stored, with what is sealed in it sealed. */
+  readonly stored: unknown;
+}
+
+export const unreadableIn = (
+  intent: Intent | null,
+  of: UnreadableEntry['of'],
+  name: string,
+): UnreadableEntry | undefined => intent?.unreadable.find((one) => one.of === of && one.name === name);
+
+/** The others, once one has been asked for anew or removed. */
+export const withoutUnreadable = (
+  intent: Intent,
+  of: UnreadableEntry['of'],
+  names: ReadonlySet<string>,
+): Intent['unreadable'] => {
+  const rest = intent.unreadable.filter((one) => one.of !== of || !names.has(one.name));
+  return rest.length === intent.unreadable.length ? intent.unreadable : rest;
+};
 
 /** The wish, if any, that this life of a unit leaves. */
 export const departureOf = (

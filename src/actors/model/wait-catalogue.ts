@@ -29,6 +29,7 @@ interface ClientOfBackend {
 }
 
 const here = 'pgbouncer/0' as UnitName;
+const andOthers = (others: number): string => (others === 0 ? '' : ` (and ${others} other entries)`);
 
 export const lack = {
   // The store, and who leads.
@@ -798,6 +799,47 @@ export const lack = {
     example: { name: 'orders', backend: 'main', reason: null },
     happens: 'A client was removed while its backend cannot be used. PgBouncers no longer let it in.',
     remedy: 'See `backend:<name>`. When the backend is gone for good, its login went with it.',
+  }),
+
+  clientEntry: saying({
+    id: 'client:<name>:intent',
+    kind: 'blocked',
+    on: 'operator',
+    what: ({ name, others }) => `what was asked for client "${name}" cannot be read in the store${andOthers(others)}`,
+    why: ({ reason }) => reason,
+    way: 'it is served as it was, and neither changed nor removed; ask for it again with `troupe integrate client`, or remove it with `troupe remove-relation`',
+    example: { name: 'orders', reason: '/database: invalid_type', others: 0 },
+    happens:
+      'Something else than Troupe has written into this entry of the intent. The other entries are served, changed and removed. This one keeps its login, its database and its settings as they are published.',
+    remedy:
+      '`troupe integrate client NAME --database D …` writes it anew: with the database and backend it had it keeps its login and password. `troupe remove-relation NAME` removes it, its login included. Find out who writes into the store.',
+  }),
+
+  backendEntry: saying({
+    id: 'backend:<name>:intent',
+    kind: 'blocked',
+    on: 'operator',
+    what: ({ name, others }) => `what was asked for backend "${name}" cannot be read in the store${andOthers(others)}`,
+    why: ({ reason }) => reason,
+    way: 'its databases are served from where they were; ask for it again with `troupe integrate backend`, or remove it with `troupe remove-relation`',
+    example: { name: 'main', reason: '/endpoints: invalid_type', others: 0 },
+    happens:
+      'Something else than Troupe has written into this entry of the intent. Nobody can look at the backend, so a new primary is not found; its databases lead to the address that is published. The other backends are not touched.',
+    remedy:
+      '`troupe integrate backend NAME …` with its endpoints and login writes it anew. `troupe remove-relation NAME` removes it when no client is on it. Find out who writes into the store.',
+  }),
+
+  optionEntry: saying({
+    id: 'option:<name>:intent',
+    kind: 'blocked',
+    on: 'operator',
+    what: ({ name, others }) => `what was asked for option ${name} cannot be read in the store${andOthers(others)}`,
+    why: ({ reason }) => reason,
+    way: 'it has the value that is published; set it with `troupe config NAME=VALUE`, or take it back with `troupe config --reset NAME`',
+    example: { name: 'pool_mode', reason: 'pool_mode=often must be one of session, transaction, statement', others: 0 },
+    happens:
+      'Something else than Troupe has written into this option of the intent, or an earlier version let a value be set that is none now. The published value stays; the other options can be changed.',
+    remedy: 'Set the option again, or reset it. Find out who writes into the store.',
   }),
 
   clientRecord: saying({

@@ -2,12 +2,13 @@ import { parseVersion } from '../../pgbouncer/version.ts';
 import { weaknessesOf } from '../../pgbouncer/weaknesses.ts';
 import { budgetsIn, sum } from '../model/budget.ts';
 import type { FleetSpec } from '../model/fleet-spec.ts';
-import type { Application, BudgetKey, UnitName } from '../model/ids.ts';
+import type { Application, BudgetKey, RelationId, UnitName } from '../model/ids.ts';
 import { unitNumberOf } from '../model/ids.ts';
-import { departureOf } from '../model/intent.ts';
+import { departureOf, type UnreadableEntry } from '../model/intent.ts';
 import type { Remark } from '../model/remark.ts';
 import type { BackendReport, InstanceReport, Snapshot, UnitRecord } from '../model/snapshot.ts';
 import type { BudgetStatus, FleetStatus, RelationStatus, UnitStatus } from '../model/status.ts';
+import { lack } from '../model/wait-catalogue.ts';
 import type { StatusWord } from '../model/waits.ts';
 import type { UnitState } from './decide.ts';
 
@@ -259,14 +260,37 @@ const relationsOf = (
         : stateOf(wait ?? { kind: 'waiting', message: 'no leader has taken it up yet' });
     return { id, name, endpoint: 'database', database, life: 'alive', ...state, servers: null };
   });
-  const named = new Set(clients.map(({ id }) => id));
+  const unreadable = (snapshot.intent?.unreadable ?? []).flatMap((entry) =>
+    entry.of === 'options' ? [] : [unreadableStatus(entry, snapshot.relations)],
+  );
+  const named = new Set([...clients, ...unreadable].map(({ id }) => id));
   const dying = snapshot.relations
     .filter(({ id }) => !named.has(id))
     .map(({ id, name, database }): RelationStatus => {
       const wait = about(`client:${name}`) ?? { kind: 'waiting' as const, message: 'its login is being removed' };
       return { id, name, endpoint: 'database', database, life: 'dying', ...stateOf(wait), servers: null };
     });
-  return [...backends, ...clients, ...dying].toSorted((a, b) => a.id - b.id);
+  return [...backends, ...clients, ...unreadable, ...dying].toSorted((a, b) => a.id - b.id);
+};
+
+/** The same whoever leads: it is in the intent that everybody reads. */
+const unreadableStatus = (
+  { of, name, id, reason }: UnreadableEntry,
+  records: Snapshot['relations'],
+): RelationStatus => {
+  const record =
+    of === 'clients' ? records.find((one) => (id === null ? one.name === name : one.id === id)) : undefined;
+  const about = { name, reason, others: 0 };
+  const { kind, message } = of === 'clients' ? lack.clientEntry(about) : lack.backendEntry(about);
+  return {
+    id: id ?? record?.id ?? (0 as RelationId),
+    name,
+    endpoint: of === 'clients' ? 'database' : 'backend-database',
+    database: record?.database ?? null,
+    life: 'alive',
+    ...stateOf({ kind, message }),
+    servers: null,
+  };
 };
 
 const sentenceOf = ({ primary, standbys, version, timeline }: BackendReport): string =>

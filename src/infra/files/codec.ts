@@ -1,7 +1,7 @@
 /**
  * Domain objects ↔ the text that is kept of them. Everything read is hostile until it passed: a length cap before the parse, depth
  * and size limits, no key that could touch a prototype, every sealed value opened at its own place, then the schema of the type.
- * What does not pass is an answer, never a throw, and is never used in part.
+ * What does not pass is an answer, never a throw, and is never used in part (the intent by its entries: `intent-codec.ts`).
  */
 import { z } from 'zod';
 import type { Application } from '../../actors/model/ids.ts';
@@ -40,26 +40,45 @@ export const codecOf = <T>(schema: z.ZodType<T>, maxLength: number): Codec<T> =>
 });
 
 /** Names the first field that does not fit, never its value. */
-const sentenceOf = (error: z.ZodError): string => {
+export const sentenceOf = (error: z.ZodError): string => {
   const [issue] = error.issues;
   return issue === undefined ? 'it has another shape' : `/${issue.path.join('/')}: ${issue.code}`;
 };
 
-const maxDepth = 10;
+export const maxDepth = 10;
 const maxNodes = 200_000;
 const maxKeys = 5_000;
-const corrupt = (reason: string): { readonly kind: 'corrupt'; readonly reason: string } => ({
+export const corrupt = (reason: string): { readonly kind: 'corrupt'; readonly reason: string } => ({
   kind: 'corrupt',
   reason,
 });
 
 /** Parses and opens what is sealed. */
 const unsealed = (sealer: Sealer, object: string, text: string): Decoded<unknown> => {
+  const parsed = parsedJson(text);
+  return parsed.kind === 'decoded' ? unsealedAt({ sealer, object }, parsed.value, '', 0) : parsed;
+};
+
+export const parsedJson = (text: string): Decoded<unknown> => {
   try {
-    return { kind: 'decoded', value: opened({ sealer, object, nodes: 0 }, JSON.parse(text), '', 0) };
+    return { kind: 'decoded', value: JSON.parse(text) };
+  } catch {
+    return corrupt('it is not JSON');
+  }
+};
+
+/** A part of an object, at its place there: so deep, and under this name. */
+export const unsealedAt = (
+  where: { readonly sealer: Sealer; readonly object: string },
+  value: unknown,
+  field: string,
+  depth: number,
+): Decoded<unknown> => {
+  try {
+    return { kind: 'decoded', value: opened({ ...where, nodes: 0 }, value, field, depth) };
   } catch (cause) {
     if (cause instanceof Unreadable) return cause.answer;
-    return corrupt('it is not JSON');
+    throw cause;
   }
 };
 
@@ -93,7 +112,7 @@ const opened = (walk: Walk, value: unknown, field: string, depth: number): unkno
   );
 };
 
-const forbidden: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype', '$sealed']);
+export const forbidden: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype', '$sealed']);
 
 const secretAt = ({ sealer, object }: Walk, value: unknown, field: string): unknown => {
   const envelope = envelopeSchema.safeParse(value);

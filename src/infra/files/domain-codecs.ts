@@ -2,10 +2,11 @@
 import { z } from 'zod';
 import type { Published, Verdict } from '../../actors/model/fleet-spec.ts';
 import type { Digest, Epoch, Generation, Nonce, RelationId, UnitName, WallMs } from '../../actors/model/ids.ts';
-import { clientTimeouts, type Intent, poolModes } from '../../actors/model/intent.ts';
+import { type BackendIntent, type ClientIntent, clientTimeouts, poolModes } from '../../actors/model/intent.ts';
 import { Secret } from '../../actors/model/secret.ts';
 import type { Memory, RelationRecord, UnitBag } from '../../actors/model/snapshot.ts';
 import { codecOf } from './codec.ts';
+import { type IntentHead, intentCodecOf } from './intent-codec.ts';
 
 const count = z.int().nonnegative();
 const epoch = count.transform((n) => n as Epoch);
@@ -29,7 +30,7 @@ const secret = z.instanceof(Secret);
 const optionValue = z.union([text, z.number(), z.boolean()]);
 const options = z.record(z.string(), optionValue);
 
-const backendIntent = z.object({
+const backendIntent: z.ZodType<BackendIntent> = z.object({
   id: relationId,
   endpoints: z.array(text),
   username: text,
@@ -40,7 +41,7 @@ const backendIntent = z.object({
 // What was written before clients had settings has none.
 const poolMode = z.enum(poolModes).nullable().default(null);
 const timeouts = z.partialRecord(z.enum(clientTimeouts), count).default({});
-const clientIntent = z.object({
+const clientIntent: z.ZodType<ClientIntent> = z.object({
   id: relationId,
   database: text,
   backend: text,
@@ -49,15 +50,12 @@ const clientIntent = z.object({
   budget: count.nullable().default(null),
   timeouts,
 });
-const intentSchema: z.ZodType<Intent> = z.object({
+const intentSchema: z.ZodType<IntentHead> = z.object({
   version: count,
   author: text,
   reason: text,
   at: wall,
   nextRelation: relationId,
-  options,
-  backends: z.record(z.string(), backendIntent),
-  clients: z.record(z.string(), clientIntent),
   departures: z.array(z.object({ unit: unitNameSchema, nonce, forced: z.boolean() })).default([]),
 });
 
@@ -154,7 +152,10 @@ const memorySchema: z.ZodType<Memory> = z.object({
 });
 
 const KiB = 1024;
-export const intentCodec = codecOf(intentSchema, 512 * KiB);
+export const intentCodec = intentCodecOf(
+  { head: intentSchema, option: optionValue, backend: backendIntent, client: clientIntent },
+  512 * KiB,
+);
 export const publishedCodec = codecOf(publishedSchema, 1024 * KiB);
 export const verdictCodec = codecOf(verdictSchema, 64 * KiB);
 export const relationCodec = codecOf(relationSchema, 32 * KiB);

@@ -65,7 +65,7 @@ const servedOf = ({ application }: ClientSettings, state: ClientState): readonly
     ({ id, name, database, backend, life, record }) => {
       const account = record?.provisioned === true ? record.account : null;
       const kept = account ?? (state.damaged.has(id) ? publishedLogin(state, usernameOf(application, name, id)) : null);
-      return life === 'alive' && kept !== null ? [{ id, name, database, backend, account: kept }] : [];
+      return life !== 'dying' && kept !== null ? [{ id, name, database, backend, account: kept }] : [];
     },
   );
 

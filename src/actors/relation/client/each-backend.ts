@@ -55,9 +55,18 @@ const audit = (
   { intent, access, primary, work }: Ready,
 ): ClientState => {
   const relations = relationsOf(intent, state.records);
-  const ids = new Set<number>([...relations.map(({ id }) => id), ...state.damaged.keys()]);
+  const unreadable = intent.unreadable.filter(({ of }) => of === 'clients');
+  const ids = new Set<number>([
+    ...relations.map(({ id }) => id),
+    ...state.damaged.keys(),
+    ...unreadable.flatMap(({ id }) => id ?? []),
+  ]);
+  // Of one whose id cannot be read any login may be.
+  const isKnown = unreadable.every(({ id }) => id !== null);
   // An id that we have not given out yet is not ours to judge.
-  const [orphan, ...rest] = work.orphans.filter(({ relation }) => !ids.has(relation) && relation < intent.nextRelation);
+  const [orphan, ...rest] = work.orphans.filter(
+    ({ relation }) => isKnown && !ids.has(relation) && relation < intent.nextRelation,
+  );
   if (orphan !== undefined) {
     const step: PostgresStep = { type: 'dropLogin', relation: orphan.relation, username: orphan.username };
     effects.push({ type: 'postgres', leadership, access, primary, relation: null, step });

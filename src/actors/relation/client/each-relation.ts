@@ -21,7 +21,7 @@ import { accessOf, factsIn, type Turn } from './turn.ts';
 export const eachRelation = (turn: Turn, before: ClientState): ClientState => {
   let state = before;
   for (const relation of relationsOf(state.intent.known ? state.intent.value : null, state.records))
-    state = state.damaged.has(relation.id) ? state : guarded(turn, state, relation);
+    state = relation.life === 'held' || state.damaged.has(relation.id) ? state : guarded(turn, state, relation);
   for (const [id, reason] of state.damaged) turn.lacks.push(lack.clientRecord({ name: nameOf(state, id), id, reason }));
   return state;
 };
@@ -128,7 +128,7 @@ const take = (turn: Turn, state: ClientState, relation: Relation, step: NextStep
       const access = accessOf(state, backend);
       const work = state.backends.get(backend) ?? noBackendWork;
       const resting = work.trouble !== null && now < work.trouble.retryAt;
-      lacks.push(lack.clientProvision({ name, backend, life }));
+      lacks.push(lack.clientProvision({ name, backend, life: life === 'dying' ? 'dying' : 'alive' }));
       // The fence is raised for the backend, not for a relation.
       if (step.type === 'fence' || access === null || work.busy || resting) return state;
       const { primary } = step;

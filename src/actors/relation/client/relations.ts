@@ -9,7 +9,8 @@ export interface Relation {
   readonly database: string;
   readonly backend: string;
   readonly extraUserRoles: readonly string[];
-  readonly life: 'alive' | 'dying';
+  /** `held`: nobody can tell whether it is asked for, so it stays as it is. */
+  readonly life: 'alive' | 'held' | 'dying';
   readonly record: RelationRecord | null;
 }
 
@@ -27,7 +28,12 @@ export const relationsOf = (
     .filter(({ id }) => !named.has(id))
     .map((record): Relation => {
       const { id, name, database, backend } = record;
-      return { id, name, database, backend, extraUserRoles: [], life: 'dying', record };
+      const life = isHeld(record, intent) ? 'held' : 'dying';
+      return { id, name, database, backend, extraUserRoles: [], life, record };
     });
   return [...alive, ...dying].toSorted((a, b) => a.id - b.id);
 };
+
+/** What the intent says of it cannot be read. Without its id it is known by its name. */
+const isHeld = ({ id, name }: RelationRecord, { unreadable }: Intent): boolean =>
+  unreadable.some((entry) => entry.of === 'clients' && (entry.id === null ? entry.name === name : entry.id === id));

@@ -2,8 +2,8 @@
  * What may be the name of something: what is accepted means the same in PgBouncer's files, in PostgreSQL, in JSON and on a screen;
  * everything else is refused here, with a sentence.
  */
-import { readOnlySuffix } from '../model/fleet-spec.ts';
-import { quoted } from '../model/quoted.ts';
+import { readOnlySuffix } from './fleet-spec.ts';
+import { quoted } from './quoted.ts';
 
 /** As Juju names applications; short enough that a login made from it fits PostgreSQL's 63 bytes. */
 const relationName = /^[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?$/;
