@@ -12,11 +12,17 @@ import { testDirectory } from './servers.ts';
  * Clients that stay connected, and one that connects anew for each transaction; or of both kinds so many, with transactions so long,
  * that there are never enough server connections for them.
  */
-export type LoadKind = 'persistent' | 'reconnecting' | 'saturating' | 'saturating and reconnecting';
+export type LoadKind =
+  | 'persistent'
+  | 'reconnecting'
+  | 'reconnecting fast'
+  | 'saturating'
+  | 'saturating and reconnecting';
 
 const shape = {
   persistent: ['-c', '2', '-j', '2', '-R', '40'],
   reconnecting: ['-C', '-c', '1', '-j', '1', '-R', '8'],
+  'reconnecting fast': ['-C', '-c', '4', '-j', '4', '-R', '80'],
   saturating: ['-c', '48', '-j', '2'],
   // A thread for each: one that connects waits for a server connection, and so would the others of its thread.
   'saturating and reconnecting': ['-C', '-c', '2', '-j', '2'],
@@ -37,9 +43,26 @@ export interface Load extends AsyncDisposable {
 }
 
 /** pgbench on the address of each of these units, writing; resolves once every one of them has made progress. */
-export const startLoad = async (
+export const startLoad = (
   fleet: FleetUnderTest,
   units: readonly number[],
+  kinds?: readonly LoadKind[],
+): Promise<Load> => {
+  const port = fleet.local.listenPort;
+  const targets = units.map((unit) => ({ name: `unit ${unit}`, host: loopbackOf(unit), port }));
+  return startLoadAt(fleet, targets, kinds);
+};
+
+export interface LoadTarget {
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+}
+
+/** The same, wherever the fleet is reached. */
+export const startLoadAt = async (
+  fleet: FleetUnderTest,
+  targets: readonly LoadTarget[],
   kinds: readonly LoadKind[] = ['persistent', 'reconnecting'],
 ): Promise<Load> => {
   const directory = await testDirectory();
@@ -50,10 +73,9 @@ export const startLoad = async (
   await writeFile(slowly, 'begin;\ninsert into load (who) values (:client_id);\nselect pg_sleep(0.05);\ncommit;\n');
   await writeFile(passwordFile, `*:*:*:${username}:${password}\n`, { mode: 0o600 });
   await queryThrough(fleet, 0, fleet.first, 'create table if not exists load (who int)');
-  const loads = units.flatMap((unit) =>
+  const loads = targets.flatMap(({ name, host, port }) =>
     kinds.map((kind) => {
-      const address = loopbackOf(unit);
-      const login = ['-h', address, '-p', String(fleet.local.listenPort), '-U', username, database];
+      const login = ['-h', host, '-p', String(port), '-U', username, database];
       const args = [
         '-n',
         '-f',
@@ -65,7 +87,7 @@ export const startLoad = async (
         ...shape[kind],
         ...login,
       ];
-      return new Bench(`${kind} through unit ${unit}`, args, passwordFile);
+      return new Bench(`${kind} through ${name}`, args, passwordFile);
     }),
   );
   const stop = async (): Promise<void> => {
