@@ -4,6 +4,7 @@
  */
 import { availableParallelism, homedir } from 'node:os';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
 
 /** Bad input: what design calls usage. */
 const exitUsage = 2;
@@ -74,6 +75,8 @@ const unit = async (args: readonly string[]): Promise<number> => {
   const stateDir = isRoot ? '/var/lib/troupe' : join(homedir(), '.local', 'state', 'troupe');
   const loaded = loadUnitSettings(environment, flags, { stateDir, runDir, cpus: availableParallelism() });
   if (loaded.kind === 'invalid') return complain(loaded.problems, exitUsage);
+  // A coordinator lives for months beside what it coordinates: an idle one takes 105 MB instead of 131.
+  for (const flag of ['--optimize-for-size', '--max-semi-space-size=2']) setFlagsFromString(flag);
   const { BadFleetFile, runUnit } = await import('./programs/unit.ts');
   try {
     return await runUnit(loaded.settings);
