@@ -9,7 +9,7 @@ import type { PgBouncerVersion } from '../actors/model/workload.ts';
 import { nearest } from './nearest.ts';
 import { type OptionEntry, options } from './options.ts';
 import { whyReserved } from './reserved.ts';
-import { formatVersion, isAtLeast } from './version.ts';
+import { isAtLeast } from './version.ts';
 
 export interface OptionProblem {
   readonly path: string;
@@ -60,14 +60,20 @@ export const renderedOption = (entry: OptionEntry, given: Options, version: PgBo
   return typeof value === 'boolean' ? (value ? '1' : '0') : String(value);
 };
 
-/** Options that somebody asked for and that this version cannot heed, each with a sentence. */
-export const unheededOptions = (given: Options, version: PgBouncerVersion): readonly OptionProblem[] =>
-  options
-    .filter((entry) => valueIn(given, entry) !== entry.default && !isHeeded(entry, version))
-    .map(({ key, since }) => ({
-      path: `options.${key}`,
-      reason: `${key} is not heeded: it needs PgBouncer ${since}, and this is ${formatVersion(version)}`,
-    }));
+export interface UnheededOption {
+  readonly key: string;
+  /** First version of PgBouncer that knows it. */
+  readonly needs: string;
+}
+
+/** Options that somebody asked for and that this version cannot heed. */
+export const unheededOptions = (given: Options, version: PgBouncerVersion): readonly UnheededOption[] =>
+  options.flatMap((entry) => {
+    const { key, since, default: standard } = entry;
+    return since === undefined || valueIn(given, entry) === standard || isHeeded(entry, version)
+      ? []
+      : [{ key, needs: since }];
+  });
 
 const isHeeded = ({ since }: OptionEntry, version: PgBouncerVersion): boolean =>
   since === undefined || isAtLeast(version, since);

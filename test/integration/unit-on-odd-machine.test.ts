@@ -114,7 +114,7 @@ describe.skipIf(newest === undefined)(`a unit with PgBouncer ${newest?.version} 
 
   it('remarks what of its state was damaged when it started, once in its log, and serves', async () => {
     await using first = await LoneUnit.serving({ binary });
-    first.signal('SIGTERM');
+    first.signal('SIGKILL');
     await first.ended();
     await truncate(first.file('ledger'), 20);
     const { directory, port } = first;

@@ -40,6 +40,7 @@ export class MemoryFleet {
   readonly asked: { readonly change: Change; readonly author: string; readonly expected: number | null }[] = [];
   readonly #earlier: (Intent | null)[] = [];
   readonly #seats: Seat[];
+  readonly #versions = new Map<number, readonly string[]>();
   readonly #gone = new Set<number>();
   readonly #left = new Set<number>();
   readonly #lives = new Map<number, number>();
@@ -135,6 +136,12 @@ export class MemoryFleet {
     this.changed();
   }
 
+  /** From now on these versions of PgBouncer, an instance each. */
+  runs(number: number, ...versions: readonly string[]): void {
+    this.#versions.set(number, versions);
+    this.changed();
+  }
+
   say(number: number, message: string, on = 'test'): void {
     this.#seats[number] = { applied: this.#seats[number]?.applied ?? null, message, on };
     this.changed();
@@ -199,6 +206,7 @@ export class MemoryFleet {
   }
 
   #unitStatus({ applied, message, on = 'test', presence = 'live' }: Seat, number: number): UnitStatus {
+    const versions = this.#versions.get(number) ?? ['1.26.0', '1.26.0'];
     return {
       unit: `pgbouncer/${number}`,
       number,
@@ -209,7 +217,12 @@ export class MemoryFleet {
       status: presence === 'live' ? (message === '' ? 'active' : 'waiting') : presence === 'down' ? 'down' : 'unknown',
       message,
       generation: { applied, refused: null },
-      instances: [1, 2].map((id) => ({ id, pid: 100 * (number + 1) + id, state: 'serving', version: '1.26.0' })),
+      instances: versions.map((version, index) => ({
+        id: index + 1,
+        pid: 100 * (number + 1) + index + 1,
+        state: 'serving',
+        version,
+      })),
       waits: message === '' ? [] : [{ id: 'test', kind: 'waiting', message, since: '2026-11-24T10:00:00.000Z', on }],
       lastSeenMs: 100,
       remarks: [],

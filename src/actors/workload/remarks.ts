@@ -22,9 +22,9 @@ const aboutInstances = (state: WorkloadState, { binary, instances }: Inspection)
   if (binary.kind !== 'found') return [];
   const options = state.verified?.spec.options ?? {};
   const unheeded = unheededOptions(options, binary.version).map(
-    ({ reason }): Finding => ({
+    ({ key, needs }): Finding => ({
       id: 'unheeded-option',
-      message: `${reason}: install that or a newer one here, or take the option back (troupe config --reset)`,
+      message: `${key} is not heeded: it needs PgBouncer ${needs}, and this is ${formatVersion(binary.version)}: install that or a newer one here, or take the option back (troupe config --reset)`,
     }),
   );
   const settings = (state.verified?.spec.users ?? []).flatMap(({ name, timeouts }) =>

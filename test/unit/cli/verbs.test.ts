@@ -133,6 +133,39 @@ describe('config', () => {
     expect(fleet.intent?.version).toBe(1);
   });
 
+  it('names the units that do not heed what is set, beside what was asked for and in the JSON', async () => {
+    const { fleet, run } = await fleetWithCli();
+    fleet.runs(1, '1.24.1', '1.24.1');
+    fleet.runs(2, '1.26.0', '1.18.0');
+    const sentence =
+      'troupe: transaction_timeout is not heeded by pgbouncer/1 (PgBouncer 1.24.1), pgbouncer/2 (PgBouncer 1.18.0): it needs PgBouncer 1.25; install that or a newer one there, or take the option back (troupe config --reset transaction_timeout)\n';
+    const units = [
+      { unit: 'pgbouncer/1', version: '1.24.1' },
+      { unit: 'pgbouncer/2', version: '1.18.0' },
+    ];
+    const unheeded = [{ key: 'transaction_timeout', needs: '1.25', units }];
+    const json = async (...words: readonly string[]): Promise<unknown> => {
+      const { code, stdout, stderr } = await run('config', ...words, '--json');
+      expect([code, stderr]).toEqual([0, '']);
+      return JSON.parse(stdout);
+    };
+    const changed = await run('config', 'transaction_timeout=5', 'query_timeout=5');
+    expect(changed).toMatchObject({ code: 0, stderr: expect.stringContaining(sentence) });
+    expect(await run('config')).toMatchObject({ code: 0, stderr: sentence });
+    expect(await run('config', 'transaction_timeout')).toEqual({ code: 0, stdout: '5\n', stderr: sentence });
+    expect(await run('config', 'query_timeout')).toMatchObject({ stderr: '' });
+    expect(await json()).toMatchObject({ version: 1, unheeded });
+    expect(await json('transaction_timeout')).toMatchObject({ value: 5, unheededBy: units });
+    expect(await json('query_timeout', 'transaction_timeout')).toMatchObject([
+      { unheededBy: [] },
+      { unheededBy: units },
+    ]);
+    expect(await json('transaction_timeout=6')).toMatchObject({ outcome: 'accepted', unheeded });
+    expect(await json('query_timeout=6')).toMatchObject({ outcome: 'accepted', unheeded: [] });
+    expect(await json('--reset', 'transaction_timeout')).toMatchObject({ outcome: 'accepted', unheeded: [] });
+    expect(await run('config')).toMatchObject({ stderr: '' });
+  });
+
   it('with --no-wait returns when the change is kept', async () => {
     const { fleet, run } = await fleetWithCli({ held: true });
     const { code, stdout } = await run('config', 'pool_mode=transaction', '--no-wait', '--json');
@@ -143,6 +176,7 @@ describe('config', () => {
       changes: [{ key: 'pool_mode', before: 'session (default)', after: 'transaction' }],
       verified: null,
       away: [],
+      unheeded: [],
     });
     expect(fleet.intent?.version).toBe(1);
   });

@@ -1,11 +1,13 @@
 import type { OptionValue } from '../../../actors/model/intent.ts';
-import type { OptionsView } from '../../../actors/model/status.ts';
+import type { OptionsView, UnitStatus } from '../../../actors/model/status.ts';
 import { parseOption } from '../../../pgbouncer/catalogue.ts';
 import { loadOptions } from '../../fleet-file/load.ts';
 import { askFor } from '../change.ts';
 import { CliFailure, exit } from '../exit.ts';
 import { nearest } from '../nearest.ts';
 import { verifiedBy } from '../standing.ts';
+import { type Unheeded, unheededIn, unheededSentence } from '../unheeded.ts';
+import { plain } from '../screen.ts';
 import { table } from '../table.ts';
 import { type Context, type Given, print, type Verb, waitFlags } from '../verb.ts';
 import { patienceOf, verifiedLook, waitUntil } from '../waiting.ts';
@@ -24,8 +26,9 @@ export const configVerb: Verb = {
     const asked = await askedFor(given, context);
     const patience = patienceOf(given);
     const view = await context.api.readOptions(context.signal);
-    if (asked.kind === 'change') await change(asked.options, view.value, patience, given, context);
-    else show(asked.keys, view, given, context);
+    const { units } = await context.api.status(context.signal);
+    if (asked.kind === 'change') await change(asked.options, { view: view.value, units }, patience, given, context);
+    else show(asked.keys, { ...view, units }, given, context);
   },
 };
 
@@ -69,7 +72,11 @@ const settingOf = (text: string): readonly [string, OptionValue] => {
 
 const show = (
   keys: readonly string[],
-  { value: { options }, json }: { readonly value: OptionsView; readonly json: unknown },
+  {
+    value: { options },
+    json,
+    units,
+  }: { readonly value: OptionsView; readonly json: unknown; readonly units: readonly UnitStatus[] },
   given: Given,
   context: Context,
 ): void => {
@@ -79,12 +86,19 @@ const show = (
     if (option === undefined) throw new CliFailure(exit.usage, unknownKey(key, options));
     return option;
   });
-  const [only] = shown;
-  if (only !== undefined && shown.length === 1) {
+  const rows = (keys.length === 0 ? options : shown).toSorted((a, b) => (a.key < b.key ? -1 : 1));
+  const set = rows.filter((option) => option.set);
+  const unheeded = unheededIn(Object.fromEntries(set.map(({ key, value }) => [key, value])), units);
+  const withUnits = shown.map((option) => ({
+    ...option,
+    unheededBy: unheeded.find(({ key }) => key === option.key)?.units ?? [],
+  }));
+  warn(unheeded, given, context);
+  const [only] = withUnits;
+  if (only !== undefined && withUnits.length === 1) {
     print(context, given, only, String(only.value));
     return;
   }
-  const rows = (keys.length === 0 ? options : shown).toSorted((a, b) => (a.key < b.key ? -1 : 1));
   const text = table(
     ['OPTION', 'VALUE', 'DEFAULT', 'ABOUT'],
     rows.map((option) => [
@@ -95,7 +109,13 @@ const show = (
     ]),
     paint,
   );
-  print(context, given, keys.length === 0 ? json : shown, text);
+  print(context, given, keys.length === 0 ? Object.assign({}, json, { unheeded }) : withUnits, text);
+};
+
+/** Beside what was asked for, which may go to a program. */
+const warn = (unheeded: readonly Unheeded[], given: Given, { stderr }: Context): void => {
+  if (given.has('json')) return;
+  for (const one of unheeded) stderr.write(`troupe: ${plain(unheededSentence(one))}\n`);
 };
 
 const unknownKey = (key: string, options: OptionsView['options']): string => {
@@ -108,7 +128,7 @@ const unknownKey = (key: string, options: OptionsView['options']): string => {
 
 const change = async (
   wanted: Wanted,
-  view: OptionsView,
+  { view, units }: { readonly view: OptionsView; readonly units: readonly UnitStatus[] },
   patience: number | null,
   given: Given,
   context: Context,
@@ -118,6 +138,10 @@ const change = async (
       throw new CliFailure(exit.usage, unknownKey(key, view.options));
   const kept = await askFor(context, { type: 'setOptions', options: wanted }, view.version);
   const changes = kept.outcome === 'unchanged' ? [] : differences(wanted, view);
+  const unheeded = unheededIn(
+    Object.fromEntries(Object.entries(wanted).flatMap(([key, value]) => (value === null ? [] : [[key, value]]))),
+    units,
+  );
   const isJson = given.has('json');
   if (!isJson)
     context.stdout.write(
@@ -125,10 +149,11 @@ const change = async (
         ? 'nothing to change: it is so already\n'
         : changes.map(({ key, before, after }) => `${key}: ${before} → ${after}\n`).join(''),
     );
+  warn(unheeded, given, context);
   const verified = patience === null ? null : await waitUntil(context, patience, verifiedLook(kept.version));
   const generation = verified?.generation ?? null;
   const away = verified?.away ?? [];
-  if (isJson) print(context, given, { ...kept, changes, verified: generation, away }, '');
+  if (isJson) print(context, given, { ...kept, changes, verified: generation, away, unheeded }, '');
   else if (generation !== null) context.stdout.write(`generation ${generation} is ${verifiedBy(away)}\n`);
 };
 
