@@ -146,9 +146,9 @@ export class FleetUnderTest implements AsyncDisposable {
   /** Published for a client, once they are. */
   async credentials(client: string, unit = 0): Promise<Credentials> {
     for (;;) {
+      const version = this.watch(unit).latest; // Before it is asked: what is told meanwhile may be the last there is.
       const answer = await this.api(unit).credentials(client, AbortSignal.timeout(15_000));
       if (answer.kind === 'told') return answer.value;
-      const version = this.watch(unit).latest;
       await this.watch(unit).until((status) => status !== version);
     }
   }
