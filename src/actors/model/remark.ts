@@ -37,8 +37,15 @@ export const remarksOf = (before: readonly Remark[], found: readonly Finding[], 
       remark.since ?? before.find(({ id, message }) => id === remark.id && message === remark.message)?.since ?? now,
   }));
 
-/** Those that were not there before. */
+/** What comes again and again says how often. */
+export const counted = (message: string, times: number): string =>
+  times === 1 ? message : `${message} (${times} times)`;
+const uncounted = (message: string): string => message.replace(/ \(\d+ times\)$/, '');
+
+/** Those that were not there before; one that only counts on was. */
 export const remarksNew = (before: readonly Remark[], after: readonly Remark[]): readonly Remark[] =>
   before === after
     ? []
-    : after.filter(({ id, message }) => !before.some((one) => one.id === id && one.message === message));
+    : after.filter(
+        ({ id, message }) => !before.some((one) => one.id === id && uncounted(one.message) === uncounted(message)),
+      );

@@ -2,7 +2,7 @@
 import { unheededOptions } from '../../pgbouncer/catalogue.ts';
 import { unheededTimeouts } from '../../pgbouncer/client-settings.ts';
 import { compareVersions, formatVersion } from '../../pgbouncer/version.ts';
-import type { Finding } from '../model/remark.ts';
+import { counted, type Finding } from '../model/remark.ts';
 import type { Inspection } from '../model/workload.ts';
 import type { WorkloadState } from './state.ts';
 import { recentRepairs } from './repairs.ts';
@@ -11,7 +11,7 @@ export const remarksIn = (state: WorkloadState, now: number): readonly Finding[]
   const repairs = recentRepairs(state, now).map(
     ({ id, what, at, times }): Finding => ({
       id,
-      message: times === 1 ? what : `${what} (${times} times)`,
+      message: counted(what, times),
       since: at,
     }),
   );

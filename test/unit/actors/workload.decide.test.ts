@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decideWith } from '../../../src/actors/workload/decide.ts';
 import { initial, type WorkloadEffect, type WorkloadState } from '../../../src/actors/workload/state.ts';
+import { remarksNew } from '../../../src/actors/model/remark.ts';
 import { Secret } from '../../../src/actors/model/secret.ts';
 import type { FleetSpec, Published } from '../../../src/actors/model/fleet-spec.ts';
 import type {
@@ -113,6 +114,7 @@ const world = (runs = '1.24.1') => {
     if (stumbles !== null && step.type !== 'prove') return { type: 'stepTaken', step: step.type, outcome: stumbles };
     if (step.type === 'write') disk = step.rendered;
     if (step.type === 'resume') about = {};
+    if (step.type === 'start') about = { ...about, ...(about.state === 'hung' ? { state: 'running' } : {}) };
     if (step.type === 'start') for (const id of step.instances) processes.set(id, { pid: ++pid, ...loaded(id) });
     if (step.type === 'reload')
       for (const id of step.instances) processes.set(id, { pid: processes.get(id)?.pid ?? 0, ...loaded(id) });
@@ -469,20 +471,34 @@ describe('workload', () => {
     it('starts an instance that goes on ending with rests in between, says so, and forgets it when that is over', () => {
       const here = serving();
       let starts = 0;
+      let news = 0;
       for (let ms = 0; ms < 20_000; ms += 250) {
+        const before = here.state().report?.remarks ?? [];
         here.kill(2);
         here.feed(killed);
         here.tick(249);
+        news += remarksNew(before, here.state().report?.remarks ?? []).length;
         starts += here.take().filter((step) => step === 'start 2').length;
       }
       expect(starts).toBeGreaterThan(8);
       expect(starts).toBeLessThan(30);
+      expect(news).toBe(1);
       expect(here.waits()).toContain('crashes blocked');
       expect(here.remarks()).toEqual([
         expect.stringMatching(/^replaced: instance 2 was ended by SIGKILL, and was started again \(\d+ times\)$/),
       ]);
       for (let ms = 0; ms < 5_000; ms += 250) here.tick(250);
       expect(here.waits()).toEqual([]);
+    });
+
+    it('replaces an instance that hangs, and remarks it', () => {
+      const here = serving();
+      here.show({ state: 'hung' });
+      here.tick();
+      expect(here.take()).toContain('start 1');
+      expect(here.remarks()).toEqual([
+        expect.stringMatching(/^replaced: instance 1 \(process \d+\) did not answer, .* and was replaced$/),
+      ]);
     });
 
     it('puts right what somebody changed, remarks it, and counts', () => {
