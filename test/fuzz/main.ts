@@ -93,24 +93,26 @@ const run = async (): Promise<void> => {
   }
 };
 
-/** PgBouncers side by side; what one of them cannot be given with another one's file is tried one after the other. */
+/** PgBouncers side by side, each with one set of files after the other. */
 const tryAll = async (places: readonly RealPgBouncer[], verifier: Secret): Promise<void> => {
   const startedAt = performance.now();
   let done = 0;
-  for (const changes of samples()) {
-    const trial = trialOf(changes, verifier);
-    if (trial !== null) {
-      const proving = places[done % places.length];
-      const trying = values['in-turn'] === true ? places.filter((place) => place === proving) : places;
-      await Promise.all(trying.map((place) => tryOn(place, trial, changes, place === proving)));
-    }
-    done += 1;
-    if (wrong.size >= mostWrong) break;
-    if (done % 5_000 === 0) {
+  const turns = samples();
+  const tryNext = async (own: RealPgBouncer): Promise<void> => {
+    for (let next = turns.next(); next.done !== true && wrong.size < mostWrong; next = turns.next()) {
+      const changes = next.value;
+      const trial = trialOf(changes, verifier);
+      const trying = values['in-turn'] === true ? [own] : places;
+      const proving = values['in-turn'] === true ? own : places[done % places.length];
+      if (trial !== null) await Promise.all(trying.map((place) => tryOn(place, trial, changes, place === proving)));
+      done += 1;
+      if (done % 5_000 > 0) continue;
       const seconds = Math.round((performance.now() - startedAt) / 1_000);
       process.stderr.write(`fuzz: ${done} of ${count} intents in ${seconds} s, ${tally.loaded} sets of files loaded\n`);
     }
-  }
+  };
+  // Who is loaded by all of them has them to itself.
+  await Promise.all((values['in-turn'] === true ? places : places.slice(0, 1)).map(tryNext));
 };
 const mostWrong = 20;
 
@@ -210,13 +212,10 @@ const tryOn = async (
   try {
     const own = { ...spec, options: { ...spec.options, listen_port: port } };
     const rendered = render(own, unit(0), layout, version, 'troupe-1-0123456789ab');
-    if (prove) {
-      const objection = await place.objection(rendered);
-      tally.proven += 1;
-      if (objection !== null) report(changes, `${name} does not prove it: ${objection}`);
-    }
-    const shown = await place.load(rendered);
+    const [objection, shown] = await Promise.all([prove ? place.objection(rendered) : null, place.load(rendered)]);
+    tally.proven += prove ? 1 : 0;
     tally.loaded += 1;
+    if (objection !== null) report(changes, `${name} does not prove it: ${objection}`);
     const ini = rendered.instances[0]?.ini ?? '';
     for (const text of [...configMismatches(ini, shown), ...misunderstandings(meant, shown, version)])
       report(changes, `${name}: ${text}`);
