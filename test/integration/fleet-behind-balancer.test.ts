@@ -11,10 +11,10 @@ const probeMs = 200;
 const environment = { TROUPE_DRAIN_DELAY: '1', TROUPE_DRAIN_DEADLINE: '10' };
 const [, ...those] = await pgbouncerBinaries();
 
-describe.each(those)('behind a load balancer, with PgBouncer $version', ({ version, run, reason }) => {
+describe.each(those)('behind a load balancer, with PgBouncer $version', ({ run, reason }) => {
   it('clients that connect anew notice nothing of a unit that is stopped and started again', async ({ skip }) => {
     if (run === null) return skip(reason ?? '');
-    await using fleet = await FleetUnderTest.open({ againMs: 1_500, pgbouncer: version, environment });
+    await using fleet = await FleetUnderTest.open({ againMs: 1_500, pgbouncer: run, environment });
     const port = fleet.local.listenPort;
     const members = fleet.units.map(({ address, socket }) => ({
       host: address,

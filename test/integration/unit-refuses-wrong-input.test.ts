@@ -61,7 +61,7 @@ const commands: readonly (readonly [number, string, RegExp])[] = [
   [2, `${client} --budget -1`, /--budget needs a value|plain decimal/],
   [2, `${client} --budget 1.5`, /plain decimal digits/],
   [2, `${client} --budget 300000`, /from 0 to 262143/],
-  [4, `${client} --budget 1`, /budget of client "orders"=1 is too small for 2 instances.*set it to 2 or more/],
+  [4, `${client} --budget 1`, /the budget 1 of client "orders" is too small for 2 instances.*set it to 2 or more/],
   [2, `${client} --query-timeout 1h`, /whole seconds/],
   [4, 'integrate client main --database orders', /"main" is a backend already/],
   [2, `${backend} db1`, /host:port/],
