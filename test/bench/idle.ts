@@ -15,10 +15,16 @@ export const idle = async ({ fleet, api }: BenchFleet): Promise<readonly Row[]> 
   if (pids.length !== fleet.units.length) throw new Error('not every unit has told its process');
   const before = pids.map(ticksOf);
   const commands = await commandsWithin(fleet.redis, seconds);
-  const used = pids.map((pid, index) => (100 * (ticksOf(pid) - (before[index] ?? 0))) / ticksPerSecond / seconds);
+  const after = pids.map(ticksOf);
+  const share = (of: keyof Ticks): number =>
+    median(after.map((ticks, index) => (100 * (ticks[of] - (before[index]?.[of] ?? 0))) / ticksPerSecond / seconds));
+  const [user, system] = [rounded(share('user')), rounded(share('system'))];
   return [
     row('commands of one to the store', rounded(commands / seconds / pids.length), 'per second', 3),
-    row('processor of one coordinator, median', rounded(median(used)), '% of a core', 1),
+    {
+      ...row('processor of one coordinator, median', rounded(user + system), '% of a core', 1),
+      note: `${user} % of its own, ${system} % of the system for it: each second it asks every instance what it has in force and in use, reads their files, and looks who listens`,
+    },
     row('memory of one coordinator, median', rounded(median(pids.map(residentMb))), 'MB', 120),
   ];
 };
@@ -35,11 +41,16 @@ const row = (what: string, value: number, unit: string, most: number): Row => ({
 });
 
 /** User and system time; the second field is the program's name, which may hold blanks. */
-const ticksOf = (pid: number): number => {
+const ticksOf = (pid: number): Ticks => {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return Number(fields[11]) + Number(fields[12]);
+  return { user: Number(fields[11]), system: Number(fields[12]) };
 };
+
+interface Ticks {
+  readonly user: number;
+  readonly system: number;
+}
 
 const residentMb = (pid: number): number =>
   Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
