@@ -77,6 +77,8 @@ describe('options', () => {
     ['default_pool_size', '0', /from 1 to/],
     ['max_prepared_statements', '1001', /to 1000/],
     ['max_packet_size', '2147483648', /to 2147483647/],
+    ['tcp_keepidle', '32768', /to 32767/],
+    ['tcp_keepintvl', '32768', /to 32767/],
     ['query_timeout', '5s', /number of seconds .* without a unit/],
     ['query_timeout', '-1', /from 0/],
     ['query_timeout', '0.0005', /number of seconds/],
