@@ -134,6 +134,20 @@ describe.each(places)('on %s with %s rights', (_, rights, start) => {
       expect(await rowsOf(scenario, sql, [account.username])).toEqual([{ rolpassword: account.verifier.reveal() }]);
     });
 
+    it('leaves no statement running for whoever is gone', async () => {
+      const { account, database } = await scenario.client();
+      const session = await connectAs(scenario.server, account, database);
+      const cut = session.client.query("SET application_name = 'orphan'; SELECT pg_sleep(600)").catch(() => 'cut');
+      const orphans = () =>
+        rowsOf(scenario, "SELECT query FROM pg_stat_activity WHERE datname = $1 AND application_name = 'orphan'", [
+          database,
+        ]);
+      await expect.poll(orphans).toHaveLength(1);
+      session.client.connection.stream.destroy();
+      expect(await cut).toBe('cut');
+      await expect.poll(orphans, { timeout: 30_000 }).toEqual([]);
+    });
+
     it('keeps acting as the owner role after a session was reset', async () => {
       const { account, database } = await scenario.client();
       const rows = await asLogin(scenario, account, database, 'DISCARD ALL', 'SELECT current_user::text AS me');

@@ -48,10 +48,20 @@ const ensureRole = async (desk: Desk, wanted: Wanted): Promise<PostgresOutcome> 
     await fence.run(`COMMENT ON ROLE ${login} IS ${escapeLiteral(loginTagOf(application, wanted.relation))}`);
   await fence.run(grantOf(self, owner, wanted.username));
   const acting = isPrivileged(wanted) ? 'RESET role' : `SET role TO ${escapeLiteral(owner)}`;
-  await fence.run(`ALTER ROLE ${login} IN DATABASE ${escapeIdentifier(wanted.database)} ${acting}`);
+  const inDatabase = `ALTER ROLE ${login} IN DATABASE ${escapeIdentifier(wanted.database)}`;
+  await fence.run(`${inDatabase} ${acting}`);
+  await fence.run(whereItCan(`${inDatabase} SET client_connection_check_interval TO '${orphanSeconds}s'`));
   if (isPrivileged(wanted)) await takePartIn(fence, self, wanted.username);
   return done;
 };
+
+/**
+ * A PgBouncer that was killed leaves server connections behind that count against every limit until their statement ends, which
+ * may take hours: they end this soon instead. What a server of another system than Linux or BSD cannot watch it refuses to be asked.
+ */
+const orphanSeconds = 2;
+const whereItCan = (statement: string): string =>
+  `DO ${escapeLiteral(`BEGIN ${statement}; EXCEPTION WHEN invalid_parameter_value THEN NULL; END`)}`;
 
 /** Attributes not named here are those of a role that was just created, and only a superuser can change them. */
 const attributesOf = (wanted: Wanted): string =>
