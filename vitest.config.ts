@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 const onServers = { globalSetup: ['test/support/servers-setup.ts'], testTimeout: 60_000, hookTimeout: 120_000 };
@@ -18,6 +19,8 @@ const pure = { isolate: false };
 
 export default defineConfig({
   test: {
+    // Two files at a time at least: most wait for servers, and each has servers, or a part of them, of its own.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     cache: false, // The checkout may belong to somebody else.
     projects: [
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], ...patient, ...pure } },

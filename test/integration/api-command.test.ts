@@ -5,7 +5,9 @@ import { text } from 'node:stream/consumers';
 import { expect, it, onTestFinished } from 'vitest';
 import { openApi } from '../../src/infra/http/server.ts';
 import { MemoryFleet } from '../support/memory-fleet.ts';
-import { testDirectory } from '../support/servers.ts';
+import { testDirectory, troupeProgram } from '../support/servers.ts';
+
+const main = await troupeProgram();
 
 const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
@@ -26,7 +28,7 @@ const fleetIn = async (options: { readonly held?: boolean } = {}) => {
 /** `troupe` as a process of its own, in a shell as people use it. */
 const troupe = (runDir: string, line: string) => {
   const child = spawn('/bin/sh', ['-c', line.replaceAll('troupe ', 'exec "$node" "$main" ')], {
-    env: { node: process.execPath, main: join(import.meta.dirname, '../../src/main.ts'), TROUPE_RUN_DIR: runDir },
+    env: { node: process.execPath, main, TROUPE_RUN_DIR: runDir },
     stdio: ['pipe', 'pipe', 'pipe'],
   });
   onTestFinished(() => void child.kill('SIGKILL'));

@@ -1,13 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Client } from 'pg';
 import { describe, expect, it } from 'vitest';
 import { probeLogin } from '../../src/infra/process/probe.ts';
 import { RestartedUnit } from '../support/restarted-unit.ts';
-import { pgbouncerBinaries } from '../support/servers.ts';
+import { pgbouncerBinaries, troupeProgram } from '../support/servers.ts';
 
-const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const main = await troupeProgram();
 const [oldest, drains] = await pgbouncerBinaries();
 
 describe.each([oldest, drains].filter((one) => one !== undefined))('a unit of PgBouncer $version', (binary) => {

@@ -5,14 +5,13 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fleetStatusSchema } from '../../src/api/status.ts';
-import { LoneUnit } from '../support/lone-unit.ts';
+import { LoneUnit, main } from '../support/lone-unit.ts';
 import { pgbouncerBinaries, testDirectory } from '../support/servers.ts';
 import { ask } from '../unit/api/harness.ts';
 import { runIn } from '../unit/cli/harness.ts';
 
 const newest = (await pgbouncerBinaries()).findLast(({ run }) => run !== null);
 const binary = newest?.run ?? '';
-const main = join(import.meta.dirname, '../../src/main.ts');
 const long = 'x'.repeat(64);
 const client = 'integrate client orders --database orders';
 const backend = 'integrate backend main --username u --password-file - --endpoints';

@@ -10,6 +10,7 @@ export const questionSchema = z.discriminatedUnion('type', [
     action: z.enum(['freeze', 'thaw', 'kill', 'startAgain', 'stop']),
   }),
   z.object({ type: z.literal('pgbouncers') }),
+  z.object({ type: z.literal('program') }),
 ]);
 export type Question = z.infer<typeof questionSchema>;
 export type Action = Extract<Question, { type: 'act' }>['action'];

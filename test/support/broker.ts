@@ -11,6 +11,7 @@ export interface BrokerOptions {
   readonly account: Account;
   readonly providers: readonly Provider[];
   readonly pgbouncers: () => Promise<unknown>;
+  readonly program: () => Promise<string>;
   /** Called with the label of each server that is started. */
   readonly onStarted: (label: string) => void;
 }
@@ -64,6 +65,8 @@ export class Broker {
         return this.#act(question.id, question.action);
       case 'pgbouncers':
         return this.#options.pgbouncers();
+      case 'program':
+        return this.#options.program();
     }
   }
 

@@ -1,9 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { processesUsing } from '../../src/infra/local/processes.ts';
 import { markOf, type ProcessMark } from '../../src/infra/files/process-mark.ts';
+import { troupeProgram } from './servers.ts';
+
+const main = await troupeProgram();
 
 /** `troupe demo` as a person starts it, with sockets in a directory of its own. */
 export interface DemoProcess {
@@ -19,7 +21,6 @@ export interface DemoProcess {
 }
 
 export const startDemo = (args: readonly string[], runDir: string): DemoProcess => {
-  const main = join(import.meta.dirname, '../../src/main.ts');
   const child = spawn(process.execPath, [main, 'demo', ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'], TROUPE_RUN_DIR: runDir },

@@ -18,7 +18,7 @@ import { LocalFleet, type LocalUnit } from '../../src/infra/local/local-fleet.ts
 import { type Account, identityOf } from '../../src/infra/local/service-user.ts';
 import { bringUp } from '../../src/programs/bring-up.ts';
 import { Watch } from './fleet-watch.ts';
-import { testAccount, testDirectory } from './servers.ts';
+import { testAccount, testDirectory, troupeProgram } from './servers.ts';
 
 export interface FleetOptions {
   /** Between the end of a process and its next start. Longer than the lease (5 s): nobody who was killed leads at once again. */
@@ -31,7 +31,8 @@ export interface FleetOptions {
 
 export const unitCount = 3;
 export const instanceCount = 2;
-export const unitCommand = [process.execPath, join(import.meta.dirname, '../../src/main.ts'), 'unit'] as const;
+const main = await troupeProgram();
+export const unitCommand = [process.execPath, main, 'unit'] as const;
 
 /** Opened before the first test, removed after the last; a test that fails shows the last words of every unit. */
 export const useFleet = (options: FleetOptions): (() => FleetUnderTest) => {
@@ -194,7 +195,7 @@ export class FleetUnderTest implements AsyncDisposable {
 
   /** The command line as a person uses it; what it prints, or an error with what it complains of. */
   async cli(...args: readonly string[]): Promise<string> {
-    const { stdout } = await promisify(execFile)(join(import.meta.dirname, '../../bin/troupe'), args, {
+    const { stdout } = await promisify(execFile)(process.execPath, [main, ...args], {
       env: { PATH: process.env['PATH'], TROUPE_RUN_DIR: this.runDir },
       timeout: 90_000,
     });

@@ -11,7 +11,7 @@ import { freePort } from '../../src/infra/local/free-port.ts';
 import { endProcesses, processesWithArgument } from '../../src/infra/local/processes.ts';
 import { identityOf } from '../../src/infra/local/service-user.ts';
 import { Watch } from './fleet-watch.ts';
-import { testAccount, testDirectory } from './servers.ts';
+import { testAccount, testDirectory, troupeProgram } from './servers.ts';
 
 export interface LoneUnitOptions {
   readonly binary: string;
@@ -28,7 +28,7 @@ export interface LoneUnitOptions {
   readonly address?: string;
 }
 
-export const main = join(import.meta.dirname, '../../src/main.ts');
+export const main = await troupeProgram();
 
 export class LoneUnit implements AsyncDisposable {
   readonly directory: string;

@@ -3,6 +3,7 @@ import { appendFileSync, readFileSync } from 'node:fs';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
+import { bundleInto } from '../../scripts/bundle.ts';
 import { endProcesses, processesUsing } from '../../src/infra/local/processes.ts';
 import { isAlive, markOf } from '../../src/infra/files/process-mark.ts';
 import { createScratch, serviceAccount } from '../../src/infra/local/service-user.ts';
@@ -22,6 +23,7 @@ export const setup = async (project: TestProject): Promise<() => Promise<void>> 
   const record = recorderFor(process.env['TROUPE_TEST_PROVIDERS']);
   for (const sentence of offers.flatMap((offer) => offer.lacks)) record(sentence);
 
+  let program: Promise<string> | undefined;
   const broker = await Broker.open({
     root,
     account,
@@ -30,6 +32,10 @@ export const setup = async (project: TestProject): Promise<() => Promise<void>> 
       const found = await pgbouncersOf(path);
       for (const { version, run, reason } of found) record(run === null ? (reason ?? '') : `PgBouncer ${version}`);
       return found;
+    },
+    program: () => {
+      program ??= programIn(join(root, 'program'));
+      return program;
     },
     onStarted: record,
   });
@@ -47,6 +53,11 @@ export const setup = async (project: TestProject): Promise<() => Promise<void>> 
     await rm(root, { recursive: true, force: true });
     if (leaked.length > 0) throw new Error(`tests of ${project.name} left processes running:\n${leaked.join('\n')}`);
   };
+};
+
+const programIn = async (directory: string): Promise<string> => {
+  await bundleInto(directory);
+  return join(directory, 'troupe.mjs');
 };
 
 const prefix = 'troupe-test-';

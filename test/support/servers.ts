@@ -15,7 +15,7 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { beforeAll, inject } from 'vitest';
-import type { z } from 'zod';
+import { z } from 'zod';
 import type { Application } from '../../src/actors/model/ids.ts';
 import { Secret } from '../../src/actors/model/secret.ts';
 import { asSuperuser, type PostgresAddress } from '../../src/infra/local/postgres.ts';
@@ -83,6 +83,9 @@ export const useServer = <T>(start: Start<T>): (() => T) => {
 
 /** PgBouncers of several ages as programs of this machine; `run` is null where `reason` says why there is none. */
 export const pgbouncerBinaries = () => ask({ type: 'pgbouncers' }, pgbouncersSchema);
+
+/** `troupe` as it ships: bundled when a test first asks, which costs a fraction of what its sources cost at every start. */
+export const troupeProgram = () => ask({ type: 'program' }, z.string());
 
 /** An empty database on a server, by a name that no other test has. */
 export const freshDatabase = async (server: PostgresAddress): Promise<string> => {

@@ -3,11 +3,14 @@
  * console wants a caller with the same user id: so everything is imported first, from a checkout that only root may be able to
  * read, and then this process becomes the service account.
  */
+import { flushCompileCache } from 'node:module';
 import { type Workload, WorkloadUnavailable } from '../../src/actors/ports/workload.ts';
 import { createSystemClock } from '../../src/infra/clock/system-clock.ts';
 import type { Log } from '../../src/infra/files/log.ts';
 import { openProcessWorkload } from '../../src/infra/process/workload.ts';
 import { pack, type Question, unpack, type Word } from './workload-wire.ts';
+
+flushCompileCache(); // It may well be killed before it ends by itself, which would keep it too.
 
 const print = (fields: object, message: string): void => console.error(message, fields);
 const log: Log = { debug: () => {}, info: () => {}, warn: print, error: print };
