@@ -1,12 +1,14 @@
-/** The pages of `docs` that are written from the catalogues of the code; a test holds them against it. */
+/** The pages of `docs`, and the options of the charm, that are written from the catalogues of the code; a test holds them against it. */
+import { stringify } from 'yaml';
 import { lack } from '../src/actors/model/wait-catalogue.ts';
 import { remarkMeans } from '../src/actors/model/remark.ts';
 import type { Entry, Lack } from '../src/actors/model/waits.ts';
 import { errorCatalogue, errorCodes } from '../src/api/errors.ts';
 import { waitText } from '../src/infra/cli/waits-text.ts';
 import { exitMeans, exitOf } from '../src/infra/cli/exit.ts';
+import { exposureOptions } from '../src/infra/kubernetes/exposure.ts';
 import { valuesOf } from '../src/pgbouncer/catalogue.ts';
-import { type OptionEntry, options } from '../src/pgbouncer/options.ts';
+import { type OptionEntry, type OptionKind, options } from '../src/pgbouncer/options.ts';
 import { reserved } from '../src/pgbouncer/reserved.ts';
 import { unitSettingHelp } from '../src/settings.ts';
 
@@ -19,6 +21,7 @@ export const pages = (): readonly Page[] => [
   { file: 'docs/waits.md', text: waitsPage() },
   { file: 'docs/errors.md', text: errorsPage() },
   { file: 'docs/options.md', text: optionsPage() },
+  { file: 'deploy/charm/config.yaml', text: charmOptions() },
 ];
 
 type Told = Omit<Entry, 'example'> & { readonly example: Lack };
@@ -132,12 +135,35 @@ unit is started again. Unknown and impossible values stop the start, with one se
   ].join('\n\n');
 
 const optionRow = (entry: OptionEntry): readonly string[] => {
-  const { key, default: standard, help, restart, since } = entry;
-  const more = [
+  const { key, default: standard } = entry;
+  return [code(key), standard === '' ? 'empty' : code(String(standard)), valuesOf(entry), aboutOption(entry)];
+};
+
+const aboutOption = ({ help, restart, since }: OptionEntry): string =>
+  [
+    help,
     ...(since === undefined ? [] : [`from PgBouncer ${since}`]),
     ...(restart === true ? ['changing it restarts the instances'] : []),
-  ];
-  return [code(key), standard === '' ? 'empty' : code(String(standard)), valuesOf(entry), [help, ...more].join('; ')];
+  ].join('; ');
+
+/** What `juju config` offers. */
+const charmOptions = (): string => {
+  const each = [...options, ...exposureOptions].map((entry) => [
+    entry.key,
+    { type: jujuType[entry.kind.type], default: entry.default, description: charmOption(entry) },
+  ]);
+  return `# Written by "npm run words" from src/pgbouncer/options.ts and src/infra/kubernetes/exposure.ts: change it there.
+${stringify({ options: Object.fromEntries(each) }, { lineWidth: 120 })}`;
+};
+
+const charmOption = (entry: OptionEntry): string => `${aboutOption(entry)}. Must be ${valuesOf(entry)}.`;
+
+const jujuType: Readonly<Record<OptionKind['type'], string>> = {
+  integer: 'int',
+  seconds: 'float',
+  flag: 'boolean',
+  choice: 'string',
+  text: 'string',
 };
 
 const rows = (headings: readonly string[], cells: readonly (readonly string[])[]): string =>

@@ -1,4 +1,4 @@
-/** Writes the pages of `docs` that come from the code: `npm run words`. */
+/** Writes the pages that come from the code: `npm run words`. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { pages } from './words-page.ts';
