@@ -12,11 +12,14 @@ import type { Clock } from '../../src/actors/ports/clock.ts';
 import { createSystemClock } from '../../src/infra/clock/system-clock.ts';
 import type { Log } from '../../src/infra/files/log.ts';
 import { SealKey } from '../../src/infra/files/seal.ts';
+import { JujuBackplane } from '../../src/infra/juju/backplane/backplane.ts';
+import type { Occasion } from '../../src/infra/juju/backplane/reading.ts';
 import { MemoryHub, MemoryKeeper, openMemoryBackplane } from '../../src/infra/memory/backplane.ts';
 import { openEmbeddedBackplane } from '../../src/infra/memory/backplane-embedded.ts';
 import { emptyStore } from '../../src/infra/memory/backplane-store.ts';
 import { openRedisBackplane } from '../../src/infra/redis/backplane.ts';
 import type { RedisBackplaneOptions } from '../../src/infra/redis/options.ts';
+import { MemoryJuju } from '../support/juju-memory.ts';
 import { freshApplication, type RunningRedis, testDirectory } from '../support/servers.ts';
 
 export type UnitBackplane = Backplane & { readonly unit: UnitName; readonly nonce: Nonce };
@@ -119,6 +122,72 @@ export const embeddedFleet = async (): Promise<Fleet> => {
     pass: async (ms) => clock.advance(ms),
     end: async () => {},
   };
+};
+
+export interface JujuFleet extends Fleet {
+  readonly juju: MemoryJuju;
+  /** A dispatch of a unit, for any occasion; those before it have ended well. */
+  dispatch(number: number, occasion?: Partial<Occasion>): Promise<JujuBackplane>;
+  /** The dispatch under way ends: well, or with nothing of it stored. */
+  end(how?: 'well' | 'failed'): Promise<void>;
+  /** Hook tools that the last dispatch called. */
+  readonly calls: readonly string[];
+}
+
+export const jujuFleet = async (): Promise<JujuFleet> => {
+  const application = freshApplication();
+  const clock = createStandingClock();
+  const juju = new MemoryJuju(application);
+  let under: { readonly backplane: JujuBackplane; readonly commit: () => void } | null = null;
+  let calls: readonly string[] = [];
+  const end = async (how: 'well' | 'failed' = 'well'): Promise<void> => {
+    await under?.backplane.flush();
+    if (how === 'well') under?.commit();
+    under = null;
+  };
+  const dispatch = async (
+    number: number,
+    { instances = 2, ...occasion }: Partial<Occasion> & { readonly instances?: number } = {},
+  ): Promise<JujuBackplane> => {
+    await end();
+    const unit = unitNameOf(application, number);
+    if (!juju.units.has(unit)) juju.addUnit(unit);
+    const dispatched = juju.dispatch(unit);
+    calls = dispatched.calls;
+    const backplane = new JujuBackplane({
+      tools: dispatched.tools,
+      unit,
+      model: 'e4b0c9e0-3a1c-4a7b-8a51-0d8f1a6f2c11',
+      instances,
+      features: { secrets: true },
+      occasion: { ...updateStatus, ...occasion },
+      clock,
+      log: createLog(),
+    });
+    under = { backplane, commit: () => dispatched.commit() };
+    return backplane;
+  };
+  return {
+    application,
+    shared: false,
+    juju,
+    get calls() {
+      return calls;
+    },
+    dispatch,
+    start: (number, how = {}) => dispatch(number, how),
+    pass: async (ms) => clock.advance(ms),
+    end,
+  };
+};
+
+const updateStatus: Occasion = {
+  hook: 'update-status',
+  leaderElected: false,
+  relationsAnew: false,
+  created: null,
+  broken: null,
+  departing: null,
 };
 
 export interface RedisFleet extends Fleet {

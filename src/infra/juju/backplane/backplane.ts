@@ -1,0 +1,493 @@
+/**
+ * The backplane of a charm: what the units of an application share lies in the peer relation, what they ask for in options and
+ * relations, what a unit keeps for itself in charm state. It lives for one dispatch. Everything is read once, when it is first
+ * needed; everything written is collected, seen by later readings of the same dispatch, and handed to Juju by `flush`, which stores
+ * it when the dispatch ends well, or drops all of it. So each write is answered `staged`.
+ */
+import { randomBytes } from 'node:crypto';
+import type { FleetSpec, Published, Verdict } from '../../../actors/model/fleet-spec.ts';
+import {
+  applicationOf,
+  type Epoch,
+  type Generation,
+  type Millis,
+  type Nonce,
+  type RelationId,
+  type UnitName,
+  unitNumberOf,
+} from '../../../actors/model/ids.ts';
+import type { Intent } from '../../../actors/model/intent.ts';
+import type { Leadership } from '../../../actors/model/leadership.ts';
+import { same } from '../../../actors/model/same.ts';
+import { Secret } from '../../../actors/model/secret.ts';
+import type {
+  DamagedObject,
+  Memory,
+  RelationRecord,
+  Snapshot,
+  UnitBag,
+  UnitRecord,
+} from '../../../actors/model/snapshot.ts';
+import {
+  type AcquireResult,
+  type Backplane,
+  BackplaneUnavailable,
+  type Observation,
+  type PublishResult,
+  type Recalled,
+  type RenewResult,
+  type WriteResult,
+} from '../../../actors/ports/backplane.ts';
+import type { Clock } from '../../../actors/ports/clock.ts';
+import { digestOfSpec } from '../../files/canonical.ts';
+import type { Sealer } from '../../files/codec.ts';
+import type { Log } from '../../files/log.ts';
+import { SealKey, sealKeyOf } from '../../files/seal.ts';
+import type { RelationRef } from '../environment.ts';
+import { ToolRefusal } from '../tool-refusal.ts';
+import type { Bag, JujuTools } from '../tools.ts';
+import type { JujuFeatures } from '../version.ts';
+import { type CharmState, stateChanges } from './charm-state.ts';
+import { intentFrom } from './intent.ts';
+import { endlessMs, leaseSeen, nextEpoch, nonceOf } from './lease.ts';
+import {
+  bagText,
+  leftUnit,
+  type Member,
+  memberText,
+  readShared,
+  readUnit,
+  type Shared,
+  sharedChanges,
+  type UnitData,
+} from './peer-data.ts';
+import { type Occasion, Reading } from './reading.ts';
+
+export interface JujuBackplaneOptions {
+  readonly tools: JujuTools;
+  readonly unit: UnitName;
+  /** UUID of the model. */
+  readonly model: string;
+  /** PgBouncers of this unit. */
+  readonly instances: number;
+  readonly features: Pick<JujuFeatures, 'secrets'>;
+  readonly occasion: Occasion;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+const peerEndpoint = 'pgb-peers';
+/** The secret of the application that holds the key under which everything secret lies in the peer relation. */
+const keyLabel = 'troupe';
+const keyField = 'seal-key';
+
+/** As this unit found things, and as they are with what it wrote since. */
+interface Desk {
+  readonly peers: RelationRef;
+  readonly sealer: Sealer;
+  /** Made here: it has to be kept before anything sealed with it. */
+  readonly newKey: Secret | null;
+  readonly leads: boolean;
+  /** This unit is about to go: it leaves all relations as they are. */
+  readonly isDying: boolean;
+  readonly ownBag: Bag;
+  readonly then: Shared;
+  readonly others: ReadonlyMap<UnitName, UnitData>;
+  now: Shared;
+  member: Member;
+  bag: UnitBag | null;
+  bagDamage: string | null;
+}
+
+export class JujuBackplane implements Backplane {
+  readonly unit: UnitName;
+  readonly nonce: Nonce;
+  readonly #options: JujuBackplaneOptions;
+  readonly #reading: Reading;
+  #desk: Promise<Desk> | null = null;
+  #snapshot: Snapshot | null = null;
+  #memory: Memory | null = null;
+  #acquired: Epoch | null = null;
+  #publishedHere: readonly Published[] = [];
+  #hasJoined = false;
+  #left = false;
+  readonly #listeners = new Set<() => void>();
+
+  constructor(options: JujuBackplaneOptions) {
+    const { unit, model, tools, clock, occasion } = options;
+    this.unit = unit;
+    this.nonce = nonceOf(model, unit);
+    this.#options = options;
+    this.#reading = new Reading(tools, clock, occasion, [peerEndpoint]);
+  }
+
+  async recall(): Promise<Recalled> {
+    const { state, losses } = await this.#reading.state();
+    const desk = await this.#deskIfAny();
+    const published = desk?.then.published ?? null;
+    const { verified, waits } = state.memory;
+    const isSame =
+      published !== null && verified?.generation === published.generation && verified.digest === published.digest;
+    return {
+      memory: { verified: isSame ? published : null, waits },
+      intent: desk?.then.intent ?? null,
+      published,
+      epoch: Math.max(state.epoch, desk?.then.lease?.epoch ?? 0) as Epoch,
+      losses,
+    };
+  }
+
+  async remember(memory: Memory): Promise<void> {
+    this.#memory = memory;
+  }
+
+  async observe(): Promise<Observation> {
+    if (this.#left) return { kind: 'refused', reason: `${this.unit} has left the fleet` };
+    if (!this.#options.features.secrets) return { kind: 'refused', reason: withoutSecrets };
+    const desk = await this.#open();
+    if (desk.then.otherKey !== null) return { kind: 'refused', reason: keyIsGone };
+    const [lost] = desk.then.damaged.filter(({ object }) => essential.includes(object));
+    if (lost !== undefined) return { kind: 'refused', reason: damagedSentence(lost) };
+    this.#hasJoined = true;
+    this.#snapshot ??= snapshotOf(desk, this.unit, this.nonce);
+    return { kind: 'observed', snapshot: this.#snapshot };
+  }
+
+  async acquireLease(_ttl: Millis): Promise<AcquireResult> {
+    const desk = await this.#open();
+    const { lease } = desk.now;
+    if (!this.#hasJoined || !desk.leads || !(await this.#reading.leads()))
+      return { kind: 'held', by: lease?.holder ?? this.unit, freeInMs: endlessMs };
+    if (this.#acquired === null) {
+      const isOurs = lease?.holder === this.unit && !this.#options.occasion.leaderElected;
+      const { state } = await this.#reading.state();
+      this.#acquired = isOurs ? lease.epoch : nextEpoch(lease, state.epoch, this.#options.clock.wall());
+      if (!isOurs) this.#change(desk, { lease: { holder: this.unit, epoch: this.#acquired } });
+    }
+    return { kind: 'granted', epoch: this.#acquired };
+  }
+
+  async renewLease(leadership: Leadership, _ttl: Millis): Promise<RenewResult> {
+    return { kind: (await this.#mayLead(leadership)) === null ? 'lost' : 'renewed' };
+  }
+
+  /** Juju hands leadership on by itself. */
+  async releaseLease(): Promise<void> {}
+
+  async changeIntent(_next: Intent): Promise<WriteResult> {
+    throw new BackplaneUnavailable(
+      'cannot change what the operator asks for: options and relations belong to Juju, use juju config and juju integrate',
+    );
+  }
+
+  async publish(
+    leadership: Leadership,
+    after: Generation,
+    spec: FleetSpec,
+    { intentVersion, reason }: { readonly intentVersion: number; readonly reason: string },
+  ): Promise<PublishResult> {
+    const desk = await this.#mayLead(leadership);
+    if (desk === null) return { kind: 'fenced' };
+    const digest = digestOfSpec(spec);
+    const again = this.#publishedHere.find((one) => one.generation === after + 1 && one.digest === digest);
+    if (again !== undefined) return { kind: 'staged', published: again };
+    if ((desk.now.published?.generation ?? 0) !== after) return { kind: 'conflict' };
+    const published: Published = {
+      generation: (after + 1) as Generation,
+      epoch: leadership.epoch,
+      digest,
+      author: this.unit,
+      reason,
+      at: this.#options.clock.wall(),
+      intentVersion,
+      spec,
+    };
+    this.#publishedHere = [...this.#publishedHere, published];
+    this.#change(desk, { published });
+    return { kind: 'staged', published };
+  }
+
+  judge(leadership: Leadership, verdict: Verdict): Promise<WriteResult> {
+    return this.#write(leadership, (desk) => (same(desk.now.verdict, verdict) ? null : { verdict }));
+  }
+
+  writeRelation(leadership: Leadership, record: RelationRecord): Promise<WriteResult> {
+    return this.#write(leadership, ({ now: { records } }) =>
+      same(records.get(record.id), record) ? null : { records: new Map(records).set(record.id, record) },
+    );
+  }
+
+  removeRelation(leadership: Leadership, id: RelationId): Promise<WriteResult> {
+    return this.#write(leadership, ({ now: { records } }) =>
+      records.has(id) ? { records: new Map([...records].filter(([one]) => one !== id)) } : null,
+    );
+  }
+
+  /** Units come and go by Juju: one that it still shows is not taken off. */
+  async removeUnit(leadership: Leadership, unit: UnitName): Promise<WriteResult> {
+    const desk = await this.#mayLead(leadership);
+    if (desk === null) return { kind: 'fenced' };
+    return { kind: desk.others.has(unit) ? 'conflict' : 'staged' };
+  }
+
+  async writeBag(bag: UnitBag): Promise<WriteResult> {
+    if (!this.#hasJoined || this.#left) return { kind: 'conflict' };
+    const desk = await this.#open();
+    if (desk.bagDamage === null && same(desk.bag, bag)) return { kind: 'staged' };
+    desk.bag = bag;
+    desk.bagDamage = null;
+    this.#changed();
+    return { kind: 'staged' };
+  }
+
+  async leave(how: 'down' | 'departed'): Promise<void> {
+    this.#left = how === 'departed';
+    const desk = await this.#deskIfAny();
+    if (desk === null) return;
+    desk.member = { ...desk.member, down: true };
+    this.#changed();
+  }
+
+  onHint(hint: () => void): Disposable {
+    this.#listeners.add(hint);
+    return { [Symbol.dispose]: () => this.#listeners.delete(hint) };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+
+  /**
+   * Hands Juju everything that differs: what the whole fleet shares only while this unit leads, and of that the key first. Nothing
+   * of it is stored before the dispatch has ended well.
+   */
+  async flush(state: Partial<Pick<CharmState, 'status'>> = {}): Promise<void> {
+    const { tools } = this.#options;
+    const desk = await this.#deskIfAny();
+    if (desk !== null && desk.then.otherKey === null) {
+      await this.#flushShared(desk);
+      await tools.writeBag(desk.peers, 'unit', this.#unitChanges(desk));
+    }
+    await this.#flushState(desk, state);
+  }
+
+  async #flushShared(desk: Desk): Promise<void> {
+    const { tools, log } = this.#options;
+    const changes = sharedChanges(desk.then, desk.now, desk.sealer);
+    if (Object.keys(changes).length === 0) return;
+    try {
+      if (!(await this.#reading.leads())) throw notLeaderAnyMore;
+      if (desk.newKey !== null)
+        await tools.secretAdd({ owner: 'application', label: keyLabel, content: { [keyField]: desk.newKey } });
+      await tools.writeBag(desk.peers, 'application', changes);
+    } catch (cause) {
+      if (cause !== notLeaderAnyMore && !(cause instanceof ToolRefusal && cause.kind === 'notLeader')) throw cause;
+      log.warn({ unit: this.unit }, 'leadership was lost during this hook: what was decided under it is dropped');
+    }
+  }
+
+  #unitChanges({ ownBag, member, bag, bagDamage }: Desk): Bag {
+    const { departing } = this.#options.occasion;
+    const flag: Bag = departing === null ? {} : { [`${departing.endpoint}_${departing.id}_departing`]: 'true' };
+    if (this.#left) return changed(ownBag, { ...leftUnit, ...flag });
+    const told = readUnit(ownBag, sealerOf(this.unit, anyKey));
+    return {
+      ...changed(ownBag, { ...memberText(member), ...flag }),
+      ...(bag === null || (bagDamage === null && same(told.bag, bag)) ? {} : bagText(bag, sealerOf(this.unit, anyKey))),
+    };
+  }
+
+  async #flushState(desk: Desk | null, change: Partial<Pick<CharmState, 'status'>>): Promise<void> {
+    const { stored, state } = await this.#reading.state();
+    const { verified, waits } = this.#memory ?? {};
+    const next: CharmState = {
+      ...state,
+      ...change,
+      memory:
+        this.#memory === null
+          ? state.memory
+          : {
+              waits: waits ?? [],
+              verified:
+                verified === null || verified === undefined
+                  ? null
+                  : { generation: verified.generation, epoch: verified.epoch, digest: verified.digest },
+            },
+      relations: await this.#reading.relations(),
+      epoch: Math.max(state.epoch, desk?.now.lease?.epoch ?? 0),
+    };
+    const changes = stateChanges(stored, next);
+    if (Object.keys(changes).length > 0) await this.#options.tools.stateSet(changes);
+  }
+
+  #open(): Promise<Desk> {
+    this.#desk ??= this.#load();
+    return this.#desk;
+  }
+
+  /** Null where there is no peer relation (yet, or any more). */
+  async #deskIfAny(): Promise<Desk | null> {
+    try {
+      return await this.#open();
+    } catch (cause) {
+      if (!(cause instanceof BackplaneUnavailable)) throw cause;
+      return null;
+    }
+  }
+
+  async #load(): Promise<Desk> {
+    const { tools, unit, instances, occasion, clock, features } = this.#options;
+    if (!features.secrets) throw new BackplaneUnavailable(withoutSecrets);
+    const [peer] = await this.#reading.of(peerEndpoint);
+    if (peer === undefined) throw new BackplaneUnavailable(noPeers);
+    const peers = peer.relation;
+    const application = applicationOf(unit);
+    const appBag = await this.#reading.bag(peers, application, 'application');
+    const ownBag = await this.#reading.bag(peers, unit, 'unit');
+    if (appBag === null || ownBag === null) throw new BackplaneUnavailable(noPeers);
+    const isDying = occasion.departing !== null || Object.keys(ownBag).some((key) => departingKey.test(key));
+    const leads = !isDying && (await this.#reading.leads());
+    const kept = await this.#key();
+    const newKey = kept === null && leads ? new Secret(randomBytes(32).toString('base64')) : null;
+    const written = kept ?? newKey;
+    const key = written === null ? null : sealKeyOf(written, `the Juju secret "${keyLabel}"`);
+    const then = readShared(appBag, key === null || newKey !== null ? null : sealerOf(unit, key));
+    if (then.otherKey !== null && !leads && kept === null)
+      throw new BackplaneUnavailable('the key of the fleet, a Juju secret of the leader, cannot be read here yet');
+    const others = new Map<UnitName, UnitData>();
+    for (const sibling of await tools.relationUnits(peers)) {
+      const bag = await this.#reading.bag(peers, sibling, 'unit');
+      if (bag !== null) others.set(sibling as UnitName, readUnit(bag, sealerOf(unit, anyKey)));
+    }
+    const own = readUnit(ownBag, sealerOf(unit, anyKey));
+    const desk: Desk = {
+      peers,
+      sealer: sealerOf(unit, key ?? anyKey),
+      newKey,
+      leads,
+      isDying,
+      ownBag,
+      then,
+      others,
+      now: then,
+      member: { nonce: this.nonce, instances, down: false },
+      bag: own.bag,
+      bagDamage: own.damage,
+    };
+    if (leads && then.otherKey === null && !then.damaged.some(({ object }) => essential.includes(object))) {
+      const intent = intentFrom(
+        then.intent,
+        { config: await this.#reading.config(), backend: null, clients: [] },
+        { reason: occasion.hook, at: clock.wall() },
+      );
+      desk.now = intent === then.intent ? then : { ...then, intent };
+    }
+    return desk;
+  }
+
+  async #key(): Promise<Secret | null> {
+    try {
+      return (await this.#options.tools.secretGet({ label: keyLabel }, 'refresh'))?.[keyField] ?? null;
+    } catch (cause) {
+      // The grant may come later than what is sealed with it.
+      if (cause instanceof ToolRefusal && cause.kind === 'forbidden') return null;
+      throw cause;
+    }
+  }
+
+  /** The desk, when this leadership is ours and Juju has not taken it back. */
+  async #mayLead({ epoch, nonce }: Leadership): Promise<Desk | null> {
+    const desk = await this.#open();
+    const isOurs = epoch === this.#acquired && nonce === this.nonce;
+    return isOurs && (await this.#reading.leads()) ? desk : null;
+  }
+
+  async #write(leadership: Leadership, changeOf: (desk: Desk) => Partial<Shared> | null): Promise<WriteResult> {
+    const desk = await this.#mayLead(leadership);
+    if (desk === null) return { kind: 'fenced' };
+    const change = changeOf(desk);
+    if (change !== null) this.#change(desk, change);
+    return { kind: 'staged' };
+  }
+
+  #change(desk: Desk, change: Partial<Shared>): void {
+    desk.now = { ...desk.now, ...change };
+    this.#changed();
+  }
+
+  #changed(): void {
+    this.#snapshot = null;
+    for (const listener of this.#listeners) queueMicrotask(() => this.#listeners.has(listener) && listener());
+  }
+}
+
+const snapshotOf = (desk: Desk, self: UnitName, nonce: Nonce): Snapshot => {
+  const { now, others, member, bag } = desk;
+  const own: UnitRecord = {
+    unit: self,
+    instances: member.instances,
+    nonce,
+    silentMs: 0,
+    presence: member.down ? 'down' : 'live',
+    bag,
+  };
+  const units = [
+    own,
+    ...[...others].flatMap(([unit, data]): readonly UnitRecord[] =>
+      data.member === null
+        ? [] // It has not run yet, or is still the ancestor's.
+        : [
+            {
+              unit,
+              instances: data.member.instances,
+              nonce: data.member.nonce,
+              silentMs: 0,
+              presence: data.member.down ? 'down' : 'live',
+              bag: data.bag,
+            },
+          ],
+    ),
+  ].toSorted((a, b) => unitNumberOf(a.unit) - unitNumberOf(b.unit));
+  const damagedBags = [
+    [self, desk.bagDamage] as const,
+    ...[...others].map(([unit, { damage }]) => [unit, damage] as const),
+  ];
+  return {
+    lease: leaseSeen(
+      now.lease,
+      { unit: self, nonce, leads: desk.leads },
+      new Map(units.map((one) => [one.unit, one.nonce])),
+    ),
+    intent: now.intent,
+    published: now.published,
+    verdict: now.verdict,
+    units,
+    relations: [...now.records.values()].toSorted((a, b) => a.id - b.id),
+    damaged: [
+      ...now.damaged,
+      ...damagedBags.flatMap(([unit, reason]): readonly DamagedObject[] =>
+        reason === null ? [] : [{ object: `unit:${unit}`, relation: null, unit, reason }],
+      ),
+    ],
+  };
+};
+
+const changed = (before: Bag, wanted: Bag): Bag =>
+  Object.fromEntries(Object.entries(wanted).filter(([key, value]) => (before[key] ?? '') !== value));
+
+const sealerOf = (unit: UnitName, key: SealKey): Sealer => ({ key, application: applicationOf(unit) });
+/** For what holds no secret. */
+const anyKey = new SealKey(Buffer.alloc(32));
+
+/** `database_7_departing`: this unit goes, the relation stays. */
+const departingKey = /^.+_\d+_departing$/;
+
+/** Without one of these nobody can decide anything, and what would be made of its absence would be wrong. */
+const essential: readonly string[] = ['troupe-lease', 'troupe-intent', 'troupe-fleet', 'troupe-verdict'];
+const damagedSentence = ({ object, reason }: DamagedObject): string =>
+  `the key ${object} of the peer relation cannot be read (${reason}): somebody else than this charm has written it; remove the application and deploy it anew, or restore the model from a backup`;
+
+const notLeaderAnyMore = new Error('not the leader any more');
+const noPeers =
+  'the peer relation is not there: Juju makes it right after the charm was installed, and it ends with the unit';
+const withoutSecrets =
+  'this Juju has no secrets (they came with 3.0.3), and passwords are kept nowhere else: upgrade the controller and the model';
+const keyIsGone = `the Juju secret "${keyLabel}" of this application was removed or replaced, and what the fleet shares is sealed with it: without the one that was, remove the application and deploy it anew`;

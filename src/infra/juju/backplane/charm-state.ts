@@ -1,0 +1,91 @@
+/**
+ * What a unit keeps in charm state: its memory, the relations there are, and what it did that must not be done again for nothing.
+ * Juju keeps it for the unit's life, through new pods and refreshes. What cannot be read of it is a loss, never a failed hook.
+ */
+import { z } from 'zod';
+import type { Digest, Epoch, Generation } from '../../../actors/model/ids.ts';
+import { canonical } from '../../files/canonical.ts';
+import type { Bag } from '../tools.ts';
+
+/** The generation that was verified here, by what tells it from all others: the spec itself lies in the peer relation. */
+export interface VerifiedMark {
+  readonly generation: Generation;
+  readonly epoch: Epoch;
+  readonly digest: Digest;
+}
+
+export interface CharmState {
+  readonly memory: {
+    readonly verified: VerifiedMark | null;
+    readonly waits: readonly { readonly id: string; readonly sinceWallMs: number }[];
+  };
+  /** By endpoint, then by relation id: the remote application. Null: they must be asked for. */
+  readonly relations: Relations | null;
+  /** Which epoch this unit accepted last. */
+  readonly epoch: number;
+  /** As it was set last; null when Juju itself may have set one since. */
+  readonly status: { readonly word: string; readonly message: string } | null;
+}
+export type Relations = Readonly<Record<string, Readonly<Record<string, string>>>>;
+
+const emptyState: CharmState = {
+  memory: { verified: null, waits: [] },
+  relations: null,
+  epoch: 0,
+  status: null,
+};
+
+const count = z.int().nonnegative();
+const schemas: { readonly [K in keyof CharmState]: z.ZodType<CharmState[K]> } = {
+  memory: z.object({
+    verified: z
+      .object({
+        generation: count.transform((n) => n as Generation),
+        epoch: count.transform((n) => n as Epoch),
+        digest: z.string().transform((s) => s as Digest),
+      })
+      .nullable(),
+    waits: z.array(z.object({ id: z.string(), sinceWallMs: z.number() })),
+  }),
+  relations: z.record(z.string(), z.record(z.string().regex(/^\d+$/), z.string())).nullable(),
+  epoch: count,
+  status: z.object({ word: z.string(), message: z.string() }).nullable(),
+};
+const keys = Object.keys(schemas) as readonly (keyof CharmState)[];
+
+/** `losses`: a sentence for each part that is there and cannot be read. */
+export const readState = (stored: Bag): { readonly state: CharmState; readonly losses: readonly string[] } => {
+  const losses: string[] = [];
+  const part = <K extends keyof CharmState>(key: K): CharmState[K] => {
+    const text = stored[key];
+    if (text === undefined) return emptyState[key];
+    const parsed = schemas[key].safeParse(jsonOf(text));
+    if (parsed.success) return parsed.data;
+    losses.push(`the part "${key}" of the charm state could not be read, and is begun anew`);
+    return emptyState[key];
+  };
+  const state = Object.fromEntries(keys.map((key) => [key, part(key)])) as unknown as CharmState;
+  return { state, losses };
+};
+
+/** The keys whose text differs from what is stored. */
+export const stateChanges = (stored: Bag, state: CharmState): Bag =>
+  Object.fromEntries(
+    keys.flatMap((key) => {
+      const text = canonical(state[key], neverSecret);
+      return text === (stored[key] ?? canonical(emptyState[key], neverSecret)) ? [] : [[key, text]];
+    }),
+  );
+
+/** The generation that was verified lies elsewhere, and nothing else here is secret. */
+const neverSecret = (): never => {
+  throw new TypeError('a secret does not go into charm state');
+};
+
+const jsonOf = (text: string): unknown => {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+};
