@@ -51,7 +51,16 @@ describe('a tag', () => {
     expect(relationOfTag('pgbouncer', loginTagOf('pgbouncer', 12))).toBe(12);
     expect(relationOfTag('pgbouncer', loginTagOf('pgbouncer2', 12))).toBeNull();
     expect(relationOfTag('pgbouncer', databaseTagOf('pgbouncer', '12'))).toBeNull();
-    for (const other of [null, '', 'troupe:pgbouncer:', 'troupe:pgbouncer:1x', 'troupe:pgbouncer:-1', 'the shop'])
+    expect(relationOfTag('pgbouncer', loginTagOf('pgbouncer', 2 ** 52))).toBe(2 ** 52);
+    for (const other of [
+      null,
+      '',
+      'troupe:pgbouncer:9007199254740993',
+      'troupe:pgbouncer:',
+      'troupe:pgbouncer:1x',
+      'troupe:pgbouncer:-1',
+      'the shop',
+    ])
       expect(relationOfTag('pgbouncer', other)).toBeNull();
   });
 });

@@ -5,11 +5,10 @@ import type { RelationRecord } from '../model/snapshot.ts';
 import { same } from '../model/same.ts';
 import { quoted } from '../model/quoted.ts';
 import { type Changed, changed, invalid, next, problemAt, refused, unless } from './changed.ts';
-import { databaseProblem, relationNameProblem } from '../model/names.ts';
+import { clientRoles, databaseProblem, relationNameProblem } from '../model/names.ts';
 
 /** A fleet spec holds a login and a database for each, is one object of the backplane, and every unit reads it at once. */
 const mostClients = 500;
-const knownRoles: ReadonlySet<string> = new Set(['createdb', 'createrole']);
 
 type Asked = Extract<Change, { type: 'addClient' }>;
 
@@ -64,16 +63,13 @@ const mendedId = (
 };
 
 const problemsOf = ({ name, database, extraUserRoles, settings }: Asked) => {
-  const strange = (extraUserRoles ?? []).find((role) => !knownRoles.has(role));
+  const strange = (extraUserRoles ?? []).find((role) => !clientRoles.includes(role));
   return [
     ...problemAt('name', relationNameProblem(name)),
     ...problemAt('database', databaseProblem(database)),
     ...(strange === undefined
       ? []
-      : problemAt(
-          'extra-user-roles',
-          `role ${quoted(strange)} is not known: choose among ${[...knownRoles].join(', ')}`,
-        )),
+      : problemAt('extra-user-roles', `role ${quoted(strange)} is not known: choose among ${clientRoles.join(', ')}`)),
     ...problemsOfSettings(settings ?? {}),
   ];
 };

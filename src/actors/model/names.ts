@@ -58,6 +58,9 @@ export const identifierProblem = (what: string, text: string): string | null => 
     : null;
 };
 
+/** Rights besides its database that a client's login may have: PostgreSQL lets whoever has them hand them on. */
+export const clientRoles: readonly string[] = ['createdb', 'createrole'];
+
 /** Goes over the wire as a text that ends at the first zero byte. */
 export const passwordProblem = (text: string): string | null => {
   if (text === '') return 'the password is empty: give the one that PostgreSQL has for this login';

@@ -41,7 +41,7 @@ export const relationOfTag = (application: string, tag: string | null): number |
   const prefix = tagPrefixOf(application);
   if (tag === null || !tag.startsWith(prefix)) return null;
   const number = tag.slice(prefix.length);
-  return /^\d{1,15}$/.test(number) ? Number(number) : null;
+  return /^\d{1,16}$/.test(number) && Number.isSafeInteger(Number(number)) ? Number(number) : null;
 };
 
 /** `prefix` + `name`, or when that is too long as much of it as fits and a digest of the whole. */
