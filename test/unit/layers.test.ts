@@ -23,6 +23,7 @@ const layers: readonly { readonly at: string; readonly may: readonly string[] }[
       'infra/console',
       'infra/files',
       'infra/fleet-file',
+      'infra/instances',
       'node:',
       'zod',
     ],

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Inspection } from '../../actors/model/workload.ts';
-import { formatVersion, isAtLeast, parseVersion } from '../../pgbouncer/version.ts';
+import { programFrom } from '../instances/program.ts';
 import { environment } from './environment.ts';
 import { codeOf } from '../files/system-error.ts';
 
@@ -55,8 +55,6 @@ const answerMs = 2_000;
 const searched = environment.PATH.split(':');
 const remedy =
   'install it, on Debian and Ubuntu with "apt-get install pgbouncer", or name another program (TROUPE_PGBOUNCER)';
-/** The oldest that a unit is tested with. Before it: no SHOW of what counts, other passwords, other reloads. */
-const oldest = '1.18';
 const missing = (reason: string): Inspection['binary'] => ({ kind: 'missing', reason });
 
 const sealOf = async (path: string): Promise<string | null> => {
@@ -73,16 +71,7 @@ const versionOf = async (path: string): Promise<Inspection['binary']> => {
   try {
     const options = { env: environment, timeout: answerMs, killSignal: 'SIGKILL' } as const;
     const { stdout } = await promisify(execFile)(path, ['-V'], options);
-    const version = parseVersion(stdout);
-    if (version === null)
-      return missing(
-        `"${path}" is no PgBouncer: asked for its version it says "${firstLineOf(stdout)}"; name another program (TROUPE_PGBOUNCER)`,
-      );
-    if (isAtLeast(version, oldest)) return { kind: 'found', version };
-    return {
-      kind: 'tooOld',
-      reason: `"${path}" is PgBouncer ${formatVersion(version)}, and a unit needs ${oldest} or newer`,
-    };
+    return programFrom(path, stdout, 'name another program (TROUPE_PGBOUNCER)');
   } catch (cause) {
     return missing(`cannot run PgBouncer at "${path}": ${whyNot(cause)}`);
   }

@@ -5,7 +5,7 @@
  */
 import type { ConnectedClient } from '../../actors/model/workload.ts';
 import type { Instance, Running } from './instance.ts';
-import { connectionsOf } from './sockets.ts';
+import { connectionsOf } from '../instances/sockets.ts';
 import type { Unit } from './unit.ts';
 
 export const connected = async (unit: Unit, signal: AbortSignal): Promise<readonly ConnectedClient[]> =>

@@ -1,9 +1,8 @@
 import { Secret } from '../../actors/model/secret.ts';
 import type { InstanceFact, Inspection, Layout } from '../../actors/model/workload.ts';
 import { databasesIn, usersIn } from '../../pgbouncer/ini.ts';
-import { canaryIn, haltedIn, isPaused, poolsShown, settingsShown } from '../../pgbouncer/show.ts';
-import { isAtLeast } from '../../pgbouncer/version.ts';
 import type { Patience } from '../console/console.ts';
+import { lookAt } from '../instances/look.ts';
 import type { Instance, Running } from './instance.ts';
 import { rotateLog } from './log-file.ts';
 import { isAlive } from '../files/process-mark.ts';
@@ -86,7 +85,7 @@ const factOf = async (unit: Unit, instance: Instance, signal: AbortSignal): Prom
   const patience = { withinMs: unit.patience.answer, signal };
   // Somebody else may have told it to drain. Our own console would keep it alive then, and it would look well for ever.
   const isReachable = await instance.isReachable(running);
-  const answers = isReachable && (await hasAnswered(instance, running, patience));
+  const answers = isReachable && (await hasAnswered(running, patience));
   const unlinked = await instance.isUnlinked(running);
   running.silent = isReachable && !answers && !unlinked;
   if (answers) return { ...present(id, 'running', running), unlinked };
@@ -112,21 +111,11 @@ const present = (
   { mark, version, canary, paused, halted, descriptors, settings, pools }: Running,
 ): InstanceFact => ({ id, state, pid: mark.pid, version, canary, paused, halted, descriptors, settings, pools });
 
-const hasAnswered = async (instance: Instance, running: Running, patience: Patience): Promise<boolean> => {
-  const version = await instance.version(running, patience);
-  const config = version === null ? null : await running.console.show('config', patience);
-  if (version === null || config?.kind !== 'answered') return false;
-  running.canary = canaryIn(config.value);
-  running.settings = settingsShown(config.value);
-  const databases = await running.console.show('databases', patience);
-  if (databases.kind !== 'answered') return false;
-  const pools = await running.console.show('pools', patience);
-  if (pools.kind !== 'answered') return false;
-  running.pools = poolsShown(databases.value, pools.value);
-  running.halted = haltedIn(databases.value).map(({ name }) => name);
-  if (!isAtLeast(version, '1.19')) return true; // It cannot tell whether it is paused: what we noted has to do.
-  const state = await running.console.show('state', patience);
-  if (state.kind !== 'answered') return false;
-  running.paused = isPaused(state.value);
+const hasAnswered = async (running: Running, patience: Patience): Promise<boolean> => {
+  const look = await lookAt(running.console, running.version, patience);
+  if (look === null) return false;
+  const { version, canary, settings, pools, halted, paused } = look;
+  // One that cannot tell whether it is paused: what we noted has to do.
+  Object.assign(running, { version, canary, settings, pools, halted, paused: paused ?? running.paused });
   return true;
 };

@@ -8,9 +8,10 @@ import { lstat, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ConnectedClient, PgBouncerVersion, PoolFact } from '../../actors/model/workload.ts';
 import type { Clock } from '../../actors/ports/clock.ts';
-import { versionIn } from '../../pgbouncer/show.ts';
 import { type Console, consoleAt, type Patience } from '../console/console.ts';
 import type { Log } from '../files/log.ts';
+import { versionAt } from '../instances/look.ts';
+import type { Reached } from '../instances/reached.ts';
 import { environment } from './environment.ts';
 import { type LogOffset, logEnd, logSince, openLog } from './log-file.ts';
 import { descriptorLimitOf, isAlive, markOf } from '../files/process-mark.ts';
@@ -27,7 +28,7 @@ import {
   processesWithArgument,
   stillHolds,
   unixListeners,
-} from './sockets.ts';
+} from '../instances/sockets.ts';
 
 export interface Running extends ProcessRecord {
   /** For questions. Kept open, so closed before a drain. */
@@ -129,15 +130,23 @@ export class Instance {
   /** Null when its console does not answer. */
   async version(running: Running, patience: Patience): Promise<PgBouncerVersion | null> {
     if (running.version !== null) return running.version;
-    const answer = await running.console.show('version', patience);
-    running.version = answer.kind === 'answered' ? versionIn(answer.value) : null;
+    running.version = await versionAt(running.console, patience);
     return running.version;
   }
 
-  /** To be known to the next coordinator, because before 1.19 PgBouncer itself cannot tell. */
-  async notePaused(running: Running, paused: boolean): Promise<void> {
-    running.paused = paused;
-    await this.#record(running);
+  /** Null when it does not run. */
+  reached(): Reached | null {
+    const running = this.running();
+    if (running === null) return null;
+    return {
+      id: this.id,
+      console: running.console,
+      consoleOfItsOwn: () => consoleAt(this.#context.clock, running.socketDir, running.port),
+      notePaused: async (paused) => {
+        running.paused = paused;
+        await this.#record(running);
+      },
+    };
   }
 
   /** Where this very process takes connections, at its port. None: it drains, or could not bind and runs on. */

@@ -7,7 +7,7 @@ import type { Inspection, Obstacle } from '../../actors/model/workload.ts';
 import { listenPortOf } from '../../pgbouncer/ini.ts';
 import { codeOf, isSystemError } from '../files/system-error.ts';
 import { strangersAt } from './strangers.ts';
-import { takesFrom } from './sockets.ts';
+import { takesFrom } from '../instances/sockets.ts';
 import type { Unit } from './unit.ts';
 
 type Found = Inspection['obstacles'][number];

@@ -10,8 +10,8 @@ import { text } from 'node:stream/consumers';
 import type { Rendered, StepOutcome } from '../../actors/model/workload.ts';
 import { dryRunCopy, readDryRun } from '../../pgbouncer/dry-run.ts';
 import { environment } from './environment.ts';
-import { done, failed, refused, together } from './outcome.ts';
-import { takesFrom } from './sockets.ts';
+import { done, failed, refused, together } from '../instances/outcome.ts';
+import { takesFrom } from '../instances/sockets.ts';
 import { strangersAt } from './strangers.ts';
 import type { Unit } from './unit.ts';
 

@@ -1,9 +1,9 @@
 import type { StepOutcome } from '../../actors/model/workload.ts';
 import type { Instance } from './instance.ts';
 import { logEnd, logSince } from './log-file.ts';
-import { done, failed, refused, together } from './outcome.ts';
+import { done, failed, refused, together } from '../instances/outcome.ts';
 import type { Unit } from './unit.ts';
-import { quoted, troubles } from './words.ts';
+import { quoted, troubles } from '../instances/words.ts';
 
 /** PgBouncer reads its file before it answers, so what it says about it is in the log by then. Before 1.25 only there. */
 export const reload = async (unit: Unit, instances: readonly Instance[], signal: AbortSignal): Promise<StepOutcome> =>

@@ -3,13 +3,14 @@ import { listenPortOf } from '../../pgbouncer/ini.ts';
 import type { Instance, Running } from './instance.ts';
 import { logEnd, logSince } from './log-file.ts';
 import { isAlive } from '../files/process-mark.ts';
-import { done, failed, together } from './outcome.ts';
+import { done, failed, together } from '../instances/outcome.ts';
+import { wait } from '../instances/patience.ts';
 import { readOwn } from './own-file.ts';
-import { missingAddress } from './own-address.ts';
-import { overlaps, takesFrom } from './sockets.ts';
+import { missingAddress } from '../instances/own-address.ts';
+import { overlaps, takesFrom } from '../instances/sockets.ts';
 import { strangersAt } from './strangers.ts';
-import { type Unit, wait } from './unit.ts';
-import { lastTroubles } from './words.ts';
+import type { Unit } from './unit.ts';
+import { lastTroubles } from '../instances/words.ts';
 
 /** Starts what does not run. All are looked at before any is started, so that none takes the listener of the next for a stranger's. */
 export const start = async (unit: Unit, instances: readonly Instance[], signal: AbortSignal): Promise<StepOutcome> => {

@@ -3,9 +3,10 @@ import type { PgBouncerVersion, StepOutcome } from '../../actors/model/workload.
 import { isAtLeast } from '../../pgbouncer/version.ts';
 import type { Instance, Running } from './instance.ts';
 import { isAlive, signalTo } from '../files/process-mark.ts';
-import { done, failed, together } from './outcome.ts';
-import { resume } from './pause.ts';
-import { type Unit, wait } from './unit.ts';
+import { done, failed, together } from '../instances/outcome.ts';
+import { wait } from '../instances/patience.ts';
+import { resume } from '../instances/pause.ts';
+import type { Unit } from './unit.ts';
 
 /** Returns when the drain has begun: a process that drains has closed its listener. */
 export const drain = async (unit: Unit, instances: readonly Instance[], signal: AbortSignal): Promise<StepOutcome> =>
@@ -33,7 +34,8 @@ const drainOne = async (unit: Unit, instance: Instance, signal: AbortSignal): Pr
   const version = await instance.version(running, { withinMs: unit.patience.answer, signal });
   if (version === null) return failed(`cannot drain instance ${instance.id}: its console does not answer`);
   if (!canDrain(version)) return done;
-  const resumed = await resume(unit, [instance], signal); // A paused one would never let go of its clients.
+  const reached = instance.reached();
+  const resumed = reached === null ? done : await resume(unit.patience, [reached], signal); // A paused one would never let go of its clients.
   if (resumed.kind !== 'done') return resumed;
   begun(running);
   signalTo(running.mark, 'SIGTERM');

@@ -1,9 +1,8 @@
 import type { Rendered, StepOutcome } from '../../actors/model/workload.ts';
-import { configMismatches, type Shown } from '../../pgbouncer/verify.ts';
-import { type Answer, type Console, openConsole, type Patience } from '../console/console.ts';
 import type { Instance } from './instance.ts';
-import { done, failed, refused, together } from './outcome.ts';
-import { addressesOf } from './sockets.ts';
+import { failed, refused, together } from '../instances/outcome.ts';
+import { hasLoaded, letsIn } from '../instances/proven.ts';
+import { addressesOf } from '../instances/sockets.ts';
 import { retire } from './stop.ts';
 import type { Unit } from './unit.ts';
 
@@ -18,7 +17,9 @@ export const verify = async (unit: Unit, rendered: Rendered, signal: AbortSignal
   });
   const outcome = together(await Promise.all(each));
   if (outcome.kind !== 'done') return outcome;
-  const entered = await logIn(unit, addresses, rendered.listenPort, signal);
+  const { clock, listenAddress, patience, probe } = unit;
+  const door = { listenAddress, address: addresses[0] ?? '', port: rendered.listenPort };
+  const entered = await letsIn(clock, door, probe, { withinMs: patience.answer, signal });
   if (entered.kind === 'done') await retireSurplus(unit, signal);
   return entered;
 };
@@ -38,37 +39,7 @@ const verifyOne = async (unit: Unit, instance: Instance, wanted: Wanted, signal:
     return failed(
       `instance ${id} (process ${running.mark.pid}) does not listen on ${unit.listenAddress}:${wanted.port}`,
     );
-  const shown = await everythingShown(running.console, { withinMs: unit.patience.answer, signal });
-  if (shown.kind !== 'answered') return failed(`the console of instance ${id} does not answer: ${shown.reason}`);
-  const mismatches = configMismatches(wanted.ini, shown.value);
-  return mismatches.length === 0
-    ? done
-    : refused(`instance ${id} did not load its files: ${mismatches.slice(0, 3).join('; ')}`);
-};
-
-const everythingShown = async (console: Console, patience: Patience): Promise<Answer<Shown>> => {
-  const config = await console.show('config', patience);
-  if (config.kind !== 'answered') return config;
-  const databases = await console.show('databases', patience);
-  if (databases.kind !== 'answered') return databases;
-  const users = await console.show('users', patience);
-  if (users.kind !== 'answered') return users;
-  return { kind: 'answered', value: { config: config.value, databases: databases.value, users: users.value } };
-};
-
-/** Any of the instances may take it; which one the kernel decides. */
-const logIn = async (
-  { clock, probe, patience, listenAddress }: Unit,
-  [address = '']: readonly string[],
-  port: number,
-  signal: AbortSignal,
-): Promise<StepOutcome> => {
-  const host = address === '0.0.0.0' ? '127.0.0.1' : address === '::' ? '::1' : address;
-  using console = openConsole(clock, { host, port, username: probe.username, password: probe.password });
-  const answer = await console.show('version', { withinMs: patience.answer, signal });
-  if (answer.kind === 'answered') return done;
-  const reason = `cannot log in at ${listenAddress}:${port} as ${probe.username}: ${answer.reason}`;
-  return answer.kind === 'refused' ? refused(reason) : failed(reason);
+  return hasLoaded({ id, console: running.console }, wanted.ini, { withinMs: unit.patience.answer, signal });
 };
 
 /** Instances of an earlier life with more of them share our address: they may go once those that stay are proven. */

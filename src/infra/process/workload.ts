@@ -12,8 +12,10 @@ import { inspect } from './inspect.ts';
 import { Instance } from './instance.ts';
 import { isSystemError } from '../files/system-error.ts';
 import { obstacleOf, wordsOf } from './obstacles.ts';
-import { failed, refused } from './outcome.ts';
-import { pause, resume } from './pause.ts';
+import { failed, refused } from '../instances/outcome.ts';
+import { defaultPatience, type Patience } from '../instances/patience.ts';
+import { pause, resume } from '../instances/pause.ts';
+import type { Reached } from '../instances/reached.ts';
 import {
   instancePlace,
   instancesOnDisk,
@@ -24,11 +26,11 @@ import {
 } from './places.ts';
 import { probeLogin } from './probe.ts';
 import { prove } from './prove.ts';
-import { reconnect } from './reconnect.ts';
+import { reconnect } from '../instances/reconnect.ts';
 import { reload } from './reload.ts';
 import { start } from './start.ts';
 import { drain, stop } from './stop.ts';
-import type { Patience, Unit } from './unit.ts';
+import type { Unit } from './unit.ts';
 import { verify } from './verify.ts';
 import { write } from './write.ts';
 
@@ -97,8 +99,6 @@ export const openProcessWorkload = async (options: ProcessWorkloadOptions): Prom
   };
 };
 
-const defaultPatience: Patience = { answer: 2_000, pause: 5_000, start: 10_000, prove: 5_000 };
-
 type Show = Parameters<Workload['show']>[1];
 
 const takeStep = async (unit: Unit, step: Step, signal: AbortSignal): Promise<StepOutcome> => {
@@ -126,8 +126,8 @@ const performStep = async (unit: Unit, step: Step, signal: AbortSignal): Promise
       return verify(unit, step.rendered, signal);
     case 'reconnect':
       return reconnect(
-        unit,
-        unit.instances.filter(({ id }) => step.instances.includes(id)),
+        unit.patience,
+        reachedOf(unit.instances.filter(({ id }) => step.instances.includes(id))),
         step.databases,
         signal,
       );
@@ -157,7 +157,19 @@ const performOn = async (
   );
 };
 
-const steps = { start, reload, pause, resume, drain, stop };
+const reachedOf = (instances: readonly Instance[]): readonly Reached[] =>
+  instances.flatMap((instance) => instance.reached() ?? []);
+
+type StepOn = (unit: Unit, instances: readonly Instance[], signal: AbortSignal) => Promise<StepOutcome>;
+
+const pauseAll: StepOn = ({ patience }, instances, signal) => {
+  const reached = reachedOf(instances);
+  const absent = instances.map(({ id }) => id).filter((id) => !reached.some((one) => one.id === id));
+  return pause(patience, reached, absent, signal);
+};
+const resumeAll: StepOn = ({ patience }, instances, signal) => resume(patience, reachedOf(instances), signal);
+
+const steps = { start, reload, pause: pauseAll, resume: resumeAll, drain, stop } satisfies Record<string, StepOn>;
 
 const show = async (unit: Unit, id: number, what: Show, signal: AbortSignal): Promise<readonly ConsoleRow[] | null> => {
   const running = unit.instances.find((instance) => instance.id === id)?.running() ?? null;

@@ -1,6 +1,6 @@
 import type { Rendered, StepOutcome } from '../../actors/model/workload.ts';
 import { writeAtomic } from '../files/atomic-file.ts';
-import { done, refused } from './outcome.ts';
+import { done, refused } from '../instances/outcome.ts';
 import { readOwn } from './own-file.ts';
 import type { Unit } from './unit.ts';
 

@@ -4,33 +4,31 @@
  * session mode each connection stays until its client leaves.
  */
 import type { StepOutcome } from '../../actors/model/workload.ts';
-import type { Instance } from './instance.ts';
 import { done, failed, together } from './outcome.ts';
-import type { Unit } from './unit.ts';
+import type { Patience } from './patience.ts';
+import type { Reached } from './reached.ts';
 
+/** Of those that run: what does not has no connections. */
 export const reconnect = async (
-  unit: Unit,
-  instances: readonly Instance[],
+  patience: Pick<Patience, 'answer'>,
+  instances: readonly Reached[],
   databases: readonly string[],
   signal: AbortSignal,
 ): Promise<StepOutcome> =>
   together(
     await Promise.all(
-      instances.flatMap((instance) => databases.map((database) => reconnectOne(unit, instance, database, signal))),
+      instances.flatMap((instance) => databases.map((database) => reconnectOne(patience, instance, database, signal))),
     ),
   );
 
 const reconnectOne = async (
-  unit: Unit,
-  instance: Instance,
+  { answer: withinMs }: Pick<Patience, 'answer'>,
+  { id, console }: Reached,
   database: string,
   signal: AbortSignal,
 ): Promise<StepOutcome> => {
-  const running = instance.running();
-  if (running === null) return done; // What does not run has no connections.
-  const command = `RECONNECT "${database.replaceAll('"', '""')}"` as const;
-  const answer = await running.console.command(command, { withinMs: unit.patience.answer, signal });
+  const answer = await console.command(`RECONNECT "${database.replaceAll('"', '""')}"`, { withinMs, signal });
   return answer.kind === 'answered'
     ? done
-    : failed(`cannot renew the connections of instance ${instance.id} to database ${database}: ${answer.reason}`);
+    : failed(`cannot renew the connections of instance ${id} to database ${database}: ${answer.reason}`);
 };
