@@ -46,6 +46,7 @@ const libraries: Readonly<Record<string, readonly string[]>> = {
   'infra/fleet-file': ['yaml'],
   'infra/http': ['fastify'],
   'infra/juju': ['@peculiar/asn1-csr', '@peculiar/asn1-schema', '@peculiar/asn1-x509'],
+  'infra/pebble': ['ws'],
 };
 
 /** Only `main.ts` starts these; what they share lies beside them. */
