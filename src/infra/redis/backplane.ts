@@ -4,6 +4,7 @@ import { type Nonce, type UnitName, unitNameOf } from '../../actors/model/ids.ts
 import { BackplaneUnavailable } from '../../actors/ports/backplane.ts';
 import { isMissing } from '../files/atomic-file.ts';
 import type { Sealer } from '../files/codec.ts';
+import { holdFolder, wasHeldHere } from '../files/folder-holder.ts';
 import { foldersInUse } from '../files/folders-in-use.ts';
 import { Ledger, unitDirectory } from '../files/ledger.ts';
 import { type Claimed, claimUnit } from '../files/number-claim.ts';
@@ -35,7 +36,9 @@ export const openRedisBackplane = async (options: RedisBackplaneOptions): Promis
     await connection.settled(firstAttemptMs);
     const seat = { connection, keys, sealer, nonce, deadAfterMs };
     const unit = options.unit === 'claim' ? await claim(options, seat) : options.unit;
-    const ledger = await Ledger.open({ directory: unitDirectory(stateDir, unit), unit, sealer, log });
+    const directory = unitDirectory(stateDir, unit);
+    const ledger = await Ledger.open({ directory, unit, sealer, log });
+    await holdFolder(directory);
     const mirror = new Mirror(sealer, log, ledger.content.objects);
     const post = { ...seat, ledger, mirror, clock, log, unit, instances };
     return new RedisBackplane(post, hints);
@@ -60,7 +63,7 @@ interface Seat {
 
 const claim = async (options: RedisBackplaneOptions, seat: Seat): Promise<UnitName> => {
   const { application, stateDir, clock, log, signal } = options;
-  const preferred = await ownUnits(stateDir, application);
+  const preferred = await preferredUnits(stateDir, application);
   const pause = (): Promise<void> => new Promise((resolve) => clock.after(pauseMs, resolve));
   for (let reported = false; ; reported = true) {
     signal?.throwIfAborted();
@@ -68,8 +71,8 @@ const claim = async (options: RedisBackplaneOptions, seat: Seat): Promise<UnitNa
       return await claimUnit((takeNew) => askForNumber(options, seat, preferred, takeNew), pause);
     } catch (cause) {
       if (!(cause instanceof BackplaneUnavailable)) throw cause;
-      const [only, ...others] = preferred;
-      if (only !== undefined && others.length === 0) return only; // Whose else could this directory be?
+      const [only, ...more] = preferred.own;
+      if (only !== undefined && more.length === 0) return only; // Whose else could it be?
       if (!reported)
         log.warn({ application, reason: cause.message }, 'waiting for the store to give this unit a number');
       await pause();
@@ -80,7 +83,7 @@ const claim = async (options: RedisBackplaneOptions, seat: Seat): Promise<UnitNa
 const askForNumber = async (
   { application, instances }: RedisBackplaneOptions,
   { connection, keys, sealer, nonce, deadAfterMs }: Seat,
-  preferred: readonly UnitName[],
+  { own, others }: Preferred,
   takeNew: boolean,
 ): Promise<Claimed> => {
   if (connection.refusal !== null) throw new Error(connection.refusal);
@@ -90,7 +93,7 @@ const askForNumber = async (
   const reply = await claimNumber(
     connection,
     [keys.meta, keys.idx, keys.members, keys.hb],
-    [application, nonce, instances, deadAfterMs, takeNew ? 1 : 0, random(), keys.all, ...preferred],
+    [application, nonce, instances, deadAfterMs, takeNew ? 1 : 0, random(), keys.all, own.length, ...own, ...others],
   );
   switch (reply.kind) {
     case 'CLAIMED':
@@ -102,18 +105,25 @@ const askForNumber = async (
   }
 };
 
-/**
- * Units whose folders are here, lowest number first. A coordinator that is started again is the unit whose PgBouncers live
- * on beside it, however many others keep their folders on the same volume.
- */
-const ownUnits = async (
+/** Units whose folders are here, lowest number first. */
+interface Preferred {
+  /** That this process is, started again. */
+  readonly own: readonly UnitName[];
+  /** That are elsewhere, or were: on a volume that many share. */
+  readonly others: readonly UnitName[];
+}
+
+/** A coordinator whose PgBouncers live on beside it is their unit, and no other. */
+const preferredUnits = async (
   stateDir: string,
   application: RedisBackplaneOptions['application'],
-): Promise<readonly UnitName[]> => {
+): Promise<Preferred> => {
   const units = await unitsIn(stateDir, application);
   const inUse = foldersInUse(units.map((unit) => unitDirectory(stateDir, unit)));
   const running = units.filter((unit) => inUse.includes(unitDirectory(stateDir, unit)));
-  return running.length > 0 ? running : units;
+  if (running.length > 0) return { own: running, others: [] };
+  const held = await Promise.all(units.map((unit) => wasHeldHere(unitDirectory(stateDir, unit))));
+  return { own: units.filter((_, at) => held[at]), others: units.filter((_, at) => held[at] !== true) };
 };
 
 const unitsIn = async (
