@@ -6,7 +6,7 @@ const onServers = { globalSetup: ['test/support/servers-setup.ts'], testTimeout:
 /** Each file has a whole fleet in containers: one at a time is enough for a small machine. */
 const onImages = {
   globalSetup: ['test/support/e2e-setup.ts'],
-  testTimeout: 120_000,
+  testTimeout: 240_000,
   hookTimeout: 300_000,
   fileParallelism: false,
 };

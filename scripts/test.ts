@@ -48,7 +48,8 @@ takeSignals();
 try {
   await vitest.start(filter);
 } catch (cause) {
-  if (!(cause instanceof TestsNotFoundError)) throw cause; // Vitest has said so, with what it looked for.
+  if (isMissingEngine(cause)) console.error(cause.message);
+  else if (!(cause instanceof TestsNotFoundError)) throw cause; // Vitest has said so, with what it looked for.
 } finally {
   await vitest.close();
 }
@@ -78,6 +79,11 @@ async function stop(running: Vitest, exitCode: number): Promise<void> {
   await Promise.race([running.cancelCurrentRun('keyboard-input'), delay(5_000)]);
   await running.close();
   process.exit(exitCode);
+}
+
+/** Nothing is wrong with the tests: this machine cannot run them. */
+function isMissingEngine(cause: unknown): cause is Error {
+  return cause instanceof Error && cause.name === 'MissingEngine';
 }
 
 /** What a run of ours that was killed could not remove. */

@@ -1,19 +1,12 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { Accountant } from '../support/accountant.ts';
-import { ComposeFleet, isActive, type Status } from '../support/compose-fleet.ts';
-import { startReconnectingLoad } from '../support/compose-load.ts';
+import { isActive, type Process, type Status, useComposeFleet } from '../support/compose-fleet.ts';
 import { docker } from '../support/docker.ts';
 
-let fleet: ComposeFleet;
-beforeAll(async () => {
-  fleet = await ComposeFleet.up();
-});
+const fleet = useComposeFleet();
 beforeEach(async () => {
-  if ((await fleet.containers('unit')).length !== 3) await fleet.scale(3);
-  await fleet.until('three are active', (status) => liveOf(status).length === 3);
-});
-afterAll(async () => {
-  await fleet[Symbol.asyncDispose]();
+  if ((await fleet().containers('unit')).length !== 3) await fleet().scale(3);
+  await fleet().until('three are active', (status) => liveOf(status).length === 3);
 });
 
 const numbersOf = ({ units }: Status): readonly number[] => units.map(({ number }) => number).toSorted((a, b) => a - b);
@@ -25,27 +18,34 @@ const liveOf = ({ units }: Status): readonly number[] =>
 const pidsOf = ({ units }: Status, name: string) =>
   units.find(({ unit }) => unit === name)?.instances.map(({ pid }) => pid);
 
+const firstOf = async (service: string): Promise<Process> => {
+  const [first] = await fleet().processes(await fleet().container(service));
+  if (first === undefined) throw new Error(`no process runs in ${service}`);
+  return first;
+};
+const patience = { timeout: 60_000, interval: 500 };
+
 describe('docker compose up', () => {
   it('gives a stranger a fleet that works, from nothing', async () => {
-    const status = await fleet.until(
+    const status = await fleet().until(
       'all are active',
       (one) => isActive(one, 3) && one.relations.every(({ state }) => state === 'active'),
     );
     expect(numbersOf(status)).toEqual([0, 1, 2]);
     expect(status.relations.map(({ name }) => name).toSorted()).toEqual(['app', 'main']);
-    await using clients = await Accountant.start(fleet);
+    await using clients = await Accountant.start(fleet());
     await clients.untilWritten(50);
     expect(clients.through.size).toBeGreaterThan(1); // HAProxy spreads them.
     expect(await clients.close()).toMatchObject({ missing: [], doubled: [], breaks: [], refused: [] });
   });
 
   it('has a health check for every service, and none of them holds a secret in its environment', async () => {
-    const services = (await fleet.compose('config', '--services')).split('\n').filter(Boolean);
+    const services = (await fleet().compose('config', '--services')).split('\n').filter(Boolean);
     for (const service of services) {
-      const [container] = await fleet.containers(service);
+      const [container] = await fleet().containers(service);
       expect([service, container?.health]).toEqual([service, 'healthy']);
       const environment = await docker(['inspect', '-f', '{{json .Config.Env}} {{json .Args}}', container?.id ?? '']);
-      const { password } = await fleet.login();
+      const { password } = await fleet().login();
       expect([service, environment.includes(password)]).toEqual([service, false]);
       expect([service, /(?:PASSWORD|TOKEN|SECRET)=/.test(environment)]).toEqual([service, false]);
     }
@@ -53,27 +53,13 @@ describe('docker compose up', () => {
 });
 
 describe('a fleet in containers', () => {
-  it('grows and shrinks while clients that reconnect notice nothing, and gives no number to two', async () => {
-    await using load = await startReconnectingLoad(fleet);
-    await fleet.scale(5);
-    const five = await fleet.until('five are active', (status) => isActive(status, 5));
-    expect(liveOf(five)).toEqual([0, 1, 2, 3, 4]);
-    await fleet.scale(2);
-    const two = await fleet.until('two are active', (status) => liveOf(status).length === 2);
-    expect(new Set(numbersOf(two)).size).toBe(two.units.length);
-    expect(two.units.filter(({ status }) => status === 'down')).toHaveLength(3);
-    const report = await load.end();
-    expect(report).toMatchObject({ exitCode: 0, failed: 0, complaints: [] });
-    expect(report.transactions).toBeGreaterThan(100);
-  });
-
   it('keeps its PgBouncers and every client when a coordinator is killed inside its container', async () => {
-    const before = await fleet.status();
+    const before = await fleet().status();
     const { unit, pid } = before.units.find((one) => one.status === 'active') ?? { unit: '', pid: 0 };
-    const container = await fleet.containerOf(unit);
-    await using clients = await Accountant.start(fleet);
+    const container = await fleet().containerOf(unit);
+    await using clients = await Accountant.start(fleet());
     await docker(['exec', container.id, 'sh', '-c', `kill -9 ${pid}`]);
-    const after = await fleet.until('it is back', ({ units }) =>
+    const after = await fleet().until('it is back', ({ units }) =>
       units.some((one) => one.unit === unit && one.status === 'active' && one.pid !== pid && one.pid !== null),
     );
     await clients.untilWritten(50);
@@ -82,13 +68,13 @@ describe('a fleet in containers', () => {
   });
 
   it('starts a PgBouncer again that is killed, and loses only its connections', async () => {
-    const before = await fleet.status();
+    const before = await fleet().status();
     const { unit, instances } = before.units.find((one) => one.status === 'active') ?? { unit: '', instances: [] };
-    const container = await fleet.containerOf(unit);
-    await using clients = await Accountant.start(fleet);
+    const container = await fleet().containerOf(unit);
+    await using clients = await Accountant.start(fleet());
     const pid = instances[0]?.pid;
     await docker(['exec', container.id, 'sh', '-c', `kill -9 ${pid}`]);
-    await fleet.until('it serves again', ({ units }) =>
+    await fleet().until('it serves again', ({ units }) =>
       units.some(
         (one) =>
           one.unit === unit &&
@@ -99,15 +85,15 @@ describe('a fleet in containers', () => {
     await clients.untilWritten(50);
     const account = await clients.close();
     expect(account).toMatchObject({ missing: [], doubled: [] });
-    const address = await fleet.addressOf(container);
+    const address = await fleet().addressOf(container);
     expect(account.breaks.filter(({ through }) => through !== address)).toEqual([]);
   });
 
   it('survives the death of its store: every PgBouncer serves, and status says so until it is back', async () => {
-    await using clients = await Accountant.start(fleet);
-    const before = await fleet.status();
-    await fleet.crash(await fleet.container('valkey'));
-    const after = await fleet.until(
+    await using clients = await Accountant.start(fleet());
+    const before = await fleet().status();
+    await fleet().crash(await firstOf('valkey'));
+    const after = await fleet().until(
       'the store is back',
       (status) => status.backplane.state === 'connected' && status.leader !== null && isActive(status, 3),
     );
@@ -116,25 +102,43 @@ describe('a fleet in containers', () => {
     expect(await clients.close()).toMatchObject({ missing: [], doubled: [], breaks: [], refused: [] });
   });
 
-  it.each(['postgres-replica', 'haproxy'])('comes back to health by itself when %s dies', async (service) => {
-    await fleet.crash(await fleet.container(service));
+  it.each([
+    ['postgres-replica', 'its first process', /^postgres -c/, 0],
+    ['postgres-replica', 'the receiver of its log', /^postgres: walreceiver/, 0],
+    ['haproxy', 'its first process', /^haproxy/, 0],
+    ['haproxy', 'its worker', /^haproxy/, 1],
+    ['unit', 'its init', /^tini/, 0],
+    ['unit', 'what starts its coordinator', /troupe-entrypoint/, 1],
+  ])('comes back to health by itself when %s loses %s', async (service, _, command, which) => {
+    await using clients = await Accountant.start(fleet());
+    const container = await fleet().container(service);
+    const address = await fleet().addressOf(container);
+    const alike = async () => (await fleet().processes(container)).filter((process) => command.test(process.command));
+    const before = await alike();
+    const victim = before[which];
+    if (victim === undefined) throw new Error(`${service} has no such process`);
+    await fleet().crash(victim);
     await expect
-      .poll(async () => (await fleet.containers(service)).map(({ health }) => health), {
-        timeout: 60_000,
-        interval: 500,
-      })
-      .toEqual(['healthy']);
-    await using clients = await Accountant.start(fleet);
-    expect(await clients.close()).toMatchObject({ missing: [], doubled: [], refused: [] });
+      .poll(async () => (await alike().catch(() => [])).filter(({ pid }) => pid !== victim.pid).length, patience)
+      .toBe(before.length);
+    await fleet().untilHealthy();
+    await fleet().until('three are active', (status) => isActive(status, 3));
+    await clients.untilWritten(50);
+    const account = await clients.close();
+    expect(account).toMatchObject({ missing: [], doubled: [] });
+    // Everybody is a client of the balancer, nobody of the replica.
+    const affected = { haproxy: account.breaks, unit: account.breaks.filter(({ through }) => through === address) };
+    expect(account.breaks).toEqual(service === 'haproxy' || service === 'unit' ? affected[service] : []);
+    if (service !== 'haproxy') expect(account.refused).toEqual([]);
   });
 
   it('loses the connections of a unit whose container is killed, and no other', async () => {
-    await using clients = await Accountant.start(fleet);
-    const { leader } = await fleet.status();
-    const container = await fleet.containerOf(leader?.unit ?? '');
-    const address = await fleet.addressOf(container);
+    await using clients = await Accountant.start(fleet());
+    const { leader } = await fleet().status();
+    const container = await fleet().containerOf(leader?.unit ?? '');
+    const address = await fleet().addressOf(container);
     await docker(['kill', container.id]);
-    const after = await fleet.until(
+    const after = await fleet().until(
       'another leads',
       (status) => status.leader !== null && status.leader.epoch > (leader?.epoch ?? 0),
     );
@@ -146,17 +150,17 @@ describe('a fleet in containers', () => {
   });
 
   it('is what it was after down and up with its volumes: generation, relations, numbers; and its epoch is higher', async () => {
-    const before = await fleet.status();
-    const login = await fleet.login();
-    await fleet.compose('down');
-    await fleet.compose('up', '-d', '--no-build', '--wait');
-    const after = await fleet.until('three are active', (status) => liveOf(status).length === 3);
+    const before = await fleet().status();
+    const login = await fleet().login();
+    await fleet().compose('down');
+    await fleet().compose('up', '-d', '--no-build', '--wait');
+    const after = await fleet().until('three are active', (status) => liveOf(status).length === 3);
     expect(after.generation).toEqual(before.generation);
     expect(liveOf(after)).toEqual(liveOf(before));
     expect(after.relations.map(({ id, name, state }) => ({ id, name, state }))).toEqual(
       before.relations.map(({ id, name, state }) => ({ id, name, state })),
     );
     expect(after.leader?.epoch).toBeGreaterThan(before.leader?.epoch ?? 0);
-    expect(await fleet.login()).toEqual(login);
+    expect(await fleet().login()).toEqual(login);
   });
 });

@@ -2,9 +2,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';
 import type { ComposeFleet, Login } from './compose-fleet.ts';
 
-/** A connection that broke, and the address of the unit it went through. */
+/** A connection that broke: whose, the address of the unit it went through, and when (ms, wall clock). */
 export interface Break {
+  readonly writer: number;
   readonly through: string;
+  readonly at: number;
   readonly reason: string;
 }
 
@@ -94,7 +96,8 @@ export class Accountant implements AsyncDisposable {
       try {
         await this.#writeOver(client, `${writer}-${round}`, writer);
       } catch (cause) {
-        this.#breaks.push({ through: this.#through.get(writer) ?? 'unknown', reason: messageOf(cause) });
+        const through = this.#through.get(writer) ?? 'unknown';
+        this.#breaks.push({ writer, through, at: Date.now(), reason: messageOf(cause) });
       } finally {
         this.#through.delete(writer);
       }

@@ -1,11 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { inject } from 'vitest';
+import { afterAll, afterEach, beforeAll, inject } from 'vitest';
 import type { z } from 'zod';
 import { credentialsSchema } from '../../src/api/change.ts';
 import { fleetStatusSchema } from '../../src/api/status.ts';
 import { freePort } from '../../src/infra/local/free-port.ts';
 import { docker } from './docker.ts';
 import { newProject } from './e2e-things.ts';
+import { keepWords } from './kept-words.ts';
 
 export type Status = z.output<typeof fleetStatusSchema>;
 export type Login = z.output<typeof credentialsSchema>;
@@ -17,35 +18,83 @@ export interface Container {
   readonly health: string;
 }
 
+/** By the id that it has outside of its container. */
+export interface Process {
+  readonly pid: number;
+  readonly command: string;
+}
+
+export interface ComposeOptions {
+  /** Of the units; without it the one with the PgBouncer of Debian 13. */
+  readonly image?: string;
+  /** Further files of ours, each over those before it. */
+  readonly files?: readonly string[];
+  /** Further TROUPE_* values of the units. */
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+/** Up before the first test, removed after the last; what its services said is kept for each test that fails. */
+export const useComposeFleet = (options: ComposeOptions = {}): (() => ComposeFleet) => {
+  let fleet: ComposeFleet | undefined;
+  beforeAll(async () => {
+    fleet = await ComposeFleet.create(options);
+    await fleet.up();
+  });
+  afterEach(async ({ task: { name, result } }) => {
+    if (result?.state === 'fail' && fleet !== undefined) keepWords(name, await fleet.words());
+  });
+  afterAll(async () => {
+    await fleet?.[Symbol.asyncDispose]();
+  });
+  return () => {
+    if (fleet === undefined) throw new Error('the fleet is there only while tests run');
+    return fleet;
+  };
+};
+
 /** The fleet of `docker-compose.yml`, as a stranger starts it, under a name and at a port of its own. */
 export class ComposeFleet implements AsyncDisposable {
   /** Where HAProxy is, on this machine. */
   readonly port: number;
   readonly #project: string;
+  readonly #options: ComposeOptions;
   #image: string;
 
-  private constructor(project: string, port: number, image: string) {
+  private constructor(project: string, port: number, options: ComposeOptions) {
     this.#project = project;
+    this.#options = options;
     this.port = port;
-    this.#image = image;
+    this.#image = options.image ?? inject('e2e').images.trixie;
   }
 
   /** Nothing runs yet. */
-  static async create(): Promise<ComposeFleet> {
-    const { owner, images } = inject('e2e');
-    return new ComposeFleet(newProject(owner), await freePort(['127.0.0.1']), images.trixie);
+  static async create(options: ComposeOptions = {}): Promise<ComposeFleet> {
+    return new ComposeFleet(newProject(inject('e2e').owner), await freePort(['127.0.0.1']), options);
   }
 
-  static async up(): Promise<ComposeFleet> {
-    const fleet = await ComposeFleet.create();
+  /** All that does not run yet, until it is healthy. */
+  async up(): Promise<void> {
     try {
-      await fleet.compose('up', '-d', '--no-build', '--wait');
+      await this.compose('up', '-d', '--no-build', '--wait');
     } catch (cause) {
-      const words = await fleet.words();
-      await fleet[Symbol.asyncDispose]();
-      throw new Error(`the fleet does not come up: ${String(cause)}\n${words}`, { cause });
+      keepWords(`up ${this.#project}`, await this.words());
+      throw new Error(`the fleet does not come up: ${String(cause)}\n${await this.words(15)}`, { cause });
     }
-    return fleet;
+  }
+
+  /** Starts one service whether or not what it needs is there. */
+  async startAlone(service: string): Promise<void> {
+    await this.compose('up', '-d', '--no-build', '--no-deps', service);
+  }
+
+  /** Resolves once so many containers are there, each of them healthy. */
+  async untilHealthy(count = withoutUnits + 3): Promise<void> {
+    const withinMs = 120_000;
+    const deadline = performance.now() + withinMs;
+    while ((await this.containers()).filter(({ health }) => health === 'healthy').length !== count) {
+      if (performance.now() > deadline) throw new Error(`not healthy within ${withinMs} ms: ${await this.words(15)}`);
+      await delay(500);
+    }
   }
 
   /** From now on what is started has this image. */
@@ -54,21 +103,26 @@ export class ComposeFleet implements AsyncDisposable {
   }
 
   compose(...args: readonly string[]): Promise<string> {
-    return docker(['compose', '--project-name', this.#project, ...args], {
+    const { files = [], environment } = this.#options;
+    const given = ['docker-compose.yml', ...files, ...(environment === undefined ? [] : ['-'])];
+    return docker(['compose', '--project-name', this.#project, ...given.flatMap((file) => ['-f', file]), ...args], {
       env: { IMAGE: this.#image, HAPROXY_IMAGE: inject('e2e').images.haproxy, PORT: String(this.port) },
+      input: JSON.stringify({ services: { unit: { environment } } }),
     });
   }
 
+  /** Resolves once those that are too many are gone and the others are healthy. */
   async scale(units: number): Promise<void> {
-    await this.compose('up', '-d', '--no-build', '--no-recreate', '--wait', '--scale', `unit=${units}`);
+    await this.compose('up', '-d', '--no-build', '--no-recreate', '--scale', `unit=${units}`);
+    await this.untilHealthy(withoutUnits + units);
   }
 
-  /** As the first unit that answers sees it. */
-  async status(): Promise<Status> {
+  /** As the first unit that answers sees it, apart from one. */
+  async status(except?: Container): Promise<Status> {
     let last: unknown = new Error('no unit runs');
     for (const { id } of await this.containers('unit'))
       try {
-        return await this.statusSeenFrom(id);
+        if (id !== except?.id) return await this.statusSeenFrom(id);
       } catch (cause) {
         last = cause;
       }
@@ -80,22 +134,38 @@ export class ComposeFleet implements AsyncDisposable {
   }
 
   /** Resolves to the status for which it does; rejects with the last one that did not. */
-  async until(what: string, holds: (status: Status) => boolean, withinMs = 60_000): Promise<Status> {
+  async until(what: string, holds: (status: Status) => boolean, except?: Container): Promise<Status> {
+    const withinMs = 90_000;
     const deadline = performance.now() + withinMs;
     for (;;) {
-      const status = await this.status().catch((cause: unknown) => (cause instanceof Error ? cause : null));
+      const status = await this.status(except).catch((cause: unknown) => (cause instanceof Error ? cause : null));
       if (status !== null && !(status instanceof Error) && holds(status)) return status;
       if (performance.now() > deadline)
         throw new Error(
-          `not within ${withinMs} ms: ${what}: ${status instanceof Error ? status.message : JSON.stringify(status)}\n${await this.words()}`,
+          `not within ${withinMs} ms: ${what}: ${status instanceof Error ? status.message : JSON.stringify(status)}\n${await this.words(15)}`,
         );
       await delay(250);
     }
   }
 
-  /** Those that run, of one service. */
-  async containers(service: string): Promise<readonly Container[]> {
-    const lines = (await this.compose('ps', '--format', 'json', service)).split('\n').filter(Boolean);
+  /** Cuts a container off from all others; its processes run on. */
+  async disconnect({ id }: Container): Promise<void> {
+    await docker(['network', 'disconnect', this.#network, id]);
+  }
+
+  /** By the names that it had. */
+  async reconnect({ id, name }: Container, service: string): Promise<void> {
+    await docker(['network', 'connect', '--alias', service, '--alias', name, this.#network, id]);
+  }
+
+  get #network(): string {
+    return `${this.#project}_default`;
+  }
+
+  /** Those that run, of one service or of all. */
+  async containers(service?: string): Promise<readonly Container[]> {
+    const asked = service === undefined ? [] : [service];
+    const lines = (await this.compose('ps', '--format', 'json', ...asked)).split('\n').filter(Boolean);
     return lines
       .map((line) => JSON.parse(line))
       .map(({ ID, Name, State, Health }) => ({ id: ID, name: Name, state: State, health: Health }));
@@ -116,9 +186,17 @@ export class ComposeFleet implements AsyncDisposable {
     throw new Error(`no container runs ${unit}`);
   }
 
-  /** Ends the first process of a container as the kernel would; its restart policy takes it for an accident. */
-  async crash({ id }: Container): Promise<void> {
-    const pid = (await docker(['inspect', '-f', '{{.State.Pid}}', id])).trim();
+  /** Of a container, the first one first. */
+  async processes({ id }: Container): Promise<readonly Process[]> {
+    const [, ...lines] = (await docker(['top', id, '-eo', 'pid,args'])).split('\n').filter(Boolean);
+    return lines.map((line) => {
+      const [, pid, command = ''] = /^\s*(\d+)\s+(.*)$/.exec(line) ?? [];
+      return { pid: Number(pid), command };
+    });
+  }
+
+  /** Ends a process as the kernel would; the engine takes the end of a container for an accident. */
+  async crash({ pid }: Process): Promise<void> {
     const outside = ['--rm', '--pid', 'host', '--network', 'none', '--user', '0', '--entrypoint', 'sh'];
     await docker(['run', ...outside, this.#image, '-c', `kill -9 ${pid}`]);
   }
@@ -135,15 +213,22 @@ export class ComposeFleet implements AsyncDisposable {
     );
   }
 
-  /** What its services said last. */
-  words(): Promise<string> {
-    return this.compose('logs', '--no-color', '--tail', '15').catch(String);
+  /** What its services are and said, each its last lines. */
+  async words(lines = 1_000): Promise<string> {
+    const asked = [
+      this.compose('ps', '--all'),
+      this.compose('logs', '--no-color', '--timestamps', '--tail', String(lines)),
+    ];
+    return (await Promise.all(asked.map((one) => one.catch(String)))).join('\n');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.compose('down', '-v', '--remove-orphans', '--timeout', '0');
   }
 }
+
+/** Containers of a fleet that are no units. */
+const withoutUnits = 7;
 
 export const isActive = ({ units, generation: { published, good } }: Status, count: number): boolean =>
   good === published &&

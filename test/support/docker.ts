@@ -5,18 +5,20 @@ export interface DockerOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Also what it says on stderr. */
   readonly both?: boolean;
+  /** For its stdin. */
+  readonly input?: string;
 }
 
 /** What a person would type; resolves to stdout, rejects with the last words on stderr. */
 export const docker = async (
   args: readonly string[],
-  { env = {}, both = false }: DockerOptions = {},
+  { env = {}, both = false, input = '' }: DockerOptions = {},
 ): Promise<string> => {
   const running = promisify(execFile)('docker', [...args], {
     env: { ...process.env, ...env },
     maxBuffer: 64 * 1024 * 1024,
   });
-  running.child.stdin?.end();
+  running.child.stdin?.on('error', () => {}).end(input); // One that ends before it reads has its own words for it.
   try {
     const { stdout, stderr } = await running;
     return both ? stdout + stderr : stdout;

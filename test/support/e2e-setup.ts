@@ -1,9 +1,10 @@
 /** Builds the images that the end-to-end tests run, and fails a run that leaves a container, a network or a volume behind. */
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, rmSync } from 'node:fs';
 import type { TestProject } from 'vitest/node';
 import { isAlive, markOf, type ProcessMark } from '../../src/infra/files/process-mark.ts';
 import { docker } from './docker.ts';
 import { ownedThings, removeThings } from './e2e-things.ts';
+import { keptWords } from './kept-words.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -15,18 +16,21 @@ declare module 'vitest' {
   }
 }
 
-/** Names of what was built: a unit with the PgBouncer of Debian 13, one with that of its testing branch, HAProxy. */
+/** Names of what was built: a unit with the PgBouncer of Debian 13, its next release, one with the PgBouncer of Debian's testing branch, HAProxy. */
 export interface Images {
   readonly trixie: string;
+  readonly next: string;
   readonly forky: string;
   readonly haproxy: string;
 }
 
 export const setup = async (project: TestProject): Promise<() => Promise<void>> => {
   await findEngine();
+  rmSync(keptWords, { recursive: true, force: true });
   await removeThings(await ownedThings((owner) => !isAlive(owner)));
   const images: Images = {
     trixie: await build('troupe-e2e', '.', ['-f', 'deploy/Dockerfile']),
+    next: await build('troupe-e2e:next', '.', ['-f', 'deploy/Dockerfile', '--build-arg', 'REVISION=next']),
     forky: await build('troupe-e2e:forky', '.', ['-f', 'deploy/Dockerfile', '--build-arg', 'SUITE=forky', ...oldLists]),
     haproxy: await build('troupe-e2e-haproxy', 'deploy/haproxy', []),
   };
@@ -50,9 +54,16 @@ const findEngine = async (): Promise<void> => {
     say(`Docker ${engine.trim()} with compose ${compose.trim()}`);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(`the end-to-end tests need a Docker engine with compose, and none answers here: ${why}`, { cause });
+    throw new MissingEngine(why, { cause });
   }
 };
+
+class MissingEngine extends Error {
+  override readonly name = 'MissingEngine';
+  constructor(why: string, options: ErrorOptions) {
+    super(`the end-to-end tests need a Docker engine with compose, and none answers here: ${why}`, options);
+  }
+}
 
 const build = async (name: string, context: string, args: readonly string[]): Promise<string> => {
   await docker(['build', '-q', '-t', name, ...args, context]);

@@ -8,8 +8,11 @@ import type { Offer } from './test-server.ts';
 export const engineServers = async (): Promise<Offer> => {
   const { getContainerRuntimeClient, ImageName } = await import('testcontainers');
   const client = await getContainerRuntimeClient().catch(() => undefined);
-  if (client === undefined) return lacking('no Docker engine answers: the tests use local servers only');
   const { containerServers } = await import('./container-servers.ts');
+  if (client === undefined) {
+    const names = containerServers.map(({ name }) => name).join(', ');
+    return lacking(`no Docker engine answers: left out is what runs on ${names}, and all of "npm run test:e2e"`);
+  }
   const offers = await Promise.all(
     containerServers.map(async (provider): Promise<Offer> => {
       try {
