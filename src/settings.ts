@@ -20,6 +20,8 @@ export interface UnitProcessSettings {
   /** Host that clients are told; null: the listen address. */
   readonly advertise: string | null;
   readonly pgbouncer: string;
+  /** Paths of what clients are served with; null: without TLS. */
+  readonly tls: { readonly certificate: string; readonly key: string; readonly authorities: string } | null;
   /** Null: the API is on its unix socket only. */
   readonly api: ApiSettings | null;
   /** Account to drop to when started as root. */
@@ -120,6 +122,7 @@ export const loadUnitSettings = (
     problems.push(
       'TROUPE_SECRET_KEY_FILE is missing: units that share a backplane need the same key, 32 random bytes as base64 in a file (head -c 32 /dev/urandom | base64)',
     );
+  const tls = tlsOf(data, problems);
   const api = apiOf(data, problems);
   if (problems.length > 0) return { kind: 'invalid', problems };
   return {
@@ -137,6 +140,7 @@ export const loadUnitSettings = (
       listenAddress: data.TROUPE_LISTEN_ADDRESS,
       advertise: data.TROUPE_ADVERTISE ?? null,
       pgbouncer: data.TROUPE_PGBOUNCER,
+      tls,
       api,
       user: data.TROUPE_USER,
       leaseTtlMs: data.TROUPE_LEASE_TTL,
@@ -157,6 +161,23 @@ const unitOf = (application: Application, given: string | undefined, problems: s
   else if (named !== application)
     problems.push(`TROUPE_UNIT=${given}: names application "${named}", but TROUPE_APPLICATION is "${application}"`);
   return unitNameOf(application, Number(number));
+};
+
+const tlsOf = (
+  {
+    TROUPE_TLS_CERTIFICATE_FILE: certificate,
+    TROUPE_TLS_KEY_FILE: key,
+    TROUPE_TLS_CA_FILE: authorities,
+  }: z.output<ReturnType<typeof schemaWith>>,
+  problems: string[],
+): UnitProcessSettings['tls'] => {
+  if (certificate !== undefined && key !== undefined && authorities !== undefined)
+    return { certificate, key, authorities };
+  if (certificate !== undefined || key !== undefined || authorities !== undefined)
+    problems.push(
+      'TROUPE_TLS_CERTIFICATE_FILE, TROUPE_TLS_KEY_FILE and TROUPE_TLS_CA_FILE belong together: give all three, or none',
+    );
+  return null;
 };
 
 /**
@@ -263,6 +284,9 @@ const schemaWith = ({ stateDir, runDir, cpus }: Defaults) =>
     TROUPE_LISTEN_ADDRESS: host.default('127.0.0.1'),
     TROUPE_ADVERTISE: host.optional(),
     TROUPE_PGBOUNCER: z.string().min(1, 'must name a program').default('pgbouncer'),
+    TROUPE_TLS_CERTIFICATE_FILE: path.optional(),
+    TROUPE_TLS_KEY_FILE: path.optional(),
+    TROUPE_TLS_CA_FILE: path.optional(),
     TROUPE_API: hostPort.optional(),
     TROUPE_API_CERT_FILE: path.optional(),
     TROUPE_API_KEY_FILE: path.optional(),
@@ -295,6 +319,10 @@ export const unitSettingHelp = {
   TROUPE_LISTEN_ADDRESS: 'address that the instances share (127.0.0.1); the port is the option listen_port',
   TROUPE_ADVERTISE: 'host that clients are told (the listen address)',
   TROUPE_PGBOUNCER: 'the PgBouncer program (pgbouncer on the PATH)',
+  TROUPE_TLS_CERTIFICATE_FILE:
+    'certificate chain in PEM for clients that ask for TLS (none: they are served without); read again when it changes',
+  TROUPE_TLS_KEY_FILE: 'the key of that certificate',
+  TROUPE_TLS_CA_FILE: 'the authority that vouches for it, which clients are told',
   TROUPE_API:
     'HOST:PORT to serve the API at, beside its socket (in the environment a path or URL is left to the other verbs)',
   TROUPE_API_CERT_FILE: 'its certificate chain in PEM; without one HOST must be loopback',

@@ -12,6 +12,7 @@ import type {
   Memory,
   RelationRecord,
   Snapshot,
+  UnitBag,
   UnitRecord,
 } from './model/snapshot.ts';
 import type { Remark } from './model/remark.ts';
@@ -95,6 +96,8 @@ export interface WorkloadReport {
   readonly instances: readonly InstanceReport[];
   /** Of every database that has one. */
   readonly budget: readonly BudgetReport[];
+  /** As it was verified last. */
+  readonly tls: UnitBag['tls'];
   /** What a person should know though it serves. */
   readonly remarks: readonly Remark[];
   /** A plan is under way. */

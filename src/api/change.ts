@@ -166,4 +166,9 @@ export const credentialsSchema = z.object({
     .nullable()
     .default(null)
     .meta({ description: 'name of the database at the read-only endpoints' }),
+  tlsAuthorities: z
+    .string()
+    .nullable()
+    .default(null)
+    .meta({ description: 'whom to trust when connecting with TLS, in PEM; null while not all units serve it' }),
 });

@@ -6,6 +6,7 @@
  * 1.18, 1.24 and 1.26 say no other ERROR or WARNING about a file that is right, so none is excused. They take silently what this
  * cannot find: numbers in connection strings that are none, limits below zero.
  */
+import type { TlsFiles } from '../actors/model/workload.ts';
 
 /** In the copy these would let it listen, write where the real process writes, or make copies differ that are alike otherwise. */
 const dropped: ReadonlySet<string> = new Set([
@@ -19,18 +20,33 @@ const dropped: ReadonlySet<string> = new Set([
 ]);
 const nowhere = ['listen_addr =', 'unix_socket_dir =', 'pidfile =', 'logfile ='];
 
-/** The copy to run; `authFile`, when given, is the one to prove, since the one that the ini names is still the one in use. */
-export const dryRunCopy = (ini: string, authFile?: string): string => {
+type TlsPaths = Pick<TlsFiles, 'keyFile' | 'certificateFile' | 'authoritiesFile'>;
+
+/**
+ * The copy to run; `authFile` and `tls`, when given, are those to prove, since what the ini names is still in use or not there yet.
+ */
+export const dryRunCopy = (ini: string, authFile?: string, tls?: TlsPaths | null): string => {
   const lines = ini.trimEnd().split('\n');
   const main = lines.indexOf('[pgbouncer]');
-  const kept = lines.filter((line, index) => index < main || !isDropped(line, authFile !== undefined));
-  return [...kept, ...(authFile === undefined ? [] : [`auth_file = ${authFile}`]), ...nowhere, ''].join('\n');
+  const replaced = [
+    ...(authFile === undefined ? [] : [['auth_file', authFile] as const]),
+    ...(tls === undefined || tls === null ? [] : tlsLines(tls)),
+  ];
+  const gone = new Set([...dropped, ...replaced.map(([key]) => key)]);
+  const kept = lines.filter((line, index) => index < main || !gone.has(/^\s*(\w+)\s*=/.exec(line)?.[1] ?? ''));
+  return [...kept, ...replaced.map(([key, value]) => `${key} = ${value}`), ...nowhere, ''].join('\n');
 };
 
-const isDropped = (line: string, alsoAuthFile: boolean): boolean => {
-  const key = /^\s*(\w+)\s*=/.exec(line)?.[1] ?? '';
-  return dropped.has(key) || (alsoAuthFile && key === 'auth_file');
-};
+/** A file that tries out nothing but these. */
+export const tlsDryRun = (tls: TlsPaths): string =>
+  dryRunCopy('[pgbouncer]\nclient_tls_sslmode = prefer\n', undefined, tls);
+
+const tlsLines = ({ keyFile, certificateFile, authoritiesFile }: TlsPaths) =>
+  [
+    ['client_tls_key_file', keyFile],
+    ['client_tls_cert_file', certificateFile],
+    ['client_tls_ca_file', authoritiesFile],
+  ] as const;
 
 export type DryRun = { readonly kind: 'proven' } | { readonly kind: 'refused'; readonly reason: string };
 

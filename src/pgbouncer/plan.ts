@@ -66,8 +66,12 @@ const iniOn = (disk: Disk, id: number): string | null => disk.instances.find((on
 
 const hasAuthFile = ({ authFile }: Disk, wanted: Rendered): boolean => authFile?.equals(wanted.authFile) ?? false;
 
+const hasTlsFiles = (disk: Disk, { tls }: Rendered): boolean => tls === undefined || tls === null || disk.tls === true;
+
 const isWritten = (disk: Disk, wanted: Rendered): boolean =>
-  hasAuthFile(disk, wanted) && wanted.instances.every(({ id, ini }) => iniOn(disk, id) === ini);
+  hasAuthFile(disk, wanted) &&
+  hasTlsFiles(disk, wanted) &&
+  wanted.instances.every(({ id, ini }) => iniOn(disk, id) === ini);
 
 const taskOf = (
   inspection: Inspection,

@@ -50,7 +50,7 @@ export const render = (
     );
     return { id: instance.id, ini: `${ini}${settingLine('syslog_ident', `${canary}/${digestOf(ini, authFile)}`)}` };
   });
-  return { canary, listenPort, authFile, instances };
+  return { canary, listenPort, authFile, tls: layout.tls ?? null, instances };
 };
 
 /** Files of one generation differ too: another program, another number of instances, another probe. */
@@ -162,10 +162,22 @@ const settingsOf = (spec: FleetSpec, layout: Layout, instance: InstanceLayout, v
   ...(isAtLeast(version, '1.19') ? [['peer_id', String(instance.id)] as const] : []),
   // Else the kernel keeps connections back for a listener, and drops them when that one closes.
   ['tcp_defer_accept', '0'],
+  ...tlsSettings(layout),
   ['min_pool_size', '0'],
   ['reserve_pool_size', '0'],
   ...optionEntries(spec, version),
 ];
+
+/** Whoever does not ask for TLS is served without. The authorities are named always, because without them those of the system have to be there. */
+const tlsSettings = ({ tls }: Layout): Entries =>
+  tls === undefined || tls === null
+    ? [['client_tls_sslmode', 'disable']]
+    : [
+        ['client_tls_sslmode', 'prefer'],
+        ['client_tls_key_file', tls.keyFile],
+        ['client_tls_cert_file', tls.certificateFile],
+        ['client_tls_ca_file', tls.authoritiesFile],
+      ];
 
 const optionEntries = ({ options: given }: FleetSpec, version: PgBouncerVersion): Entries =>
   byKey(options).flatMap((entry): Entries => {

@@ -42,7 +42,7 @@ export const reserved: readonly (readonly [why: string, keys: readonly string[]]
   ['it names a file, and units may have it elsewhere or not at all', ['resolv_conf']],
   ['there are no databases but those of the client relations', ['autodb_idle_timeout']],
   [
-    'TLS has no options yet but server_tls_sslmode',
+    'TLS has no options yet but server_tls_sslmode; the certificate for clients is given to each unit (TROUPE_TLS_CERTIFICATE_FILE)',
     ['client_tls_', 'server_tls_'].flatMap((side) =>
       ['sslmode', 'ca_file', 'key_file', 'cert_file', 'protocols', 'ciphers', 'dheparams', 'ecdhcurve']
         .map((key) => `${side}${key}`)

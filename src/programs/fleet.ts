@@ -132,6 +132,7 @@ const published = (client: string, databag: NonNullable<RelationRecord['databag'
     endpoints: list('endpoints'),
     readOnlyEndpoints: list('read-only-endpoints'),
     readOnlyDatabase: list('read-only-endpoints').length === 0 ? null : readOnlyNameOf(text('database')),
+    tlsAuthorities: text('tls') === 'True' ? text('tls-ca') : null,
   };
 };
 

@@ -70,6 +70,7 @@ export const runUnit = async (settings: UnitProcessSettings, castOf = createCast
     binary: settings.pgbouncer,
     instances: settings.instances,
     listenAddress: settings.listenAddress,
+    tls: settings.tls,
     clock,
     log: unitLog.child({ component: 'workload' }),
   });

@@ -38,7 +38,16 @@ describe.runIf(missing.length === 0).each(postgresServers())('libpq on %s', (_, 
     const { host, port } = server();
     // Nobody listens at the first: libpq goes on to the second, as it does when a unit is down.
     const endpoints = [`127.0.0.1:${await freePort(['127.0.0.1'])}`, `${host}:${port}`];
-    return { client: 'c', database, username, password, endpoints, readOnlyDatabase: null, readOnlyEndpoints: [] };
+    return {
+      client: 'c',
+      database,
+      username,
+      password,
+      endpoints,
+      readOnlyDatabase: null,
+      readOnlyEndpoints: [],
+      tlsAuthorities: null,
+    };
   };
 
   it('reads a URI as it is meant, whatever names and password hold, and tries the units in turn', async () => {

@@ -1,13 +1,16 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, readFile, readlink, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
+import { X509Certificate } from 'node:crypto';
+import { chmod, mkdir, readdir, readFile, readlink, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client, type ClientConfig } from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { WorkloadUnavailable } from '../../src/actors/ports/workload.ts';
+import type { Rendered } from '../../src/actors/model/workload.ts';
+import { type Workload, WorkloadUnavailable } from '../../src/actors/ports/workload.ts';
 import { createCredentials } from '../../src/infra/credentials/credentials.ts';
 import { identityOf } from '../../src/infra/local/service-user.ts';
+import { certificateAt } from '../../src/infra/instances/handshake.ts';
 import { asSuperuser } from '../../src/infra/local/postgres.ts';
 import { planChange } from '../../src/pgbouncer/plan.ts';
 import { isAtLeast } from '../../src/pgbouncer/version.ts';
@@ -20,6 +23,8 @@ import {
   useServer,
 } from '../support/servers.ts';
 import { userOf } from '../support/builders.ts';
+import { authority, expired, first, type Pair, second, weak } from '../support/certificates.ts';
+import { writeOwned } from './pgbouncer-process.ts';
 import { ProcessMachine, type UnitOfProcesses } from '../support/workload-machine.ts';
 import {
   address,
@@ -487,6 +492,124 @@ const ownMatters = (version: string, run: string): void => {
       { type: 'start', instances: [1] },
       { type: 'verify', rendered },
     ]);
+  });
+
+  describe('with a certificate for clients', () => {
+    const inFiles = async (pair: Pair, authorities = authority): Promise<UnitOfProcesses> => {
+      const directory = fileOf('..', 'operator');
+      await mkdir(directory, { recursive: true });
+      const write = async (name: string, text: string): Promise<string> => {
+        const path = join(directory, name);
+        await writeOwned(path, text);
+        return path;
+      };
+      const tls = {
+        certificate: await write('tls.crt', pair.certificate),
+        key: await write('tls.key', pair.key),
+        authorities: await write('ca.crt', authorities),
+      };
+      return { ...here, options: { tls } };
+    };
+    const here = { ...pair, listenAddress: '127.0.0.1' };
+    const settled = async (workload: Workload): Promise<Rendered> => {
+      const rendered = await renderFor(workload, { port, canary: 'gen-1' });
+      await takeAll(workload, planChange(await inspect(workload), rendered));
+      return rendered;
+    };
+    const shownAt = () => certificateAt('127.0.0.1', port, AbortSignal.timeout(5_000));
+    const printOf = ({ certificate }: Pair) => new X509Certificate(certificate).fingerprint256;
+    const troublesIn = async (workload: Workload) =>
+      (await inspect(workload)).obstacles.filter(({ id }) => id === 'tls').map(({ message }) => message);
+    const probed = async (): Promise<Client> => {
+      const { username, password } = await machine.probeOf('a');
+      const login = { user: username, password: password.reveal(), database: 'pgbouncer' };
+      const ssl = { ca: authority, servername: 'localhost' };
+      const client = new Client({ host: '127.0.0.1', port, ...login, ssl, connectionTimeoutMillis: 5_000 });
+      await client.connect();
+      return client;
+    };
+
+    it('shows it, shows the next one without losing a client, and keeps no file of the one before', async () => {
+      const workload = await open(await inFiles(first));
+      const rendered = await settled(workload);
+      const before = pidsOf(await inspect(workload));
+      expect(await shownAt()).toBe(printOf(first));
+      const client = await probed();
+      await inFiles(second);
+      await settled(workload);
+      expect(await shownAt()).toBe(printOf(second));
+      expect((await client.query('SHOW VERSION')).rows).toHaveLength(1);
+      await client.end();
+      await (await probed()).end();
+      expect(pidsOf(await inspect(workload))).toEqual(before);
+      const kept = await readdir(fileOf('tls'));
+      expect(kept).toHaveLength(1);
+      expect(rendered.tls?.directory).not.toBe(fileOf('tls', kept[0] ?? ''));
+      for (const name of ['key.pem', 'certificate.pem', 'authorities.pem'])
+        expect((await stat(fileOf('tls', kept[0] ?? '', name))).mode & 0o777).toBe(0o400);
+    });
+
+    it('keeps it while what lies there is of no use, also after a restart, and takes what is right', async () => {
+      const coordinator = await machine.open(await inFiles(first));
+      await settled(coordinator.workload);
+      const unit = await inFiles({ ...second, key: first.key });
+      expect(await troublesIn(coordinator.workload)).toEqual([]);
+      const sentence = [expect.stringMatching(/tls\.key: it is no private key .* that belongs to .*tls\.crt$/)];
+      expect(await troublesIn(coordinator.workload)).toEqual(sentence);
+      await coordinator.kill();
+      const workload = await open(unit);
+      await settled(workload);
+      expect(await troublesIn(workload)).toEqual(sentence);
+      expect(await shownAt()).toBe(printOf(first));
+      await inFiles(second);
+      expect(await troublesIn(workload)).toEqual([]);
+      await settled(workload);
+      expect(await shownAt()).toBe(printOf(second));
+    });
+
+    it('says what PgBouncer has against one that looks well', async () => {
+      const workload = await open(await inFiles(weak, weak.certificate));
+      expect(await troublesIn(workload)).toEqual([
+        expect.stringMatching(/tls\.crt: PgBouncer says: .*TLS setup failed/),
+      ]);
+      await settled(workload);
+      expect(await shownAt()).toBeNull();
+    });
+
+    it('says that it has ended', async () => {
+      const workload = await open(await inFiles(expired));
+      await settled(workload);
+      expect(await troublesIn(workload)).toEqual([
+        'the certificate has ended on 2021-01-01T00:00:00.000Z: clients that look at it are not let in',
+      ]);
+    });
+
+    it('serves without as soon as it is to have none', async () => {
+      const coordinator = await machine.open(await inFiles(first));
+      await settled(coordinator.workload);
+      await coordinator.kill();
+      const workload = await open(here);
+      await settled(workload);
+      expect(await shownAt()).toBeNull();
+      expect(await readdir(fileOf('tls'))).toEqual([]);
+    });
+
+    it('notices when PgBouncer has not loaded it', async () => {
+      const workload = await open(await inFiles(first));
+      const rendered = await settled(workload);
+      await inFiles(second);
+      const next = await renderFor(workload, { port, canary: 'gen-1' });
+      await takeAll(workload, [
+        { type: 'write', rendered: next },
+        { type: 'reload', instances: all },
+      ]);
+      // SHOW CONFIG is that of the next one, and so is what is shown: to have been promised the first one is found out.
+      const outcome = await take(workload, { type: 'verify', rendered: { ...next, tls: rendered.tls ?? null } });
+      expect(outcome).toMatchObject({
+        kind: 'failed',
+        reason: expect.stringContaining('another certificate is shown'),
+      });
+    });
   });
 
   it('does not take its own sleep for the silence of an instance', async () => {

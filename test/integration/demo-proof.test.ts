@@ -149,6 +149,7 @@ const loginAt = async (server: PostgresAddress): Promise<Credentials> => {
     endpoints: [],
     readOnlyEndpoints: [],
     readOnlyDatabase: null,
+    tlsAuthorities: null,
   };
 };
 

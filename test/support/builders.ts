@@ -126,6 +126,7 @@ export const bagOf = (changes: Partial<UnitBag> = {}): UnitBag => ({
   refused: null,
   instances: [],
   budget: [],
+  tls: null,
   backends: [],
   waits: [],
   remarks: [],

@@ -392,6 +392,7 @@ export class MemoryFleet {
         password: account.password.reveal(),
         endpoints,
         readOnlyEndpoints: this.readable ? endpoints : [],
+        tlsAuthorities: null,
         readOnlyDatabase: this.readable ? `${database}_readonly` : null,
       },
     };

@@ -48,6 +48,8 @@ export interface UnitBag {
   readonly refused: { readonly generation: Generation; readonly reason: string } | null;
   readonly instances: readonly InstanceReport[];
   readonly budget: readonly BudgetReport[];
+  /** Whom clients of this unit are to trust, in PEM; null: it serves without TLS. */
+  readonly tls: { readonly authorities: string } | null;
   /** As the leader sees them; empty for everybody else. */
   readonly backends: readonly BackendReport[];
   readonly waits: readonly {

@@ -127,6 +127,8 @@ export interface Credentials {
   readonly readOnlyEndpoints: readonly string[];
   /** Name under which they are read from there; null while reads lead nowhere. */
   readonly readOnlyDatabase: string | null;
+  /** Whom to trust when connecting with TLS, in PEM; null while not all of the units serve it. */
+  readonly tlsAuthorities: string | null;
 }
 
 /** One decision of an actor, newest last; holds no secret. */

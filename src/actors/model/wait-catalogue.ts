@@ -494,6 +494,24 @@ export const lack = {
       'Do what the sentence says about the address, file or process it names (`ss -ltnp` shows who listens). PgBouncer’s own log is in the state directory of the unit. It heals by itself within a few seconds after the cause is gone.',
   }),
 
+  tls: saying({
+    id: 'tls',
+    kind: 'blocked',
+    on: 'operator',
+    what: ({ self }) => `${self} cannot use the certificate for its clients as it is`,
+    why: ({ reason }) => reason,
+    way: 'clients are served with the one before, or without TLS when there was none, until that is right',
+    example: {
+      self: here,
+      reason:
+        '/etc/troupe/tls.key: it is no private key in PEM, without a passphrase, that belongs to /etc/troupe/tls.crt',
+    },
+    happens:
+      'Clients of this unit are to be served with TLS, and certificate, key and authority do not belong together, cannot be read, are refused by PgBouncer, or have ended.',
+    remedy:
+      'Put the certificate (with those between it and its authority), its key, readable by the account of the unit and not by everybody, and the authority there, in PEM. Standalone they are the files of `--tls-certificate-file`, `--tls-key-file` and `--tls-ca-file`; they are read again within seconds, and no client is lost. Under Juju they come from the relation `certificates`.',
+  }),
+
   // The API of this unit on TCP.
 
   apiTokens: saying({

@@ -17,12 +17,31 @@ export interface InstanceLayout {
   readonly socketDir: string;
 }
 
+/** With what a unit serves clients that ask for TLS, in PEM. */
+export interface TlsMaterial {
+  readonly key: Secret;
+  /** The certificate and those between it and the authorities. */
+  readonly certificate: string;
+  /** Whom clients are to trust. */
+  readonly authorities: string;
+}
+
+/** The same in files. Their directory is named after what they hold, so that what a process has read never changes. */
+export interface TlsFiles extends TlsMaterial {
+  readonly directory: string;
+  readonly keyFile: string;
+  readonly certificateFile: string;
+  readonly authoritiesFile: string;
+}
+
 /** What rendering needs to know of this unit. `probe` is the unit's own login, in `stats_users`, for proving that TCP logins work. */
 export interface Layout {
   readonly listenAddress: string;
   readonly authFile: string;
   readonly probe: { readonly username: string; readonly verifier: Secret };
   readonly instances: readonly InstanceLayout[];
+  /** Absent or null: clients are served without TLS. What it names has been tried out. */
+  readonly tls?: TlsFiles | null;
   /** Held by instances of an earlier life that had more of them, and that have not ended yet: not there to be divided. */
   readonly retiring: readonly (BudgetKey & { readonly connections: number })[];
 }
@@ -33,6 +52,7 @@ export interface Rendered {
   readonly canary: string;
   readonly listenPort: number;
   readonly authFile: Secret;
+  readonly tls?: TlsFiles | null;
   /** Text of each ini, by instance id in order. Holds no secret. */
   readonly instances: readonly { readonly id: number; readonly ini: string }[];
 }
@@ -40,9 +60,9 @@ export interface Rendered {
 /**
  * What stands in the way of this unit's instances, by the id of the wait: each has a way out of its own. `address`: somebody else
  * is there; `listen-address`: this machine does not have it; `disk`: no space; `files`: no right, or something lies in the way;
- * `descriptors`: none left.
+ * `descriptors`: none left; `tls`: the certificate for clients, or what belongs to it, is of no use, and the one before serves on.
  */
-export type Obstacle = 'address' | 'listen-address' | 'disk' | 'files' | 'descriptors';
+export type Obstacle = 'address' | 'listen-address' | 'disk' | 'files' | 'descriptors' | 'tls';
 
 export interface InstanceFact {
   readonly id: number;
@@ -86,6 +106,8 @@ export interface Inspection {
   /** Files as they are on disk, or null for one that is missing or unreadable. */
   readonly disk: {
     readonly authFile: Secret | null;
+    /** The files that the layout names for TLS are there with what they are to hold. */
+    readonly tls?: boolean;
     readonly instances: readonly { readonly id: number; readonly ini: string | null }[];
   };
   readonly instances: readonly InstanceFact[];

@@ -21,7 +21,7 @@ import type { UnitName } from '../model/ids.ts';
 import { known } from '../model/known.ts';
 import { same } from '../model/same.ts';
 import { waitsOf } from '../model/waits.ts';
-import type { Inspection, Layout, PgBouncerVersion, Rendered, Step } from '../model/workload.ts';
+import type { Inspection, Layout, PgBouncerVersion, Rendered, Step, TlsFiles } from '../model/workload.ts';
 import type { WorkloadMessage } from '../protocol.ts';
 import { type Excess, excessIn, isSameExcess, reconnects } from './budget.ts';
 import { isResting, withFalls } from './falls.ts';
@@ -65,6 +65,7 @@ const absorb = (
       return {
         ...state,
         verified: settings.observeOnly ? shownBy(message.inspection, state) : state.verified,
+        served: settings.observeOnly ? tlsShownBy(message.inspection) : state.served,
         leaving: state.leaving === null ? null : { ...state.leaving, clients: message.clients },
         busy: 'no',
         inspection: known(message.inspection),
@@ -87,6 +88,9 @@ const shownBy = ({ instances }: Inspection, { recalled }: WorkloadState): Publis
   const running = instances.filter(({ state }) => state === 'running');
   return kept !== null && running.length > 0 && running.every(({ canary }) => canary === canaryOf(kept)) ? kept : null;
 };
+
+const tlsShownBy = ({ instances, layout: { tls = null } }: Inspection): TlsFiles | null =>
+  instances.every(({ settings }) => settings?.['client_tls_cert_file'] === tls?.certificateFile) ? tls : null;
 
 const isNewer = (a: Published | null, b: Published | null): boolean =>
   a !== null && (b === null || a.generation > b.generation || (a.generation === b.generation && a.epoch > b.epoch));
@@ -121,10 +125,14 @@ const stepTaken = (before: WorkloadState, { step, outcome }: StepTaken, now: num
         taken !== undefined && 'rendered' in taken && step !== 'prove' ? filesOf(taken.rendered) : state.files;
       const fell = step === 'start' ? withFalls({ ...state, files }, fallen, now) : { ...state, files };
       if (rest.length > 0) return { ...fell, plan: { ...plan, steps: rest } };
+      const served = taken?.type === 'verify' ? (taken.rendered.tls ?? null) : state.served;
       const refused = state.refused?.generation === target.generation ? null : state.refused;
       return step === 'verify'
         ? // What was replaced since may have been opened under limits that are no longer in force.
-          withRepairs({ ...state, files, plan: null, verified: target, trouble: null, refused, renewed: [] }, amends)
+          withRepairs(
+            { ...state, files, served, plan: null, verified: target, trouble: null, refused, renewed: [] },
+            amends,
+          )
         : { ...state, files, plan: null };
     }
     case 'refused':

@@ -43,6 +43,7 @@ export const reportOf = (
       before.report !== null && before.inspection === state.inspection && before.verified === state.verified
         ? before.report.budget
         : budgetOf(self, state.verified, state.inspection.value),
+    tls: state.served === null ? null : { authorities: state.served.authorities },
     remarks: remarksOf(state.report?.remarks ?? [], remarksIn(state, now), now),
     changing: state.plan !== null,
     leaving: state.leaving === null ? null : leavingOf(settings, state.leaving),
@@ -120,6 +121,7 @@ const obstacleLack: Readonly<Record<Obstacle, (about: { readonly self: UnitName;
     disk: lack.disk,
     files: lack.files,
     descriptors: lack.descriptors,
+    tls: lack.tls,
   };
 
 /** Once may be bad luck and heals by itself; what fails three times running is told as needing somebody. */

@@ -13,6 +13,7 @@ import type {
   PgBouncerVersion,
   Rendered,
   Step,
+  TlsFiles,
 } from '../model/workload.ts';
 import type { WorkloadReport } from '../protocol.ts';
 import type { Excess } from './budget.ts';
@@ -103,6 +104,8 @@ export interface WorkloadState {
   } | null;
   /** As we wrote or verified them last, and the descriptors that each instance may need; null when it is not known what lies there. */
   readonly files: { readonly rendered: Rendered; readonly needed: ReadonlyMap<number, number> } | null;
+  /** With what the instances were verified to serve clients that ask for TLS; null: without, or not verified yet. */
+  readonly served: TlsFiles | null;
   readonly falls: readonly Fall[];
   /** How each instance ended last, in words. */
   readonly endings: ReadonlyMap<number, string>;
@@ -131,6 +134,7 @@ export const initial: WorkloadState = {
   renewed: [],
   trouble: null,
   files: null,
+  served: null,
   falls: [],
   endings: new Map(),
   repairs: [],

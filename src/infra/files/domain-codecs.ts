@@ -26,6 +26,8 @@ export const unitNameSchema = z
   .regex(/^[a-z0-9][a-z0-9-]{0,62}\/\d{1,5}$/)
   .transform((s) => s as UnitName);
 const text = z.string().max(10_000);
+/** A list of certificates. */
+const pem = z.string().max(40_000);
 const secret = z.instanceof(Secret);
 const optionValue = z.union([text, z.number(), z.boolean()]);
 const options = z.record(z.string(), optionValue);
@@ -105,7 +107,7 @@ const relationSchema: z.ZodType<RelationRecord> = z.object({
   backend: text,
   account: z.object({ username: text, password: secret, verifier: secret }),
   provisioned: z.boolean(),
-  databag: z.record(z.string(), z.union([text, secret])).nullable(),
+  databag: z.record(z.string(), z.union([pem, secret])).nullable(),
 });
 
 const bagSchema: z.ZodType<UnitBag> = z.object({
@@ -127,6 +129,7 @@ const bagSchema: z.ZodType<UnitBag> = z.object({
   budget: z
     .array(z.object({ of: budgetKind, name: text, given: count, used: count, held: count.nullable() }))
     .default([]),
+  tls: z.object({ authorities: pem }).nullable().default(null),
   backends: z
     .array(
       z.object({
@@ -158,6 +161,6 @@ export const intentCodec = intentCodecOf(
 );
 export const publishedCodec = codecOf(publishedSchema, 1024 * KiB);
 export const verdictCodec = codecOf(verdictSchema, 64 * KiB);
-export const relationCodec = codecOf(relationSchema, 32 * KiB);
+export const relationCodec = codecOf(relationSchema, 96 * KiB);
 export const bagCodec = codecOf(bagSchema, 64 * KiB);
 export const memoryCodec = codecOf(memorySchema, 1200 * KiB);

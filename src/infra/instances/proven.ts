@@ -1,8 +1,10 @@
 /** Nothing is believed of what was applied: instances are asked what they loaded, and PgBouncer to let us in. */
-import type { StepOutcome } from '../../actors/model/workload.ts';
+import type { StepOutcome, TlsFiles } from '../../actors/model/workload.ts';
 import type { Clock } from '../../actors/ports/clock.ts';
+import { fingerprintOf } from '../../pgbouncer/tls.ts';
 import { configMismatches, type Shown } from '../../pgbouncer/verify.ts';
 import { type Answer, type Console, openConsole, type Patience } from '../console/console.ts';
+import { certificateAt } from './handshake.ts';
 import type { OwnLogin } from './login.ts';
 import { done, failed, refused } from './outcome.ts';
 
@@ -49,6 +51,20 @@ export const letsIn = async (
   if (answer.kind === 'answered') return done;
   const reason = `cannot log in at ${listenAddress}:${port} as ${username}: ${answer.reason}`;
   return answer.kind === 'refused' ? refused(reason) : failed(reason);
+};
+
+/** Whoever asks for TLS sees it; SHOW CONFIG names the new files also where they could not be loaded. */
+export const showsCertificate = async (
+  { listenAddress, address, port }: Door,
+  tls: TlsFiles | null,
+  { withinMs, signal }: Patience,
+): Promise<StepOutcome> => {
+  if (tls === null) return done;
+  const where = `${listenAddress}:${port}`;
+  const within = AbortSignal.any([signal, AbortSignal.timeout(withinMs)]);
+  const shown = await certificateAt(reachable(address), port, within);
+  if (shown === null) return failed(`nobody speaks TLS at ${where}`);
+  return shown === fingerprintOf(tls) ? done : failed(`another certificate is shown at ${where} than was written`);
 };
 
 const reachable = (address: string): string =>

@@ -23,19 +23,18 @@ export const inspect = async (unit: Unit, signal: AbortSignal): Promise<Inspecti
     retiringOf(unit),
     Promise.all(instances.map((instance) => lookAtLog(instance, logLimitBytes))),
   ]);
-  const obstacles = await obstaclesIn(
-    unit,
-    inis.map(({ ini }) => ini),
-  );
+  const texts = inis.map(({ ini }) => ini);
+  const obstacles = await obstaclesIn(unit, texts);
+  const tls = await unit.tls.look(unit, texts, signal);
   const homeless = facts.some(({ unlinked }) => unlinked === true) ? await withoutHome(unit) : [];
-  const disk = { authFile: authFile === null ? null : new Secret(authFile), instances: inis };
+  const disk = { authFile: authFile === null ? null : new Secret(authFile), tls: tls.isWritten, instances: inis };
   return {
     binary,
-    layout: { ...layoutOf(unit), retiring },
+    layout: { ...layoutOf(unit), tls: tls.files, retiring },
     disk,
     // Restarted where its socket cannot be, an instance would not serve at all.
     instances: homeless.length === 0 ? facts : facts.map((fact) => ({ ...fact, unlinked: false })),
-    obstacles: [...obstacles, ...homeless],
+    obstacles: [...obstacles, ...homeless, ...tls.troubles.map((message) => ({ id: 'tls', message }) as const)],
   };
 };
 

@@ -9,6 +9,8 @@ export interface UnitPlace {
   readonly instances: string;
   readonly authFile: string;
   readonly probe: string;
+  /** Key, certificate and authorities for clients, in a directory for each content. */
+  readonly tls: string;
   /** Copies that are tried out before anything is written. */
   readonly proving: string;
   readonly sockets: string;
@@ -32,6 +34,7 @@ export const unitPlace = (stateDir: string, runDir: string | undefined): UnitPla
   instances: join(stateDir, 'instances'),
   authFile: join(stateDir, 'userlist.txt'),
   probe: join(stateDir, 'probe.json'),
+  tls: join(stateDir, 'tls'),
   proving: join(stateDir, 'proving'),
   sockets: runDir ?? join(stateDir, 'run'),
 });
@@ -61,7 +64,7 @@ const noneWhereMissing = (cause: unknown): string[] => {
 export const preparePlaces = async (unit: UnitPlace, instances: readonly InstancePlace[]): Promise<void> => {
   for (const { socketDir } of instances) refuseLongSocket(socketDir);
   await mkdir(unit.sockets, { recursive: true, mode: 0o700 });
-  await Promise.all([unit.instances, unit.proving].map(privateDirectory));
+  await Promise.all([unit.instances, unit.proving, unit.tls].map(privateDirectory));
   await Promise.all(instances.flatMap(({ directory, socketDir }) => [directory, socketDir]).map(privateDirectory));
 };
 
@@ -83,7 +86,7 @@ const refuseLongSocket = (socketDir: string): void => {
   );
 };
 
-const privateDirectory = async (directory: string): Promise<void> => {
+export const privateDirectory = async (directory: string): Promise<void> => {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   // Not on a file system that has become read-only and has all that is needed.
   if (((await stat(directory)).mode & 0o777) !== 0o700) await chmod(directory, 0o700);

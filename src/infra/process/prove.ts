@@ -7,8 +7,9 @@ import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import type { Rendered, StepOutcome } from '../../actors/model/workload.ts';
-import { dryRunCopy, readDryRun } from '../../pgbouncer/dry-run.ts';
+import type { Rendered, StepOutcome, TlsFiles } from '../../actors/model/workload.ts';
+import { dryRunCopy, readDryRun, tlsDryRun } from '../../pgbouncer/dry-run.ts';
+import { contentsOf } from '../../pgbouncer/tls.ts';
 import { environment } from './environment.ts';
 import { done, failed, refused, together } from '../instances/outcome.ts';
 import { takesFrom } from '../instances/sockets.ts';
@@ -17,7 +18,7 @@ import type { Unit } from './unit.ts';
 
 export const prove = async (
   unit: Unit,
-  { authFile, instances, listenPort }: Rendered,
+  { authFile, tls, instances, listenPort }: Rendered,
   signal: AbortSignal,
 ): Promise<StepOutcome> => {
   const binary = await unit.binary.path();
@@ -29,7 +30,8 @@ export const prove = async (
   try {
     const auth = join(directory, 'userlist.txt');
     await writeFile(auth, authFile.reveal(), { mode: 0o600 });
-    const copies = new Set(instances.map(({ ini }) => dryRunCopy(ini, auth)));
+    const ownTls = tls === undefined || tls === null ? null : await copiesOf(tls, directory);
+    const copies = new Set(instances.map(({ ini }) => dryRunCopy(ini, auth, ownTls)));
     const files = await Promise.all([...copies].map((copy, index) => writeCopy(directory, index + 1, copy)));
     const outcomes: StepOutcome[] = [];
     for (let next = 0; next < files.length; next += atOnce) {
@@ -40,6 +42,31 @@ export const prove = async (
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
+};
+
+/** Whether PgBouncer takes these, before anything else depends on them; its own words when it does not. Null: it cannot be asked. */
+export const proveTls = async (unit: Unit, tls: TlsFiles, signal: AbortSignal): Promise<StepOutcome | null> => {
+  const binary = await unit.binary.path();
+  if (binary === null) return null;
+  const directory = await mkdtemp(join(unit.place.proving, 'p-'));
+  try {
+    const file = await writeCopy(directory, 1, tlsDryRun(await copiesOf(tls, directory)));
+    return await dryRun(unit, binary, file, signal);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+};
+
+const copiesOf = async (tls: TlsFiles, directory: string): Promise<TlsFiles> => {
+  const copies = {
+    ...tls,
+    directory,
+    keyFile: join(directory, 'key.pem'),
+    certificateFile: join(directory, 'certificate.pem'),
+    authoritiesFile: join(directory, 'authorities.pem'),
+  };
+  await Promise.all(contentsOf(copies).map(([path, text]) => writeFile(path, text, { mode: 0o600 })));
+  return copies;
 };
 
 /** Each in a directory of its own, so that all have the name that the real file has. */
@@ -64,5 +91,7 @@ const dryRun = async (unit: Unit, binary: string, file: string, signal: AbortSig
   const [said, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
   if (code === null) return failed(`PgBouncer did not finish a dry run within ${unit.patience.prove} ms`);
   const verdict = readDryRun(code, said);
-  return verdict.kind === 'proven' ? done : refused(verdict.reason.replaceAll(`${dirname(file)}/`, ''));
+  if (verdict.kind === 'proven') return done;
+  const own = dirname(file);
+  return refused(verdict.reason.replaceAll(`${own}/`, '').replaceAll(`${dirname(own)}/`, ''));
 };

@@ -1,7 +1,7 @@
 import type { Rendered, StepOutcome } from '../../actors/model/workload.ts';
 import type { Instance } from './instance.ts';
 import { failed, refused, together } from '../instances/outcome.ts';
-import { hasLoaded, letsIn } from '../instances/proven.ts';
+import { hasLoaded, letsIn, showsCertificate } from '../instances/proven.ts';
 import { addressesOf } from '../instances/sockets.ts';
 import { retire } from './stop.ts';
 import type { Unit } from './unit.ts';
@@ -20,8 +20,12 @@ export const verify = async (unit: Unit, rendered: Rendered, signal: AbortSignal
   const { clock, listenAddress, patience, probe } = unit;
   const door = { listenAddress, address: addresses[0] ?? '', port: rendered.listenPort };
   const entered = await letsIn(clock, door, probe, { withinMs: patience.answer, signal });
-  if (entered.kind === 'done') await retireSurplus(unit, signal);
-  return entered;
+  if (entered.kind !== 'done') return entered;
+  const shown = await showsCertificate(door, rendered.tls ?? null, { withinMs: patience.answer, signal });
+  if (shown.kind !== 'done') return shown;
+  await retireSurplus(unit, signal);
+  await unit.tls.forgetOthers(rendered.tls ?? null);
+  return shown;
 };
 
 interface Wanted {

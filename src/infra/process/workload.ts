@@ -30,6 +30,7 @@ import { reconnect } from '../instances/reconnect.ts';
 import { reload } from './reload.ts';
 import { start } from './start.ts';
 import { drain, stop } from './stop.ts';
+import { TlsKeeper, type TlsSource } from './tls-keeper.ts';
 import type { Unit } from './unit.ts';
 import { verify } from './verify.ts';
 import { write } from './write.ts';
@@ -45,6 +46,8 @@ export interface ProcessWorkloadOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly patience?: Partial<Patience>;
+  /** With what clients are served that ask for TLS; none: all are served without. */
+  readonly tls?: TlsSource | null;
   /** Size at which the log of an instance is rotated. */
   readonly logLimitBytes?: number;
 }
@@ -78,6 +81,7 @@ export const openProcessWorkload = async (options: ProcessWorkloadOptions): Prom
     listenAddress,
     probe,
     instances,
+    tls: new TlsKeeper(options.tls ?? null, place.tls),
     surplus,
     patience: { ...defaultPatience, ...options.patience },
     logLimitBytes: options.logLimitBytes ?? 8 * 1024 * 1024,

@@ -1,11 +1,13 @@
 import type { Rendered, StepOutcome } from '../../actors/model/workload.ts';
+import { contentsOf } from '../../pgbouncer/tls.ts';
 import { writeAtomic } from '../files/atomic-file.ts';
 import { done, refused } from '../instances/outcome.ts';
 import { readOwn } from './own-file.ts';
+import { privateDirectory } from './places.ts';
 import type { Unit } from './unit.ts';
 
-/** The auth file first: an ini that names users must never be there before them. */
-export const write = async (unit: Unit, { authFile, instances }: Rendered): Promise<StepOutcome> => {
+/** What an ini names comes first: it must never be there before them. */
+export const write = async (unit: Unit, { authFile, tls, instances }: Rendered): Promise<StepOutcome> => {
   const files: { readonly path: string; readonly text: string }[] = [];
   for (const { id, ini } of instances) {
     const place = unit.instances.find((instance) => instance.id === id)?.place;
@@ -14,6 +16,10 @@ export const write = async (unit: Unit, { authFile, instances }: Rendered): Prom
     files.push({ path: place.ini, text: ini });
   }
   await replace(unit.place.authFile, authFile.reveal());
+  if (tls !== undefined && tls !== null) {
+    await privateDirectory(tls.directory);
+    await Promise.all(contentsOf(tls).map(([path, text]) => replace(path, text)));
+  }
   await Promise.all(files.map(({ path, text }) => replace(path, text)));
   return done;
 };

@@ -3,10 +3,12 @@ import type { Audit, BackendFacts, PostgresStep } from '../../../src/actors/mode
 import type { RelationRecord } from '../../../src/actors/model/snapshot.ts';
 import type { ClientMessage } from '../../../src/actors/protocol.ts';
 import { decideWith } from '../../../src/actors/relation/client/decide.ts';
+import { databagOf } from '../../../src/actors/relation/client/databag.ts';
 import { type ClientEffect, type ClientState, initial } from '../../../src/actors/relation/client/state.ts';
 import {
   accountOf,
   application,
+  bagOf,
   clientOf,
   generation,
   intentOf,
@@ -81,6 +83,49 @@ const actor = () => {
 };
 const stepsOf = (effects: readonly ClientEffect[]) =>
   effects.map((effect) => (effect.type === 'postgres' ? effect.step.type : effect.type));
+
+describe('TLS in a databag', () => {
+  const pem = (name: string) => `-----BEGIN CERTIFICATE-----\n${name}\n-----END CERTIFICATE-----\n`;
+  const toldWith = (...authorities: readonly (string | null)[]) => {
+    const units = authorities.map((its, number) =>
+      unitRecordOf(number, { bag: bagOf({ tls: its === null ? null : { authorities: its } }) }),
+    );
+    const { tls, 'tls-ca': ca } = databagOf(recordOf({}), units, { version: '17.2', isReadable: false });
+    return { tls, ca };
+  };
+
+  it.each([
+    ['none serves it', [null, null]],
+    ['not all serve it', [pem('a'), null]],
+    ['nobody is there', []],
+  ])('is not promised while %s', (_, units) => {
+    expect(toldWith(...units)).toEqual({ tls: 'False', ca: undefined });
+  });
+
+  it('is promised once all serve it, with whom to trust, each once and in the order of the units', () => {
+    expect(toldWith(pem('a'), pem('a'))).toEqual({ tls: 'True', ca: pem('a') });
+    expect(toldWith(`${pem('b')}\r\n${pem('a')}`, pem('a'), pem('c'))).toEqual({
+      tls: 'True',
+      ca: pem('b') + pem('a') + pem('c'),
+    });
+  });
+
+  it('never grows beyond what a databag holds', () => {
+    const units = Array.from({ length: 30 }, (_, number) => pem(`${number}`.padStart(4_000, 'x')));
+    const { tls, ca } = toldWith(...units);
+    expect(tls).toBe('True');
+    expect(typeof ca === 'string' && ca.length).toBeLessThanOrEqual(40_000);
+    expect(ca).toContain(units[8]);
+  });
+
+  it('does not count units that are away', () => {
+    const units = [
+      unitRecordOf(0, { bag: bagOf({ tls: { authorities: pem('a') } }) }),
+      unitRecordOf(1, { presence: 'silent' }),
+    ];
+    expect(databagOf(recordOf({}), units, { version: '17.2', isReadable: false })).toMatchObject({ tls: 'True' });
+  });
+});
 
 describe('client relations', () => {
   it('do nothing before this unit leads', () => {

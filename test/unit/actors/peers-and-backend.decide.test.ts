@@ -27,6 +27,7 @@ const report = {
   refused: null,
   instances: [],
   budget: [],
+  tls: null,
   remarks: [],
   changing: false,
   leaving: null,

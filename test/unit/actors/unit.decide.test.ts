@@ -44,6 +44,7 @@ const report: WorkloadReport = {
   refused: null,
   instances: [{ id: 1, pid: 7, state: 'serving', version: '1.18.0' }],
   budget: [],
+  tls: null,
   remarks: [],
   changing: false,
   leaving: null,

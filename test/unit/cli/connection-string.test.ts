@@ -11,6 +11,7 @@ describe('connection strings', () => {
     endpoints: ['10.0.0.1:6432', '[fd00::1]:6433'],
     readOnlyEndpoints: [],
     readOnlyDatabase: null,
+    tlsAuthorities: null,
   };
 
   it('mean in a URI what they say', () => {

@@ -255,6 +255,7 @@ const looks = (intent: Intent) => {
     refused: null,
     instances: [],
     budget: [],
+    tls: null,
     remarks: [],
     changing: false,
     leaving: null,

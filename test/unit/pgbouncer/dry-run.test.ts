@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { dryRunCopy, readDryRun } from '../../../src/pgbouncer/dry-run.ts';
+import { dryRunCopy, readDryRun, tlsDryRun } from '../../../src/pgbouncer/dry-run.ts';
 
 const line = (level: string, words: string) => `2026-11-24 11:13:48.570 UTC [31143] ${level} ${words}\n`;
 const limit = line('LOG', 'kernel file descriptor limit: 20000 (hard: 20000); max_client_conn: 100');
@@ -32,6 +32,28 @@ pidfile =
 logfile =
 `);
     expect(dryRunCopy(ini)).toContain('auth_file = /state/userlist.txt');
+  });
+
+  it('proves the certificate that is to come, and nothing else where it comes alone', () => {
+    const tls = { keyFile: '/p/key', certificateFile: '/p/certificate', authoritiesFile: '/p/authorities' };
+    const old = `${ini}client_tls_sslmode = prefer\nclient_tls_key_file = /old\nclient_tls_ca_file = /old\n`;
+    expect(dryRunCopy(old, undefined, tls)).toContain(`client_tls_sslmode = prefer
+client_tls_key_file = /p/key
+client_tls_cert_file = /p/certificate
+client_tls_ca_file = /p/authorities
+listen_addr =
+`);
+    expect(dryRunCopy(old, undefined, tls)).not.toContain('/old');
+    expect(tlsDryRun(tls)).toBe(`[pgbouncer]
+client_tls_sslmode = prefer
+client_tls_key_file = /p/key
+client_tls_cert_file = /p/certificate
+client_tls_ca_file = /p/authorities
+listen_addr =
+unix_socket_dir =
+pidfile =
+logfile =
+`);
   });
 
   it('is the same for instances that differ only in their place', () => {

@@ -17,6 +17,7 @@ import { planChange, takesRestart } from '../../../src/pgbouncer/plan.ts';
 import { render } from '../../../src/pgbouncer/render.ts';
 import { canaryOfLast } from '../../../src/pgbouncer/show.ts';
 import { type Release, versionOf } from '../../../src/pgbouncer/version.ts';
+import { tlsFilesIn } from '../../../src/pgbouncer/tls.ts';
 import { specOf, unit, userOf } from '../../support/builders.ts';
 
 interface Wish {
@@ -27,10 +28,15 @@ interface Wish {
   readonly poolMode?: UserSpec['poolMode'];
   readonly address?: string;
   readonly version?: Release;
+  readonly certificate?: string;
 }
 
-const layoutFor = ({ address = '127.0.0.11' }: Wish): Layout => ({
+const layoutFor = ({ address = '127.0.0.11', certificate }: Wish): Layout => ({
   listenAddress: address,
+  tls:
+    certificate === undefined
+      ? null
+      : tlsFilesIn('/state/tls', { key: new Secret('key'), certificate, authorities: 'authority' }),
   authFile: '/state/userlist.txt',
   retiring: [],
   probe: { username: 'troupe_probe', verifier: new Secret('SCRAM-SHA-256$probe') },
@@ -71,6 +77,7 @@ interface Process {
 /** A unit as its steps change it: disk, processes, and what was done. */
 class World {
   authFile: string | null = null;
+  tls: string | null = null;
   readonly inis = new Map<number, string>();
   readonly processes = new Map<number, Process>();
   binary: PgBouncerVersion = versionOf('1.24.1');
@@ -87,6 +94,7 @@ class World {
       layout: this.layout,
       disk: {
         authFile: this.authFile === null ? null : new Secret(this.authFile),
+        tls: this.tls === (this.layout.tls?.directory ?? null),
         instances: this.layout.instances.map(({ id }) => ({ id, ini: this.inis.get(id) ?? null })),
       },
       instances: this.layout.instances.map(({ id }) => this.#factOf(id)),
@@ -99,6 +107,7 @@ class World {
     this.done.push('instances' in step ? `${step.type} ${step.instances.join()}` : step.type);
     if (step.type === 'write') {
       this.authFile = step.rendered.authFile.reveal();
+      this.tls = step.rendered.tls?.directory ?? null;
       for (const { id, ini } of step.rendered.instances) this.inis.set(id, ini);
     }
     const reasons = 'instances' in step ? step.instances.flatMap((id) => this.#takeOne(step.type, id) ?? []) : [];
@@ -209,6 +218,7 @@ describe('the plan of a change', () => {
     ['a mere generation reloads', { canary: 'g2' }, ['reload 1,2,3']],
     ['a login reloads', { canary: 'g2', user: 'other' }, ['reload 1,2,3']],
     ['a login of the same generation reloads', { canary: 'g1', user: 'other' }, ['reload 1,2,3']],
+    ['a certificate reloads', { canary: 'g1', certificate: 'first' }, ['reload 1,2,3']],
     ['another server pauses', { canary: 'g2', host: '10.0.0.2' }, ['pause 1,2,3', 'reload 1,2,3', 'resume 1,2,3']],
     [
       'another server and session mode pause first',
@@ -240,6 +250,20 @@ describe('the plan of a change', () => {
     expect(planned(world, wish)).toEqual(['prove', 'write', ...steps, 'verify']);
     expect(world.fewestRunning).toBeGreaterThanOrEqual(2);
     expectServed(world, wantedFor(wish));
+  });
+
+  it('reloads another certificate, and one that is taken away', () => {
+    const world = serving({ ...first, certificate: 'first' });
+    expect(planned(world, { ...first, certificate: 'second' })).toEqual(['prove', 'write', 'reload 1,2,3', 'verify']);
+    world.done.length = 0;
+    expect(planned(world, first)).toEqual(['prove', 'write', 'reload 1,2,3', 'verify']);
+    expectServed(world, wantedFor(first));
+  });
+
+  it('writes the files of a certificate again that somebody removed, and leaves the processes alone', () => {
+    const world = serving({ ...first, certificate: 'first' });
+    world.tls = null;
+    expect(planned(world, { ...first, certificate: 'first' })).toEqual(['prove', 'write', 'verify']);
   });
 
   it('restarts one by one what lost the socket of its console, which no reload makes again', () => {

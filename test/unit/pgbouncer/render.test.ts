@@ -9,6 +9,7 @@ import { dryRunCopy } from '../../../src/pgbouncer/dry-run.ts';
 import { databasesIn, listenPortOf, settingsIn, usersIn } from '../../../src/pgbouncer/ini.ts';
 import { canaryOf, render } from '../../../src/pgbouncer/render.ts';
 import { canaryOfLast } from '../../../src/pgbouncer/show.ts';
+import { tlsFilesIn } from '../../../src/pgbouncer/tls.ts';
 import { type Release, versionOf } from '../../../src/pgbouncer/version.ts';
 import { generation, publishedOf, specOf, unit, userOf } from '../../support/builders.ts';
 
@@ -56,6 +57,36 @@ const sharesIn = ({ instances }: ReturnType<typeof filesOf>, name = 'orders') =>
     expect(pool).toBe(limit);
     return limit === undefined ? null : Number(limit);
   });
+
+describe('TLS for clients', () => {
+  const material = { key: new Secret('k'), certificate: 'c', authorities: 'a' };
+  const withTls = (certificate: string) => {
+    const layout = { ...layoutOf(2), tls: tlsFilesIn('/state/tls', { ...material, certificate }) };
+    return render(fleet(), unit(0), layout, versionOf('1.18.0'), 'troupe-7-abc');
+  };
+  const settingsOf = ({ instances }: ReturnType<typeof withTls>) =>
+    [...settingsIn(instances[1]?.ini ?? '')].filter(([key]) => key.startsWith('client_tls_'));
+
+  it('is off where the unit has no certificate', () => {
+    expect(settingsOf(filesOf(fleet()))).toEqual([['client_tls_sslmode', 'disable']]);
+    expect(filesOf(fleet()).tls).toBeNull();
+  });
+
+  it('is offered with files that are named after what they hold', () => {
+    const files = withTls('c');
+    const directory = files.tls?.directory ?? '';
+    expect(directory).toMatch(/^\/state\/tls\/[0-9a-f]{16}$/);
+    expect(settingsOf(files)).toEqual([
+      ['client_tls_sslmode', 'prefer'],
+      ['client_tls_key_file', `${directory}/key.pem`],
+      ['client_tls_cert_file', `${directory}/certificate.pem`],
+      ['client_tls_ca_file', `${directory}/authorities.pem`],
+    ]);
+    expect(withTls('c').instances).toEqual(files.instances);
+    expect(withTls('d').tls?.directory).not.toBe(directory);
+    expect(JSON.stringify(files)).not.toContain('"k"');
+  });
+});
 
 describe('rendered files', () => {
   it('have the sections and keys in the order that a bad line does least harm in', () => {

@@ -1,4 +1,5 @@
 import { readOnlyNameOf } from '../../model/fleet-spec.ts';
+import { pemsIn } from '../../../pgbouncer/tls.ts';
 import type { Application, RelationId } from '../../model/ids.ts';
 import { Secret } from '../../model/secret.ts';
 import type { Account, Databag, RelationRecord, UnitBag, UnitRecord } from '../../model/snapshot.ts';
@@ -23,7 +24,8 @@ export const databagOf = (
   units: readonly UnitRecord[],
   { version, isReadable }: { readonly version: string; readonly isReadable: boolean },
 ): Databag => {
-  const endpoints = endpointsOf(units, record).join(',');
+  const serving = servingOf(units, record);
+  const endpoints = addressesOf(serving).join(',');
   const { account, database } = record;
   const readOnly = isReadable ? readOnlyNameOf(database) : null;
   return {
@@ -31,7 +33,7 @@ export const databagOf = (
     endpoints,
     username: account.username,
     password: account.password,
-    tls: 'False',
+    ...tlsOf(serving),
     uris: uriOf(account, endpoints, database),
     ...(readOnly === null
       ? {}
@@ -46,13 +48,32 @@ const uriOf = ({ username, password }: Account, endpoints: string, database: str
   );
 
 /** Units behind a load balancer all say its address: it is one endpoint. */
-export const endpointsOf = (units: readonly UnitRecord[], record: RelationRecord): readonly string[] => [
-  ...new Set(
-    units.flatMap(({ presence, bag }) =>
-      presence === 'live' && bag !== null && bag.address !== '' && hasShare(bag, record) ? [bag.address] : [],
-    ),
-  ),
+export const endpointsOf = (units: readonly UnitRecord[], record: RelationRecord): readonly string[] =>
+  addressesOf(servingOf(units, record));
+
+const addressesOf = (serving: readonly UnitBag[]): readonly string[] => [
+  ...new Set(serving.map(({ address }) => address)),
 ];
+
+const servingOf = (units: readonly UnitRecord[], record: RelationRecord): readonly UnitBag[] =>
+  units.flatMap(({ presence, bag }) =>
+    presence === 'live' && bag !== null && bag.address !== '' && hasShare(bag, record) ? [bag] : [],
+  );
+
+/**
+ * A client may meet any of the units: it is told to rely on TLS once all of them serve it. The authorities are those of all units in
+ * their order, whoever leads: a certificate that is renewed changes nothing of it.
+ */
+const tlsOf = (serving: readonly UnitBag[]): Databag => {
+  const authorities = serving.flatMap(({ tls }) => (tls === null ? [] : [pemsIn(tls.authorities)]));
+  if (authorities.length === 0 || authorities.length < serving.length) return { tls: 'False' };
+  const distinct = [...new Set(authorities.flat())].map((pem) => `${pem}\n`);
+  const told = distinct.reduce((text, pem) => (text.length + pem.length > longestAuthorities ? text : text + pem), '');
+  return { tls: 'True', 'tls-ca': told };
+};
+
+/** A databag holds no more; units have one authority, or two while it changes. */
+const longestAuthorities = 40_000;
 
 /** A unit that has just joined may have to wait for its share of the connections. */
 const hasShare = ({ budget }: UnitBag, { database, account }: RelationRecord): boolean =>

@@ -176,6 +176,7 @@ const bagOf = (
         refused: report?.refused ?? null,
         instances: report?.instances ?? [],
         budget: report?.budget ?? [],
+        tls: report?.tls ?? null,
         backends: leadership === null ? [] : backends,
         waits: status.waits.map(({ id, kind, message, since, on }) => ({
           id,
