@@ -39,7 +39,7 @@ it(`takes the same decisions on nact and simulated, in ${histories} random histo
   // Else the histories prove nothing.
   expect(decisions / histories).toBeGreaterThan(50);
   expect(defects).toBeGreaterThan(histories / 10);
-});
+}, 300_000); // A few seconds of computing: on a busy machine many.
 
 const simulated = ({ cast, sends }: History): Outcome => {
   const defects: string[] = [];
