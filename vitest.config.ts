@@ -24,7 +24,7 @@ export default defineConfig({
     cache: false, // The checkout may belong to somebody else.
     projects: [
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], ...patient, ...pure } },
-      { test: { name: 'simulation', include: ['test/simulation/**/*.test.ts'], testTimeout: 60_000, ...pure } },
+      { test: { name: 'simulation', include: ['test/simulation/**/*.test.ts'], testTimeout: 300_000, ...pure } },
       { test: { name: 'contract', include: ['test/contract/**/*.test.ts'], ...onServers } },
       { test: { name: 'integration', include: ['test/integration/**/*.test.ts'], ...onServers } },
       { test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], ...onImages } },

@@ -1,6 +1,6 @@
 /**
  * A Juju model inside the test: applications, units, relations, secrets, and an agent for each unit that runs the hooks of its charm
- * as real processes with real hook tools. Everything is decided by `seed`; one hook runs at a time. What Juju would never let
+ * as real processes with real hook tools. What is left to chance is decided by `seed`; one hook runs at a time. What Juju would never let
  * happen is refused with ImpossibleInJuju.
  *
  *   await using juju = await JujuModel.open({ seed: 7 });
@@ -15,9 +15,9 @@ import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, mkdtemp, readdir, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Random } from '../../../src/actors/kit/random.ts';
 import { xidOf } from '../../../src/infra/juju/secret-id.ts';
 import { AgentSocket, type ToolAnswer, type ToolRequest } from './agent-socket.ts';
+import { Chance } from './chance.ts';
 import { type Charm, type CharmOption, ImpossibleInJuju, type OptionValue, type Script } from './charm.ts';
 import { type Account, type Ended, runProcess, runScript } from './dispatch-run.ts';
 import { FlushRefused, HookContext, type LogRecord, type Store } from './hook-context.ts';
@@ -135,7 +135,7 @@ export class JujuModel implements AsyncDisposable {
   readonly #deployments = new Map<string, DeployOptions>();
   readonly #relations = new Map<number, Relation>();
   readonly #secrets = new Map<string, SecretThing>();
-  readonly #random: Random;
+  readonly #chance: Chance;
   readonly #home: string;
   readonly #account: Account | null;
   readonly #limitMs: number;
@@ -145,7 +145,7 @@ export class JujuModel implements AsyncDisposable {
 
   private constructor(home: string, options: ModelOptions) {
     this.#home = home;
-    this.#random = new Random(options.seed ?? 1);
+    this.#chance = new Chance(options.seed ?? 1);
     this.name = options.name ?? 'prod';
     this.uuid = '2c2f6bbd-8f7c-4b51-8d0c-2f3c2d6c0a10';
     this.version = options.version ?? '3.6.12';
@@ -391,10 +391,12 @@ export class JujuModel implements AsyncDisposable {
 
   /** Runs one hook of some unit; null when no unit has one. */
   async step(): Promise<RanHook | null> {
-    const due = this.#shuffled(this.#units()).flatMap((unit) => {
-      const hook = nextHook(unit, this.#world());
-      return hook === null ? [] : [{ unit, hook }];
-    });
+    const due = this.#chance
+      .shuffled(this.#units(), ({ name }) => name)
+      .flatMap((unit) => {
+        const hook = nextHook(unit, this.#world());
+        return hook === null ? [] : [{ unit, hook }];
+      });
     this.#bury();
     const [next] = due;
     return next === undefined ? null : await this.#run(next.unit, next.hook, null);
@@ -467,7 +469,7 @@ export class JujuModel implements AsyncDisposable {
 
   #world(): World {
     return {
-      random: this.#random,
+      chance: this.#chance,
       relations: this.#relations,
       secrets: this.#secrets,
       hasLeaderSettings: this.#versionNumbers[0] < 4,
@@ -489,8 +491,7 @@ export class JujuModel implements AsyncDisposable {
 
   /** `aside`: not one of the hooks that the agent would run now; a failure has no consequence. */
   async #run(unit: Unit, hook: Hook, aside: { readonly script?: Script } | null): Promise<RanHook> {
-    this.#count += 1;
-    const id = `${unit.name}-${hook.name}-${this.#count.toString(16)}${randomBytes(6).toString('hex')}`;
+    const id = `${unit.name}-${hook.name}-${randomBytes(8).toString('hex')}`;
     const context = new HookContext(id, unit, hook, this.#store);
     const running: Running = { context, calls: [], asked: 0, child: null };
     this.#running.set(id, running);
@@ -556,7 +557,10 @@ export class JujuModel implements AsyncDisposable {
     isAside: boolean,
   ): Promise<void> {
     const { unit, hook } = context;
-    countDown(unit);
+    if (succeeded && !isAside) {
+      countDown(unit);
+      this.#chance.turn(); // A hook that is run again changes nothing of what comes after it.
+    }
     if (hook.action !== null) {
       hook.done();
       hook.action.finished(outcomeOf(hook.action, context, { code: succeeded ? 0 : (code ?? 1) || 1, stdout, stderr }));
@@ -649,8 +653,8 @@ export class JujuModel implements AsyncDisposable {
   }
 
   #elect(application: Application): void {
-    application.leader ??=
-      this.#random.pick([...application.units.values()].filter(({ life }) => life === 'alive'))?.name ?? null;
+    const alive = [...application.units.values()].filter(({ life }) => life === 'alive');
+    application.leader ??= this.#chance.shuffled(alive, ({ name }) => name)[0]?.name ?? null;
   }
 
   async #renewPod(unit: Unit): Promise<void> {
@@ -667,7 +671,7 @@ export class JujuModel implements AsyncDisposable {
 
   #pebblesStart(unit: Unit): void {
     for (const container of unit.application.charm.containers)
-      unit.workloads.set(container, { in: this.#random.below(6) });
+      unit.workloads.set(container, { in: this.#chance.below(6, `${unit.name} ${container}`) });
   }
 
   /** The agent's own copy: what the charm writes there is gone with the pod. */
@@ -725,12 +729,6 @@ export class JujuModel implements AsyncDisposable {
   #units(): readonly Unit[] {
     return [...this.#applications.values()].flatMap(({ units }) => [...units.values()]);
   }
-  #shuffled<T>(items: readonly T[]): readonly T[] {
-    return items
-      .map((item) => ({ item, at: this.#random.next() }))
-      .toSorted((a, b) => a.at - b.at)
-      .map(({ item }) => item);
-  }
   #next(): number {
     this.#count += 1;
     return this.#count;
@@ -738,7 +736,7 @@ export class JujuModel implements AsyncDisposable {
   /** Twenty letters and digits, as Juju's. */
   #newXid(): string {
     const letters = '0123456789abcdefghijklmnopqrstuv';
-    return Array.from({ length: 20 }, () => letters[this.#random.below(letters.length)]).join('');
+    return Array.from(randomBytes(20), (byte) => letters[byte % letters.length]).join('');
   }
   #newAddress(application: string, unit: string): string {
     const number = this.#next();

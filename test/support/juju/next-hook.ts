@@ -1,5 +1,5 @@
 /** What the agent of a unit runs next: asked anew after each hook, the highest of Juju's priorities wins. */
-import type { Random } from '../../../src/actors/kit/random.ts';
+import type { Chance } from './chance.ts';
 import {
   applicationOfUnit,
   type Hook,
@@ -15,7 +15,7 @@ import {
 } from './things.ts';
 
 export interface World {
-  readonly random: Random;
+  readonly chance: Chance;
   readonly relations: ReadonlyMap<number, Relation>;
   readonly secrets: ReadonlyMap<string, SecretThing>;
   readonly hasLeaderSettings: boolean;
@@ -94,17 +94,13 @@ export const sameValues = (a: Values, b: Values): boolean =>
   Object.keys(a).length === Object.keys(b).length && Object.entries(a).every(([key, value]) => b[key] === value);
 
 /** In no order, as the agent goes through its relations. */
-const shuffled = <T>(items: Iterable<T>, random: Random): readonly T[] =>
-  [...items]
-    .map((item) => ({ item, at: random.next() }))
-    .toSorted((a, b) => a.at - b.at)
-    .map(({ item }) => item);
-
 const viewsOf = (unit: Unit, world: World): readonly (readonly [Relation, View])[] =>
-  shuffled(unit.views, world.random).flatMap(([id, view]) => {
-    const relation = world.relations.get(id);
-    return relation === undefined ? [] : [[relation, view] as const];
-  });
+  world.chance
+    .shuffled(unit.views, ([id]) => `${unit.name} ${id}`)
+    .flatMap(([id, view]) => {
+      const relation = world.relations.get(id);
+      return relation === undefined ? [] : [[relation, view] as const];
+    });
 
 const createdHook = (unit: Unit, world: World): Hook | null => {
   if (unit.life !== 'alive') return null;
