@@ -54,7 +54,7 @@ a unit lacks, its PgBouncers serve what they served before, unless the sentence 
 
 Who can end it: \`operator\` is you; \`backplane\` is the store (Redis); \`leader\` and \`units\` are coordinators, which need nothing from you;
 a unit, for instance \`pgbouncer/1\`, is that one; \`backend:NAME\` is the PostgreSQL servers of that backend; \`workload\` is PgBouncer on the
-unit that says so. \`<name>\` stands for the name of the backend or client.`;
+unit that says so; \`kubernetes\` is the API server of the cluster. \`<name>\` stands for the name of the backend or client.`;
 
 const waitRow = ([id, group]: readonly [string, readonly Told[]]): readonly string[] => {
   const [kinds, whom] = [

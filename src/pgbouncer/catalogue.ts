@@ -119,7 +119,8 @@ export const valuesOf = ({ kind }: OptionEntry): string => {
   }
 };
 
-const problemOf = (entry: OptionEntry, value: unknown): string | null =>
+/** Why a value cannot be that of an option; null when it can. */
+export const problemOf = (entry: OptionEntry, value: unknown): string | null =>
   isValue(entry, value)
     ? null
     : `${entry.key}=${shown(value)} must be ${valuesOf(entry)}${isNumber(entry) ? ', in plain decimal digits' : ''}`;

@@ -887,6 +887,85 @@ export const lack = {
     remedy:
       'Restart the coordinator of the leader (its PgBouncers keep running). When it comes back, remove the client and add it again, and report the sentence with `troupe show-unit LEADER --trace`.',
   }),
+  // On Kubernetes: the Service that clients are given.
+
+  kubernetesUnreachable: saying({
+    id: 'kubernetes',
+    kind: 'waiting',
+    on: 'kubernetes',
+    what: ({ what }) => `the unit cannot ${what}`,
+    why: ({ reason }) => reason,
+    way: 'it tries again at the next hook, and what clients were given stays as it is',
+    example: {
+      what: 'apply Service "pgbouncer-service"',
+      reason: 'connect ECONNREFUSED 10.152.183.1:443',
+    },
+    happens:
+      'The API server of the cluster does not answer the unit, is too busy to, or does not know yet what the unit asks for. PgBouncers do not need it: clients notice nothing.',
+    remedy:
+      'Nothing, as a rule: it passes. When it lasts, see whether the pods of the model reach the API server (`kubectl get --raw /readyz`), and what the sentence names (`kubectl -n MODEL get service`).',
+  }),
+
+  kubernetesForbids: saying({
+    id: 'kubernetes-refused',
+    kind: 'blocked',
+    on: 'operator',
+    what: ({ what }) => `the unit may not ${what}`,
+    why: ({ reason }) => reason,
+    way: ({ application }) => `allow it with "juju trust ${application} --scope=cluster"`,
+    example: {
+      what: 'apply Service "pgbouncer-service"',
+      reason:
+        'services "pgbouncer-service" is forbidden: User "system:serviceaccount:prod:pgbouncer" cannot patch resource "services" in API group "" in the namespace "prod"',
+      application: 'pgbouncer',
+    },
+    happens:
+      'The application was deployed without trust, so Kubernetes does not let it make the Service that clients are given, or does not let it see the nodes that a NodePort is reached at.',
+    remedy: '`juju trust APPLICATION --scope=cluster`. The unit tries again at its next hook, within five minutes.',
+  }),
+
+  kubernetesRefuses: saying({
+    id: 'kubernetes-refused',
+    kind: 'blocked',
+    on: 'operator',
+    what: ({ what }) => `the unit cannot ${what}`,
+    why: ({ reason }) => reason,
+    way: 'change the option that brought it about, expose-external or loadbalancer-extra-annotations, or what the cluster allows',
+    example: {
+      what: 'apply Service "pgbouncer-service"',
+      reason: 'Service "pgbouncer-service" is invalid: metadata.annotations: Invalid value: "a b"',
+    },
+    happens:
+      'Kubernetes does not take the Service as the options ask for it: an annotation has a name that is none, a quota or an admission rule of the cluster does not allow its type.',
+    remedy:
+      'Kubernetes says in the sentence what it does not like. `juju config APPLICATION loadbalancer-extra-annotations=…` or `expose-external=…` changes what is asked for.',
+  }),
+
+  balancerAddress: saying({
+    id: 'load-balancer',
+    kind: 'waiting',
+    on: 'kubernetes',
+    what: ({ service }) => `the load balancer of Service "${service}" has no address`,
+    why: 'the cluster has not given it one yet',
+    way: 'clients are told how to connect once it has; nothing gives it one in a cluster without a provider of load balancers',
+    example: { service: 'pgbouncer-service' },
+    happens: '`expose-external` is `loadbalancer`, and the cluster has not yet said where the load balancer is.',
+    remedy:
+      'Nothing for a minute or two. When it lasts, look what the provider says (`kubectl -n MODEL describe service APPLICATION-service`); where there is none (as MetalLB), set `expose-external` to `nodeport` or `false`.',
+  }),
+
+  nodePort: saying({
+    id: 'node-port',
+    kind: 'waiting',
+    on: 'kubernetes',
+    what: ({ service }) => `nobody outside of the cluster can reach Service "${service}"`,
+    why: 'it has no port of the nodes yet, or no node with an address runs a unit',
+    way: 'clients are told how to connect once there is one',
+    example: { service: 'pgbouncer-service' },
+    happens: '`expose-external` is `nodeport`, and the Service was not made such yet, or no pod has a node yet.',
+    remedy:
+      'Nothing: the leader makes the Service, and Kubernetes gives it a port. When it lasts, look at the leader, and at the nodes of the pods (`kubectl -n MODEL get pods -o wide`).',
+  }),
 } as const;
 
 const listed = (words: readonly string[]): string =>
