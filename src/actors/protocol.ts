@@ -16,7 +16,7 @@ import type {
   UnitRecord,
 } from './model/snapshot.ts';
 import type { Remark } from './model/remark.ts';
-import type { StatusWord, Wait } from './model/waits.ts';
+import type { Lack, StatusWord, Wait } from './model/waits.ts';
 import type { ConnectedClient, Inspection, Step, StepOutcome } from './model/workload.ts';
 
 /** Actor name → the messages it understands: the only place actors know each other from. Facts are told in the past tense. */
@@ -72,6 +72,8 @@ export type UnitMessage =
   | { readonly type: 'waitsTold'; readonly from: keyof Protocol; readonly waits: readonly Wait[] }
   /** Files that the API of this unit cannot use as they are now, all of them. */
   | { readonly type: 'apiTold'; readonly troubles: readonly ApiTrouble[] }
+  /** What the platform lacks that no actor knows of; the whole list each time. */
+  | { readonly type: 'platformTold'; readonly lacks: readonly Lack[] }
   | WorkloadTold
   /** From the state directory, at the start. */
   | {
@@ -134,7 +136,17 @@ export type LeaderMessage =
 /** What an actor learns about a write of its own: the port's answer, or none. */
 export type WriteOutcome = 'committed' | 'staged' | 'fenced' | 'conflict' | 'unavailable';
 
+/** What an earlier life of this unit knew; told by the program, once, before anything else. */
+export interface Recalled {
+  readonly type: 'recalled';
+  readonly memory: Memory;
+  /** The newest generation that it had heard of. */
+  readonly published: Published | null;
+  readonly wall: WallMs;
+}
+
 export type ConfigMessage =
+  | Recalled
   | Observed
   | Ticked
   | Hooked
@@ -221,6 +233,7 @@ export type BackendMessage =
     };
 
 export type ClientMessage =
+  | Recalled
   | Observed
   | Ticked
   | Hooked

@@ -1,6 +1,6 @@
 import { decideWith as decideBackend, initial as initialBackend } from '../actors/relation/backend/decide.ts';
 import { performWith as performBackend } from '../actors/relation/backend/perform.ts';
-import { decideWith as decideClient } from '../actors/relation/client/decide.ts';
+import { decideWith as decideClient, dueAt as clientDueAt } from '../actors/relation/client/decide.ts';
 import { initial as initialClient } from '../actors/relation/client/state.ts';
 import { type Ports as ClientPorts, performWith as performClient } from '../actors/relation/client/perform.ts';
 import { decideWith as decidePeers, initial as initialPeers } from '../actors/relation/peers/decide.ts';
@@ -17,7 +17,7 @@ import type { Workload } from '../actors/ports/workload.ts';
 import type { Lack } from '../actors/model/waits.ts';
 import { decideWith as decideUnit, initialOf } from '../actors/unit/decide.ts';
 import { performWith as performUnit } from '../actors/unit/perform.ts';
-import { decideWith as decideWorkload } from '../actors/workload/decide.ts';
+import { decideWith as decideWorkload, dueWith as workloadDueWith } from '../actors/workload/decide.ts';
 import { initial as initialWorkload } from '../actors/workload/state.ts';
 import { performWith as performWorkload } from '../actors/workload/perform.ts';
 
@@ -34,6 +34,8 @@ export interface CastSettings {
   readonly drainDeadlineMs: number;
   readonly departureGraceMs: number;
   readonly leaveAs: 'down' | 'departed';
+  /** How often connections in use alone are told to the peers; null: never. */
+  readonly usageMs: number | null;
   /** Why this process only looks. Null as a rule. */
   readonly observeOnly: Lack | null;
 }
@@ -61,6 +63,14 @@ const idle = <S>(state: S): { readonly state: S } => ({ state });
 
 const wholeCast = (settings: CastSettings, ports: CastPorts) => {
   const { self, leaseTtlMs, observeOnly } = settings;
+  const workload = {
+    self,
+    advertise: settings.advertise,
+    inspectMs: 1_000,
+    drainDelayMs: settings.drainDelayMs,
+    drainDeadlineMs: settings.drainDeadlineMs,
+    observeOnly: observeOnly !== null,
+  };
   return {
     unit: {
       initial: initialOf({ observeOnly }),
@@ -87,14 +97,8 @@ const wholeCast = (settings: CastSettings, ports: CastPorts) => {
     },
     workload: {
       initial: initialWorkload,
-      decide: decideWorkload({
-        self,
-        advertise: settings.advertise,
-        inspectMs: 1_000,
-        drainDelayMs: settings.drainDelayMs,
-        drainDeadlineMs: settings.drainDeadlineMs,
-        observeOnly: observeOnly !== null,
-      }),
+      decide: decideWorkload(workload),
+      dueAt: workloadDueWith(workload),
       perform: performWorkload(ports.workload),
     },
     peers: {
@@ -104,7 +108,7 @@ const wholeCast = (settings: CastSettings, ports: CastPorts) => {
         pid: settings.pid,
         version: settings.version,
         departureGraceMs: settings.departureGraceMs,
-        usageMs: 5_000,
+        usageMs: settings.usageMs,
       }),
       perform: performPeers(ports.backplane),
     },
@@ -116,6 +120,7 @@ const wholeCast = (settings: CastSettings, ports: CastPorts) => {
     client: {
       initial: initialClient,
       decide: decideClient({ application: settings.application, laggardMs: 30_000, auditMs: 2_000 }),
+      dueAt: clientDueAt,
       perform: performClient(ports),
     },
   };

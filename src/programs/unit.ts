@@ -90,6 +90,7 @@ export const runUnit = async (settings: UnitProcessSettings, castOf = createCast
       drainDeadlineMs: settings.drainDeadlineMs,
       departureGraceMs: settings.departureGraceMs,
       leaveAs: settings.leaveOnStop ? 'departed' : 'down',
+      usageMs: 5_000,
       observeOnly,
     },
     { backplane, workload, postgres, credentials: createCredentials(), callers },
@@ -134,8 +135,11 @@ export const runUnit = async (settings: UnitProcessSettings, castOf = createCast
 
   const { memory, published, losses: forgotten } = await backplane.recall();
   const losses = [...secrets.losses, ...forgotten];
+  const wall = clock.wall();
   running.send(
-    ['unit', { type: 'recalled', memory, losses, wall: clock.wall() }],
+    ['config', { type: 'recalled', memory, published, wall }],
+    ['client', { type: 'recalled', memory, published, wall }],
+    ['unit', { type: 'recalled', memory, losses, wall }],
     ['workload', { type: 'recalled', verified: memory.verified, published }],
     ['unit', { type: 'hookArrived', hook: { type: 'start' } }],
   );

@@ -87,8 +87,11 @@ export class Fleet {
     });
     this.#units.set(number, unit);
     const { memory, losses, published } = await ports.backplane.recall();
+    const wall = unit.clock.wall();
     unit.send(
-      ['unit', { type: 'recalled', memory, losses, wall: unit.clock.wall() }],
+      ['config', { type: 'recalled', memory, published, wall }],
+      ['client', { type: 'recalled', memory, published, wall }],
+      ['unit', { type: 'recalled', memory, losses, wall }],
       ['workload', { type: 'recalled', verified: memory.verified, published }],
       ['unit', { type: 'hookArrived', hook: { type: 'start' } }],
     );
@@ -114,6 +117,7 @@ const castSettings = {
   drainDeadlineMs: 1_000,
   departureGraceMs: 3_600_000,
   leaveAs: 'down' as const,
+  usageMs: 5_000,
   observeOnly: null,
 };
 
@@ -122,7 +126,7 @@ const away = <P extends object>(Unavailable: new (message: string) => Error): P 
   new Proxy({} as P, { get: () => () => Promise.reject(new Unavailable('no answer in time')) });
 
 /** One PostgreSQL with a fence, as far as its logins go. */
-class MemoryPostgres implements Postgres {
+export class MemoryPostgres implements Postgres {
   readonly logins = new Map<string, TaggedLogin>();
   /** Why nobody gets through to it; null while it answers. */
   away: string | null = null;

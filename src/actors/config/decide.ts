@@ -28,7 +28,9 @@ export const decideWith =
     const effects: ConfigEffect[] = [];
     let next = absorb(settings, state, message, now, effects);
     next = serveAsked(settings, next, now, effects);
-    if (generationIn(next) !== generationIn(state)) next = { ...next, publishedAt: now };
+    const generation = generationIn(next);
+    if (generation !== generationIn(state))
+      next = { ...next, publishedAt: next.recalled?.generation === generation ? next.recalled.publishedAt : now };
     next = lead(settings, next, now, effects);
     return speak(state, next, effects, now);
   };
@@ -43,6 +45,14 @@ const absorb = (
   effects: ConfigEffect[],
 ): ConfigState => {
   switch (message.type) {
+    case 'recalled': {
+      const { published, wall } = message;
+      const recalled =
+        published === null
+          ? null
+          : { generation: published.generation, publishedAt: now - Math.max(0, wall - published.at) };
+      return { ...state, recalled };
+    }
     case 'observed':
       return observed(state, message.snapshot);
     case 'ticked':

@@ -48,8 +48,9 @@ export interface ConfigState {
   /** Those that this unit saw before, the newest last: what somebody looked at who asks for a change now. */
   readonly earlier: readonly Intent[];
   readonly published: Known<Published | null>;
-  /** When it was first seen here. */
+  /** When it was published, as far as an earlier life heard, or else when it was first seen here. */
   readonly publishedAt: number;
+  readonly recalled: { readonly generation: number; readonly publishedAt: number } | null;
   readonly verdict: Verdict;
   readonly records: readonly RelationRecord[];
   readonly units: Known<readonly UnitRecord[]>;
@@ -74,6 +75,7 @@ export const initial: ConfigState = {
   earlier: [],
   published: unknown,
   publishedAt: 0,
+  recalled: null,
   verdict: { covers: 0, good: null, refused: null },
   records: [],
   units: unknown,

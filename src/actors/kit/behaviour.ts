@@ -23,6 +23,11 @@ export interface Behaviour<N extends Name, S, E extends Effect> {
   readonly initial: S;
   /** Pure: no clock, no I/O, no throw for anything the outside world can cause. `now` is monotonic ms. */
   decide(state: S, message: Protocol[N], now: number): Decision<S, E>;
+  /**
+   * When time alone will make it go on with what it has begun, monotonic ms; Infinity while it waits for others only. Looking again
+   * in turns is no such thing. For whoever has to know whether waiting is worth it.
+   */
+  dueAt?(state: S): number;
   /** Carries out one bounded step. What comes of it, failure included, is the next message to the same actor. */
   perform(effect: E, signal: AbortSignal): Promise<Protocol[N] | undefined>;
 }

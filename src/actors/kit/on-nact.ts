@@ -23,6 +23,8 @@ export interface Running<C extends Cast = Cast> {
   send(...sends: readonly Send[]): void;
   /** Resolves as soon as no message is in a mailbox and no effect in flight, or says after the deadline what still is. */
   settle(deadlineMs: number): Promise<Settled>;
+  /** When time alone will make an actor go on with what it has begun, monotonic ms; Infinity when none waits for that. */
+  dueAt(): number;
   /** The latest state, to be read. */
   stateOf<N extends Name>(name: N): StateOf<C, N>;
   /** Calls back after each decision, when its state can be read. */
@@ -108,6 +110,7 @@ export const runOnNact = <C extends Cast>(cast: C, { clock, onDefect, trace }: S
   return {
     send: (...sends) => sends.forEach(send),
     settle: (deadlineMs) => activity.settle(deadlineMs),
+    dueAt: () => Math.min(...names.map((name) => parts[name].dueAt?.(states.get(name)) ?? Number.POSITIVE_INFINITY)),
     stateOf: (name) => states.get(name),
     onDecided: (call) => {
       listeners.add(call);

@@ -547,6 +547,62 @@ export const lack = {
 
   // Backends: one set of ids for each, with its name in it.
 
+  backendMissing: saying<{ readonly application: string }>({
+    id: 'backend',
+    kind: 'blocked',
+    on: 'operator',
+    what: ({ application }) => `${application} has no PostgreSQL to lead clients to`,
+    why: 'nothing is related to backend-database',
+    way: ({ application }) => `juju integrate ${application}:backend-database POSTGRESQL`,
+    example: { application: 'pgbouncer-k8s' },
+    happens: 'As a charm: nobody has related a PostgreSQL yet, or the relation was removed.',
+    remedy:
+      '`juju integrate` with a charm that provides `postgresql_client`. Clients that are related already are served as soon as it has answered.',
+  }),
+
+  backendUnanswered: saying<{ readonly reason: string }>({
+    id: 'backend',
+    kind: 'waiting',
+    on: 'backend:main',
+    what: 'the PostgreSQL that is related has not told how to reach it',
+    why: ({ reason }) => reason,
+    way: 'its charm does so by itself, see what it lacks in `juju status`',
+    example: { reason: 'waiting for backend database relation to initialise' },
+    happens: 'As a charm: the relation is there, and the other side has not made the login that was asked for.',
+    remedy: 'Nothing for some minutes. Then see the status of the charm of PostgreSQL.',
+  }),
+
+  backendOffer: saying<{ readonly reason: string }>({
+    id: 'backend',
+    kind: 'blocked',
+    on: 'operator',
+    what: 'the PostgreSQL that is related cannot be used',
+    why: ({ reason }) => reason,
+    way: 'what was served goes on being served as it was',
+    example: {
+      reason:
+        'the backend database of relation backend-database:3 told what cannot be used: the password is empty: give the one that PostgreSQL has for this login; see to the charm there',
+    },
+    happens: 'As a charm: what the other side wrote into the relation is nothing that could be connected to.',
+    remedy: 'Update the charm of PostgreSQL, or relate another one.',
+  }),
+
+  clientRequest: saying<{ readonly name: string; readonly reason: string }>({
+    id: 'client:<name>:request',
+    kind: 'blocked',
+    on: 'operator',
+    what: ({ name }) => `not all that client "${name}" asks for is served`,
+    why: ({ reason }) => reason,
+    way: 'the other clients are served',
+    example: {
+      name: 'orders',
+      reason:
+        'relation database:7 asks for what is not served: role "superuser" is not given to clients, extra-user-roles may be createdb and createrole; remove the relation, and relate again with what is served',
+    },
+    happens: 'As a charm: an application asks over its relation for something that is not handed out.',
+    remedy: 'What the sentence says. A charm that speaks the second version of the interface is told the same.',
+  }),
+
   backendUnlooked: saying({
     id: 'backend:<name>',
     kind: 'waiting',
@@ -823,9 +879,9 @@ export const lack = {
     id: 'client:<name>:intent',
     kind: 'blocked',
     on: 'operator',
-    what: ({ name, others }) => `what was asked for client "${name}" cannot be read in the store${andOthers(others)}`,
+    what: ({ name, others }) => `client "${name}" is not served as it is asked for now${andOthers(others)}`,
     why: ({ reason }) => reason,
-    way: 'it is served as it was, and neither changed nor removed; ask for it again with `troupe integrate client`, or remove it with `troupe remove-relation`',
+    way: 'it is served as it was, and neither changed nor removed; ask for it again, or remove the relation',
     example: { name: 'orders', reason: '/database: invalid_type', others: 0 },
     happens:
       'Something else than Troupe has written into this entry of the intent. The other entries are served, changed and removed. This one keeps its login, its database and its settings as they are published.',
@@ -837,9 +893,9 @@ export const lack = {
     id: 'backend:<name>:intent',
     kind: 'blocked',
     on: 'operator',
-    what: ({ name, others }) => `what was asked for backend "${name}" cannot be read in the store${andOthers(others)}`,
+    what: ({ name, others }) => `backend "${name}" cannot be reached as it is asked for now${andOthers(others)}`,
     why: ({ reason }) => reason,
-    way: 'its databases are served from where they were; ask for it again with `troupe integrate backend`, or remove it with `troupe remove-relation`',
+    way: 'its databases are served from where they were; ask for it again, or remove the relation',
     example: { name: 'main', reason: '/endpoints: invalid_type', others: 0 },
     happens:
       'Something else than Troupe has written into this entry of the intent. Nobody can look at the backend, so a new primary is not found; its databases lead to the address that is published. The other backends are not touched.',
@@ -851,13 +907,14 @@ export const lack = {
     id: 'option:<name>:intent',
     kind: 'blocked',
     on: 'operator',
-    what: ({ name, others }) => `what was asked for option ${name} cannot be read in the store${andOthers(others)}`,
+    what: ({ name, others }) => `option ${name} cannot be what is asked for${andOthers(others)}`,
     why: ({ reason }) => reason,
-    way: 'it has the value that is published; set it with `troupe config NAME=VALUE`, or take it back with `troupe config --reset NAME`',
+    way: 'it has the value that is published, or its default; set it to another one, or reset it',
     example: { name: 'pool_mode', reason: 'pool_mode=often must be one of session, transaction, statement', others: 0 },
     happens:
-      'Something else than Troupe has written into this option of the intent, or an earlier version let a value be set that is none now. The published value stays; the other options can be changed.',
-    remedy: 'Set the option again, or reset it. Find out who writes into the store.',
+      'As a charm: the option was set to a value that it cannot have. Otherwise something else than Troupe has written into this option of the intent, or an earlier version let a value be set that is none now. The published value stays; the other options can be changed.',
+    remedy:
+      'Set the option again, or reset it: `juju config APPLICATION NAME=VALUE`, or `troupe config NAME=VALUE` and `troupe config --reset NAME`. Without a charm, find out who writes into the store.',
   }),
 
   clientRecord: saying({

@@ -53,6 +53,8 @@ export interface UnitState {
   readonly waitsOf: ReadonlyMap<Name, readonly Wait[]>;
   /** What the API of this unit lacks. */
   readonly apiWaits: readonly Wait[];
+  /** What the platform lacks: of relations and rights that only it knows of. */
+  readonly platformWaits: readonly Wait[];
   /** Monotonic since of waits that an earlier process had, by id. */
   readonly recalledSince: ReadonlyMap<string, number>;
   readonly report: WorkloadReport | null;
@@ -83,6 +85,7 @@ export const initial: UnitState = {
   observedAt: Number.NEGATIVE_INFINITY,
   waitsOf: new Map(),
   apiWaits: [],
+  platformWaits: [],
   recalledSince: new Map(),
   report: null,
   backends: [],
@@ -173,6 +176,8 @@ const absorb = (settings: UnitSettings, state: UnitState, message: UnitMessage, 
       return { state: { ...state, waitsOf: new Map(state.waitsOf).set(message.from, message.waits) } };
     case 'apiTold':
       return { state: { ...state, apiWaits: waitsOf(state.apiWaits, apiLacks(settings, message.troubles), now) } };
+    case 'platformTold':
+      return { state: { ...state, platformWaits: waitsOf(state.platformWaits, message.lacks, now) } };
     case 'workloadTold':
       return { state: { ...state, report: message.report } };
     case 'backendsTold':
@@ -290,6 +295,7 @@ const statusOf = (settings: UnitSettings, state: UnitState, now: number): UnitRe
     ...backplaneWaits(settings, state),
     ...everybody.flatMap((from) => state.waitsOf.get(from) ?? []),
     ...state.apiWaits,
+    ...state.platformWaits,
   ].map((wait) => ({ ...wait, since: Math.min(wait.since, state.recalledSince.get(wait.id) ?? now) }));
   return { ...wordOf(state, waits), waits, remarks: remarksOf(state.status.remarks, findingsIn(state), now) };
 };

@@ -37,6 +37,21 @@ export const decideWith =
   (state: WorkloadState, message: WorkloadMessage, now: number): Decided =>
     speak(settings, state, reconcile(settings, absorb(settings, state, message, now), now), now);
 
+/** Until a step that went wrong is tried again, an instance that fell has rested, or the next part of the farewell begins. */
+export const dueWith =
+  ({ inspectMs, drainDelayMs, drainDeadlineMs }: WorkloadSettings) =>
+  (state: WorkloadState): number => {
+    const { leaving, trouble, inspectedAt, renewed } = state;
+    const looksAgain = inspectedAt + inspectMs;
+    if (leaving !== null) {
+      if (leaving.phase === 'stopped') return Number.POSITIVE_INFINITY;
+      const until = leaving.since + (leaving.phase === 'delay' ? drainDelayMs : drainDeadlineMs);
+      return Math.min(until, looksAgain);
+    }
+    if (renewed.length > 0) return looksAgain;
+    return trouble?.retryAt ?? Number.POSITIVE_INFINITY;
+  };
+
 const absorb = (
   settings: WorkloadSettings,
   state: WorkloadState,

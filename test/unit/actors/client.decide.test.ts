@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { Audit, BackendFacts, PostgresStep } from '../../../src/actors/model/backend.ts';
 import type { RelationRecord } from '../../../src/actors/model/snapshot.ts';
 import type { ClientMessage } from '../../../src/actors/protocol.ts';
-import { decideWith } from '../../../src/actors/relation/client/decide.ts';
 import { databagOf } from '../../../src/actors/relation/client/databag.ts';
+import { decideWith, dueAt } from '../../../src/actors/relation/client/decide.ts';
 import { type ClientEffect, type ClientState, initial } from '../../../src/actors/relation/client/state.ts';
 import {
   accountOf,
@@ -169,6 +169,72 @@ describe('client relations', () => {
     expect(client.take()).toEqual([]);
     client.facts(ready);
     expect(stepsOf(client.take())).toEqual(['raiseFence']);
+  });
+
+  it('of which an earlier life of the leader knew how long units are late are not kept waiting anew', () => {
+    const published = publishedOf({
+      generation: generation(4),
+      spec: specOf({
+        users: [userOf('pgbouncer_orders_2', accountOf().verifier)],
+        slots: [0, 1].map((number) => ({ unit: unit(number), instances: 2 })),
+      }),
+    });
+    const behind = unitRecordOf(1, { bag: bagOf({ applied: generation(3) }) });
+    const told = (waited: number) => {
+      const client = actor();
+      const waits = [{ id: 'client:orders:units', sinceWallMs: 1_000_000 - waited }];
+      client.feed({ type: 'recalled', memory: { verified: null, waits }, published, wall: wall(1_000_000) });
+      client.observe([recordOf({ provisioned: true })]);
+      client.feed({
+        type: 'generationTold',
+        published,
+        verdict: { covers: 0, good: null, refused: null },
+      });
+      client.feed({
+        type: 'rosterTold',
+        units: [unitRecordOf(0, { bag: bagOf({ applied: generation(4) }) }), behind],
+      });
+      client.facts(ready);
+      client.lead();
+      return client;
+    };
+    expect(told(20_000).waits()).toContain('client:orders:units');
+    const late = told(31_000);
+    expect(late.waits()).not.toContain('client:orders:units');
+    expect(late.take()).toContainEqual(
+      expect.objectContaining({ type: 'writeRecord', record: expect.objectContaining({ databag: expect.anything() }) }),
+    );
+  });
+
+  it('that went are forgotten when their backend is no longer asked for: nobody could remove anything there', () => {
+    const client = actor();
+    const { clients: _, backends: __, ...rest } = intentOf();
+    client.observe([recordOf()], { ...rest, clients: {}, backends: {} });
+    client.lead();
+    expect(client.take()).toMatchObject([{ type: 'removeRecord', id: relation(2) }]);
+    const held = actor();
+    const entry = { of: 'backends', name: 'main', id: relation(1), reason: 'it cannot be read', stored: null } as const;
+    held.observe([recordOf()], { ...rest, clients: {}, backends: {}, unreadable: [entry] });
+    held.lead();
+    expect(held.take()).toEqual([]);
+  });
+
+  it('say when a step that went wrong is tried again', () => {
+    const client = actor();
+    client.observe([recordOf({ provisioned: false })]);
+    client.facts(ready);
+    expect(dueAt(client.state())).toBe(Number.POSITIVE_INFINITY);
+    client.lead();
+    expect(dueAt(client.state())).toBe(Number.POSITIVE_INFINITY);
+    client.feed({
+      type: 'postgresAnswered',
+      backend: 'main',
+      relation: null,
+      step: 'raiseFence',
+      epoch: leadershipOf().epoch,
+      outcome: { kind: 'unavailable', reason: 'no answer in time' },
+    });
+    expect(dueAt(client.state())).toBe(client.state().backends.get('main')?.trouble?.retryAt);
   });
 
   it('get their databag when every live unit serves the login, not before', () => {

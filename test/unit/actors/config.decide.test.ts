@@ -263,6 +263,26 @@ describe('a budget', () => {
     expect(sharesIn(publish())).toEqual([20, 20, 13]);
   });
 
+  it('are not waited for anew by a leader that was started again', () => {
+    const { config, publish } = leading(60, serving(0, 1), serving(1, 1));
+    config.roster(serving(0, 1), serving(1, 1), unitRecordOf(2, { bag: null }));
+    const spec = publish();
+    const published = publishedOf({ generation: generation(2), spec, intentVersion: 1, at: wall(1_000_000) });
+    const sharesAfter = (ms: number) => {
+      const next = actor();
+      next.feed({ type: 'recalled', memory: { verified: null, waits: [] }, published, wall: wall(1_000_000 + ms) });
+      next.observe(limited(60), published, { covers: 1, good: null, refused: null });
+      next.facts();
+      next.clients(orders);
+      const newcomer = serving(2, 2, { given: 0, held: 0 });
+      next.roster(serving(0, 2, { given: 20, held: 20 }), serving(1, 2, { given: 20, held: 27 }), newcomer);
+      next.lead();
+      return next.take().flatMap((effect) => (effect.type === 'publish' ? [sharesIn(effect.spec)] : []));
+    };
+    expect(sharesAfter(9_000)).toEqual([]);
+    expect(sharesAfter(11_000)).toEqual([[20, 20, 13]]);
+  });
+
   it('without room for a unit that joins goes on as it is, and says which one would have room', () => {
     const { config, first } = leading(4, serving(0, 0), serving(1, 0));
     expect(first.slots).toHaveLength(2);

@@ -49,6 +49,43 @@ describe('peers', () => {
     expect(decide(state, seen(null), 4).effects).toMatchObject([{ type: 'writeBag' }]);
   });
 
+  it('tells connections in use alone never, where each telling starts somebody', () => {
+    const seldom = decidePeersWith({ self: unit(0), pid: 0, version: '1', departureGraceMs: 60_000, usageMs: null });
+    const used = (connections: number) =>
+      ({
+        type: 'workloadTold',
+        report: { ...report, budget: [{ of: 'database', name: 'orders', given: 9, used: connections, held: 9 }] },
+      }) as const;
+    let { state } = seldom(initialPeers, seen(null), 0);
+    ({ state } = seldom(state, used(1), 1));
+    const [write] = ({ state } = seldom(state, status, 2)).effects ?? [];
+    if (write?.type !== 'writeBag') throw new Error('no bag was written');
+    ({ state } = seldom(state, { type: 'bagAnswered', outcome: 'staged' }, 3));
+    const later = seldom(state, used(7), 1_000_000);
+    expect(later.effects).toEqual([]);
+    expect(seldom(initialPeers, seen(write.bag), 0).effects).toEqual([]);
+  });
+
+  it('of a unit that was started again tells a wait with the instant it had, and a later one with its own', () => {
+    const instant = (since: number) =>
+      ({ id: 'leader', kind: 'waiting', message: 'no unit leads', on: 'units', since }) as const;
+    const waiting = (since: number) =>
+      ({ type: 'statusTold', status: { word: 'waiting', message: '', waits: [instant(since)], remarks: [] } }) as const;
+    const sinceToldFor = (since: number) => {
+      const { since: _, ...wait } = instant(0);
+      const earlier = bagOf({ waits: [{ ...wait, sinceWallMs: 1_700_000_000_400 }] });
+      let { state } = decide(initialPeers, seen(earlier), 0);
+      ({ state } = decide(state, { type: 'ticked', wall: wall(1_700_000_100_000) }, 0));
+      // What a unit says while it starts takes the place of what it said before.
+      ({ state } = decide(state, status, 1));
+      ({ state } = decide(state, { type: 'bagAnswered', outcome: 'staged' }, 2));
+      const [write] = decide(state, waiting(since), 3).effects ?? [];
+      return write?.type === 'writeBag' ? write.bag.waits[0]?.sinceWallMs : null;
+    };
+    expect(sinceToldFor(-100_000)).toBe(1_700_000_000_400);
+    expect(sinceToldFor(-50_000)).toBe(1_700_000_050_000);
+  });
+
   it('writes its bag anew when the store has one that cannot be read, and seldom while that stays so', () => {
     let { state } = decide(initialPeers, seen(null), 0);
     const [write] = ({ state } = decide(state, status, 1)).effects ?? [];

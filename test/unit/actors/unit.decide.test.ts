@@ -10,6 +10,7 @@ import {
 import { fleetStatusOf } from '../../../src/actors/unit/fleet-status.ts';
 import type { Send } from '../../../src/actors/kit/behaviour.ts';
 import { Secret } from '../../../src/actors/model/secret.ts';
+import { lack } from '../../../src/actors/model/wait-catalogue.ts';
 import type { Departure } from '../../../src/actors/model/intent.ts';
 import type { Snapshot } from '../../../src/actors/model/snapshot.ts';
 import type { UnitMessage, WorkloadReport } from '../../../src/actors/protocol.ts';
@@ -485,5 +486,20 @@ describe('fleet status', () => {
       state: 'blocked',
       message: 'permission denied',
     });
+  });
+});
+
+describe('what the platform lacks', () => {
+  it('is a wait of the unit, since it was told first, until it is told no more', () => {
+    const missing = lack.backendMissing({ application });
+    let { state } = decide(initial, { type: 'platformTold', lacks: [missing] }, 5);
+    ({ state } = decide(state, { type: 'platformTold', lacks: [missing] }, 9));
+    expect(state.status).toMatchObject({
+      word: 'blocked',
+      message: missing.message,
+      waits: [{ id: 'backend', since: 5 }],
+    });
+    ({ state } = decide(state, { type: 'platformTold', lacks: [] }, 10));
+    expect(state.status.waits).toEqual([]);
   });
 });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decideWith } from '../../../src/actors/workload/decide.ts';
+import { decideWith, dueWith } from '../../../src/actors/workload/decide.ts';
 import { initial, type WorkloadEffect, type WorkloadState } from '../../../src/actors/workload/state.ts';
 import { remarksNew } from '../../../src/actors/model/remark.ts';
 import { Secret } from '../../../src/actors/model/secret.ts';
@@ -321,6 +321,35 @@ describe('workload', () => {
     here.tick();
     expect(here.take()).toEqual([]);
     expect(here.state().refused).toMatchObject({ generation: 1, reason: expect.stringContaining('a b') });
+  });
+
+  it('says when it will try again what did not work, and nothing of when it only looks', () => {
+    const due = dueWith(settings);
+    const here = world();
+    here.feed(told(1));
+    expect(due(here.state())).toBe(Number.POSITIVE_INFINITY);
+    here.stumble({ kind: 'failed', reason: 'no answer in time' });
+    here.feed(told(2));
+    expect(due(here.state())).toBe(here.state().trouble?.retryAt);
+    here.stumble(null);
+    here.tick(500);
+    expect(due(here.state())).toBe(Number.POSITIVE_INFINITY);
+    here.feed({ type: 'workloadUnavailable', reason: 'Pebble does not answer' });
+    expect(due(here.state())).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  it('says when the next part of its farewell begins', () => {
+    const due = dueWith({ ...settings, drainDeadlineMs: 700 });
+    const here = world();
+    here.feed(told(1));
+    here.connect({ instance: 1, user: 'app', database: 'orders', address: '10.0.0.1', port: 4000 });
+    here.feed({ type: 'hooked', hook: { type: 'stop' } });
+    here.tick();
+    expect(due(here.state())).toBe((here.state().leaving?.since ?? 0) + 700);
+    expect(dueWith(settings)(here.state())).toBe(here.state().inspectedAt + settings.inspectMs);
+    here.feed({ type: 'hooked', hook: { type: 'stopNow' } });
+    here.tick();
+    expect(due(here.state())).toBe(Number.POSITIVE_INFINITY);
   });
 
   it('drains and stops when told to, and says when it has', () => {

@@ -317,3 +317,21 @@ describe('stopping', () => {
     expect(said).toBe('quiet 1\n');
   });
 });
+
+describe('what only time will bring', () => {
+  it('is told as the earliest of all actors, as their states say it, and never when there is none', async () => {
+    const dueAfter = (ms: number) => ({
+      ...listener,
+      dueAt: (state: readonly string[]) => ms * state.length || Number.POSITIVE_INFINITY,
+    });
+    const { running } = run(toyCast({ client: dueAfter(700), workload: dueAfter(300) }));
+    expect(running.dueAt()).toBe(Number.POSITIVE_INFINITY);
+    running.send(toy('client', { type: 'one' }));
+    await running.settle(1_000);
+    expect(running.dueAt()).toBe(700);
+    running.send(toy('workload', { type: 'one' }), toy('workload', { type: 'two' }));
+    await running.settle(1_000);
+    expect(running.dueAt()).toBe(600);
+    await running.stop();
+  });
+});

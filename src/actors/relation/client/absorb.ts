@@ -20,6 +20,13 @@ export const absorb = (
   now: number,
 ): ClientState => {
   switch (message.type) {
+    case 'recalled':
+      return {
+        ...state,
+        recalledSince: new Map(
+          message.memory.waits.map(({ id, sinceWallMs }) => [id, now - Math.max(0, message.wall - sinceWallMs)]),
+        ),
+      };
     case 'observed': {
       const records = new Map(message.snapshot.relations.map((record) => [record.id, record] as const));
       const unreadable = message.snapshot.damaged.flatMap(({ relation, reason }) =>

@@ -34,6 +34,17 @@ export const decideWith =
     return speak(settings, state, eachBackend(turn, eachRelation(turn, absorbed)), effects, lacks, now);
   };
 
+/** Until a step that went wrong is tried again. */
+export const dueAt = ({ leadership, work, backends }: ClientState): number =>
+  leadership === null
+    ? Number.POSITIVE_INFINITY
+    : Math.min(
+        Number.POSITIVE_INFINITY,
+        ...[...work.values(), ...backends.values()].flatMap(({ trouble }) =>
+          trouble === null ? [] : [trouble.retryAt],
+        ),
+      );
+
 const speak = (
   settings: ClientSettings,
   before: ClientState,

@@ -1,4 +1,5 @@
 import type { RelationId } from '../../model/ids.ts';
+import { unreadableIn } from '../../model/intent.ts';
 import { same } from '../../model/same.ts';
 import { lack } from '../../model/wait-catalogue.ts';
 import type { Lack } from '../../model/waits.ts';
@@ -53,12 +54,14 @@ const guarded = (turn: Turn, state: ClientState, relation: Relation): ClientStat
   }
 };
 
-const forRelation = (turn: Turn, before: ClientState, relation: Relation): ClientState => {
+const forRelation = (turn: Turn, told: ClientState, relation: Relation): ClientState => {
   const { settings, leadership, now, lacks } = turn;
   const { id, name, backend } = relation;
-  const late = before.published !== null && laggards(before.units, before.published).length > 0;
+  const late = told.published !== null && laggards(told.units, told.published).length > 0;
+  const before = late ? told : caughtUp(told, name);
   const known = before.work.get(id) ?? noWork;
-  const work: Work = { ...known, lateSince: late ? (known.lateSince ?? now) : null };
+  const recalled = before.recalledSince.get(lack.clientNowhere({ name }).id) ?? now;
+  const work: Work = { ...known, lateSince: late ? (known.lateSince ?? recalled) : null };
   const state = same(work, known) ? before : setWork(before, id, work);
   const backendWork = state.backends.get(backend) ?? noBackendWork;
   const step = nextStep(
@@ -66,6 +69,7 @@ const forRelation = (turn: Turn, before: ClientState, relation: Relation): Clien
     work,
     {
       facts: factsIn(state, turn, backend),
+      isBackendGone: isBackendGone(state, backend),
       fenced: backendWork.fencedUnder === leadership.epoch,
       published: state.published,
       units: state.units,
@@ -86,6 +90,13 @@ const forRelation = (turn: Turn, before: ClientState, relation: Relation): Clien
   return take(turn, state, relation, step);
 };
 
+/** A recalled instant belongs to the delay that has lasted since then; a later one has its own. */
+const caughtUp = (state: ClientState, name: string): ClientState => {
+  const { id } = lack.clientNowhere({ name });
+  if (!state.recalledSince.has(id) || state.published === null || state.units.length === 0) return state;
+  return { ...state, recalledSince: new Map([...state.recalledSince].filter(([one]) => one !== id)) };
+};
+
 const lackOf = ({ kind, reason }: Trouble, name: string, backend: string): Lack => {
   switch (kind) {
     case 'unkept':
@@ -96,6 +107,12 @@ const lackOf = ({ kind, reason }: Trouble, name: string, backend: string): Lack 
       return lack.clientRefused({ name, backend, reason });
   }
 };
+
+const isBackendGone = ({ intent }: ClientState, name: string): boolean =>
+  intent.known &&
+  intent.value !== null &&
+  intent.value.backends[name] === undefined &&
+  unreadableIn(intent.value, 'backends', name) === undefined;
 
 /** Another client of the same database misses it. */
 const lostDatabaseOf = (state: ClientState, { id, database }: Relation, { findings }: BackendWork): string | null => {

@@ -27,6 +27,8 @@ export interface Progress {
 export interface Surroundings {
   /** Undefined: not looked at yet. */
   readonly facts: BackendFacts | undefined;
+  /** Nothing of the backend is asked for any more: what lies there is out of reach, and nobody's to wait for. */
+  readonly isBackendGone: boolean;
   /** The backend knows our leadership. */
   readonly fenced: boolean;
   readonly published: Published | null;
@@ -139,9 +141,13 @@ export const laggards = (units: readonly UnitRecord[], { generation, spec }: Pub
     presence === 'live' && bag?.applied !== generation && spec.slots.some((slot) => slot.unit === unit) ? [unit] : [],
   );
 
-const nextOfDying = (relation: Relation, { loginDropped }: Progress, { facts, fenced }: Surroundings): NextStep => {
+const nextOfDying = (
+  relation: Relation,
+  { loginDropped }: Progress,
+  { facts, fenced, isBackendGone }: Surroundings,
+): NextStep => {
   if (relation.record === null) return { type: 'nothing' };
-  if (loginDropped) return { type: 'forget' };
+  if (loginDropped || isBackendGone) return { type: 'forget' };
   if (facts?.kind !== 'ready')
     return { type: 'wait', lack: lack.clientRemoval({ ...relation, reason: facts?.reason ?? null }) };
   const { primary } = facts;

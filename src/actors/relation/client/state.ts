@@ -69,6 +69,8 @@ export interface Work extends Progress {
 }
 
 export interface ClientState {
+  /** Monotonic since of waits that an earlier life had, by id. */
+  readonly recalledSince: ReadonlyMap<string, number>;
   readonly intent: Known<Intent | null>;
   readonly records: ReadonlyMap<RelationId, RelationRecord>;
   /** Why a record cannot be read: nothing is decided about its relation. */
@@ -84,6 +86,7 @@ export interface ClientState {
   readonly waits: readonly Wait[];
 }
 export const initial: ClientState = {
+  recalledSince: new Map(),
   intent: unknown,
   records: new Map(),
   damaged: new Map(),

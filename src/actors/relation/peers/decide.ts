@@ -23,8 +23,11 @@ export interface PeersSettings {
   readonly version: string;
   /** A unit that is down or silent keeps its number and its share of the budget this long. */
   readonly departureGraceMs: number;
-  /** Connections in use come and go: by themselves they are told this seldom, and the more seldom the more units hear it. */
-  readonly usageMs: number;
+  /**
+   * Connections in use come and go: by themselves they are told this seldom, and the more seldom the more units hear it.
+   * Null: never, because whoever hears it is started for that.
+   */
+  readonly usageMs: number | null;
 }
 
 export type PeersEffect =
@@ -42,6 +45,8 @@ export interface PeersState {
   readonly writing: UnitBag | null;
   /** What the store is known to hold, from our own answered write or from a reading. */
   readonly written: UnitBag | null;
+  /** What an earlier life of this unit left there; undefined before the first reading. */
+  readonly earlier: UnitBag | null | undefined;
   readonly writtenAt: number;
   /** The store shows it, and it cannot be read: what is known of it is older. */
   readonly isDamaged: boolean;
@@ -63,6 +68,7 @@ export const initial: PeersState = {
   backends: [],
   writing: null,
   written: null,
+  earlier: undefined,
   writtenAt: Number.NEGATIVE_INFINITY,
   isDamaged: false,
   removing: null,
@@ -86,6 +92,7 @@ const absorb = (settings: PeersSettings, state: PeersState, message: PeersMessag
         units: known(units),
         intent: message.snapshot.intent,
         written: state.writing === null ? (own?.bag ?? null) : state.written,
+        earlier: state.earlier === undefined ? (own?.bag ?? null) : state.earlier,
         isDamaged: message.snapshot.damaged.some(({ unit }) => unit === settings.self),
       };
     }
@@ -143,12 +150,12 @@ const isNews = (
   bag: UnitBag,
   now: number,
 ): boolean => {
-  if (isDamaged) return now - writtenAt >= usageMs;
+  if (isDamaged) return now - writtenAt >= (usageMs ?? 0);
   if (same(bag, written)) return false;
   const readers = units.known ? units.value.length : 1;
   return (
-    now - writtenAt >= Math.max(usageMs, readers * usageForEachMs) ||
     written === null ||
+    (usageMs !== null && now - writtenAt >= Math.max(usageMs, readers * usageForEachMs)) ||
     !same(withoutUsage(bag), withoutUsage(written))
   );
 };
@@ -162,7 +169,7 @@ const withoutUsage = (bag: UnitBag) => ({
 
 const bagOf = (
   settings: PeersSettings,
-  { status, report, wallOffset, written, leadership, backends }: PeersState,
+  { status, report, wallOffset, written, earlier, leadership, backends }: PeersState,
 ): UnitBag | null =>
   status === null
     ? null
@@ -184,16 +191,27 @@ const bagOf = (
           message,
           on,
           // Clocks drift: a wait that is written keeps its instant.
-          sinceWallMs: written?.waits.find((wait) => wait.id === id)?.sinceWallMs ?? Math.round(since + wallOffset),
+          sinceWallMs:
+            written?.waits.find((wait) => wait.id === id)?.sinceWallMs ??
+            lastingSince(earlier, id, Math.round(since + wallOffset)),
         })),
         remarks: status.remarks.map(({ id, message, since }) => ({
           id,
           message,
           sinceWallMs:
-            written?.remarks.find((remark) => remark.id === id && remark.message === message)?.sinceWallMs ??
+            [written, earlier]
+              .flatMap((bag) => bag?.remarks ?? [])
+              .find((remark) => remark.id === id && remark.message === message)?.sinceWallMs ??
             Math.round(since + wallOffset),
         })),
       };
+
+/** A wait of an earlier life is remembered to the second: it is the same one when it began about then. */
+const lastingSince = (earlier: UnitBag | null | undefined, id: string, sinceWallMs: number): number => {
+  const before = earlier?.waits.find((wait) => wait.id === id)?.sinceWallMs;
+  return before !== undefined && Math.abs(before - sinceWallMs) <= rememberedWithinMs ? before : sinceWallMs;
+};
+const rememberedWithinMs = 2_000;
 
 /** How long somebody has been silent changes with every reading; that alone is no news. */
 const sameRoster = (a: readonly UnitRecord[], b: readonly UnitRecord[]): boolean =>

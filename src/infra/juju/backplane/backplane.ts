@@ -18,6 +18,8 @@ import {
 } from '../../../actors/model/ids.ts';
 import type { Intent } from '../../../actors/model/intent.ts';
 import type { Leadership } from '../../../actors/model/leadership.ts';
+import { lack } from '../../../actors/model/wait-catalogue.ts';
+import type { Lack } from '../../../actors/model/waits.ts';
 import { same } from '../../../actors/model/same.ts';
 import { Secret } from '../../../actors/model/secret.ts';
 import type {
@@ -48,7 +50,17 @@ import { ToolRefusal } from '../tool-refusal.ts';
 import type { Bag, JujuTools } from '../tools.ts';
 import type { JujuFeatures } from '../version.ts';
 import { type CharmState, stateChanges } from './charm-state.ts';
-import { intentFrom } from './intent.ts';
+import { type BackendRelation, backendAsked, backendEndpoint, readBackend } from './backend.ts';
+import {
+  answerClients,
+  answerOfUnit,
+  clientEndpoints,
+  clientsAsked,
+  type FoundClient,
+  readClients,
+  removeLeftOver,
+} from './clients.ts';
+import { backendName, intentFrom } from './intent.ts';
 import { endlessMs, leaseSeen, nextEpoch, nonceOf } from './lease.ts';
 import {
   bagText,
@@ -92,6 +104,8 @@ interface Desk {
   readonly isDying: boolean;
   readonly ownBag: Bag;
   readonly then: Shared;
+  /** Of a leader: the relations to others, as it found them. */
+  readonly abroad: { readonly backend: BackendRelation | null; readonly clients: readonly FoundClient[] } | null;
   readonly others: ReadonlyMap<UnitName, UnitData>;
   now: Shared;
   member: Member;
@@ -118,7 +132,7 @@ export class JujuBackplane implements Backplane {
     this.unit = unit;
     this.nonce = nonceOf(model, unit);
     this.#options = options;
-    this.#reading = new Reading(tools, clock, occasion, [peerEndpoint]);
+    this.#reading = new Reading(tools, clock, occasion, [peerEndpoint, backendEndpoint, ...clientEndpoints]);
   }
 
   async recall(): Promise<Recalled> {
@@ -135,6 +149,30 @@ export class JujuBackplane implements Backplane {
       epoch: Math.max(state.epoch, desk?.then.lease?.epoch ?? 0) as Epoch,
       losses,
     };
+  }
+
+  /** As this unit set it last; null when it never did. */
+  async lastStatus(): Promise<CharmState['status']> {
+    return (await this.#reading.state()).state.status;
+  }
+
+  /** What is lacking of relations and can be told before anybody has decided anything. */
+  async lacks(): Promise<readonly Lack[]> {
+    const desk = await this.#deskIfAny();
+    if (desk === null || desk.isDying || desk.then.otherKey !== null) return [];
+    const isRelated = (await this.#reading.of(backendEndpoint)).length > 0;
+    if (!isRelated) return [lack.backendMissing({ application: applicationOf(this.unit) })];
+    const { backend, clients } = desk.abroad ?? { backend: null, clients: [] };
+    const refusals = clients.flatMap(({ remoteApplication: name, asked }) =>
+      asked.refusals.map(({ reason }) => lack.clientRequest({ name, reason })),
+    );
+    if (backend === null)
+      return desk.now.intent?.backends[backendName] === undefined
+        ? [lack.backendUnanswered({ reason: 'the leader has not heard from it' })]
+        : [];
+    if (backend.reading.kind === 'waiting') return [lack.backendUnanswered(backend.reading), ...refusals];
+    if (backend.reading.kind === 'refused') return [lack.backendOffer(backend.reading), ...refusals];
+    return refusals;
   }
 
   async remember(memory: Memory): Promise<void> {
@@ -265,16 +303,19 @@ export class JujuBackplane implements Backplane {
     if (desk !== null && desk.then.otherKey === null) {
       await this.#flushShared(desk);
       await tools.writeBag(desk.peers, 'unit', this.#unitChanges(desk));
+      if (!desk.isDying) await answerOfUnit(tools, this.#reading, this.unit, desk.now.records);
     }
     await this.#flushState(desk, state);
   }
 
   async #flushShared(desk: Desk): Promise<void> {
     const { tools, log } = this.#options;
-    const changes = sharedChanges(desk.then, desk.now, desk.sealer);
-    if (Object.keys(changes).length === 0) return;
+    if (desk.abroad === null) return;
     try {
       if (!(await this.#reading.leads())) throw notLeaderAnyMore;
+      await this.#flushAbroad(desk, desk.abroad);
+      const changes = sharedChanges(desk.then, desk.now, desk.sealer);
+      if (Object.keys(changes).length === 0) return;
       if (desk.newKey !== null)
         await tools.secretAdd({ owner: 'application', label: keyLabel, content: { [keyField]: desk.newKey } });
       await tools.writeBag(desk.peers, 'application', changes);
@@ -282,6 +323,18 @@ export class JujuBackplane implements Backplane {
       if (cause !== notLeaderAnyMore && !(cause instanceof ToolRefusal && cause.kind === 'notLeader')) throw cause;
       log.warn({ unit: this.unit }, 'leadership was lost during this hook: what was decided under it is dropped');
     }
+  }
+
+  async #flushAbroad(desk: Desk, { backend, clients }: NonNullable<Desk['abroad']>): Promise<void> {
+    const { tools, unit, occasion } = this.#options;
+    if (backend !== null) await tools.writeBag(backend.relation, 'application', backend.request);
+    const answered = await answerClients(tools, desk.sealer, clients, desk.now);
+    const { broken } = occasion;
+    const isClient = broken !== null && clientEndpoints.some((endpoint) => endpoint === broken.endpoint);
+    const ours = isClient ? await this.#reading.bag(broken, applicationOf(unit), 'application') : null;
+    const relation = ours === null || broken === null ? null : { relation: broken, ours };
+    const secrets = await removeLeftOver(tools, clients, { secrets: answered }, relation);
+    if (secrets !== desk.now.secrets) desk.now = { ...desk.now, secrets };
   }
 
   #unitChanges({ ownBag, member, bag, bagDamage }: Desk): Bag {
@@ -334,7 +387,7 @@ export class JujuBackplane implements Backplane {
   }
 
   async #load(): Promise<Desk> {
-    const { tools, unit, instances, occasion, clock, features } = this.#options;
+    const { unit, instances, occasion, clock, features } = this.#options;
     if (!features.secrets) throw new BackplaneUnavailable(withoutSecrets);
     const [peer] = await this.#reading.of(peerEndpoint);
     if (peer === undefined) throw new BackplaneUnavailable(noPeers);
@@ -353,13 +406,19 @@ export class JujuBackplane implements Backplane {
     if (then.otherKey !== null && !leads && kept === null)
       throw new BackplaneUnavailable('the key of the fleet, a Juju secret of the leader, cannot be read here yet');
     const others = new Map<UnitName, UnitData>();
-    for (const sibling of await tools.relationUnits(peers)) {
+    for (const sibling of await this.#reading.units(peers)) {
       const bag = await this.#reading.bag(peers, sibling, 'unit');
       if (bag !== null) others.set(sibling as UnitName, readUnit(bag, sealerOf(unit, anyKey)));
     }
     const own = readUnit(ownBag, sealerOf(unit, anyKey));
+    const isEntire = then.otherKey === null && !then.damaged.some(({ object }) => essential.includes(object));
+    const abroad =
+      leads && isEntire
+        ? { backend: await readBackend(this.#reading, unit), clients: await readClients(this.#reading, unit) }
+        : null;
     const desk: Desk = {
       peers,
+      abroad,
       sealer: sealerOf(unit, key ?? anyKey),
       newKey,
       leads,
@@ -372,13 +431,14 @@ export class JujuBackplane implements Backplane {
       bag: own.bag,
       bagDamage: own.damage,
     };
-    if (leads && then.otherKey === null && !then.damaged.some(({ object }) => essential.includes(object))) {
-      const intent = intentFrom(
-        then.intent,
-        { config: await this.#reading.config(), backend: null, clients: [] },
-        { reason: occasion.hook, at: clock.wall() },
-      );
-      desk.now = intent === then.intent ? then : { ...then, intent };
+    if (abroad !== null) {
+      const asking = {
+        config: await this.#reading.config(),
+        backend: backendAsked(abroad.backend),
+        clients: clientsAsked(abroad.clients),
+      };
+      const intent = intentFrom(then.intent, asking, { reason: occasion.hook, at: clock.wall() });
+      if (intent !== then.intent) desk.now = { ...then, intent, records: recordsUnder(intent, then) };
     }
     return desk;
   }
@@ -469,6 +529,12 @@ const snapshotOf = (desk: Desk, self: UnitName, nonce: Nonce): Snapshot => {
     ],
   };
 };
+
+/** What was made in a cluster that is no longer related is not there in the next one. */
+const recordsUnder = (intent: Intent, { intent: before, records }: Shared): Shared['records'] =>
+  before?.backends[backendName] === undefined || before.backends[backendName].id === intent.backends[backendName]?.id
+    ? records
+    : new Map([...records].map(([id, record]) => [id, { ...record, provisioned: false }]));
 
 const changed = (before: Bag, wanted: Bag): Bag =>
   Object.fromEntries(Object.entries(wanted).filter(([key, value]) => (before[key] ?? '') !== value));

@@ -6,13 +6,13 @@ import { same } from '../../../actors/model/same.ts';
 import { checkOptions, optionOf } from '../../../pgbouncer/catalogue.ts';
 
 /** The one backend of a charm: another cluster that is related later takes its place. */
-const backendName = 'main';
+export const backendName = 'main';
 
 export interface Asking {
   /** As `config-get` tells them; what is no option of the fleet is the charm's own business. */
   readonly config: Readonly<Record<string, string | number | boolean>>;
-  /** `held`: it is related and cannot be read just now, so it stays as it was. */
-  readonly backend: Omit<BackendIntent, 'cluster'> | 'held' | null;
+  /** `held`: of this relation nothing can be read just now, so it stays as it was. */
+  readonly backend: Omit<BackendIntent, 'cluster'> | { readonly held: RelationId } | null;
   readonly clients: readonly AskingClient[];
 }
 export interface AskingClient {
@@ -47,13 +47,15 @@ export const intentFrom = (
     if (problem === null) clients[name] = client;
     else bad('clients', name, id, problem, { id, database, extraUserRoles });
   }
+  const backends = backendsOf(asking.backend, stored, bad);
+  const ids = [...asking.clients, ...Object.values(backends)].map(({ id }) => id);
   const next = {
     options,
     clients,
-    backends: backendsOf(asking.backend, stored, bad),
+    backends,
     departures: [],
     unreadable,
-    nextRelation: Math.max(stored?.nextRelation ?? 1, ...asking.clients.map(({ id }) => id + 1)) as RelationId,
+    nextRelation: Math.max(stored?.nextRelation ?? 1, ...ids.map((id) => id + 1)) as RelationId,
   };
   if (stored !== null) {
     const { version: _, author: __, reason: ___, at: ____, ...asked } = stored;
@@ -66,7 +68,10 @@ type Bad = (of: UnreadableEntry['of'], name: string, id: RelationId | null, reas
 
 const backendsOf = (backend: Asking['backend'], stored: Intent | null, bad: Bad): Intent['backends'] => {
   if (backend === null) return {};
-  if (backend === 'held') return stored?.backends ?? {};
+  if ('held' in backend) {
+    const before = stored?.backends[backendName];
+    return before?.id === backend.held ? { [backendName]: before } : {};
+  }
   const problem =
     backend.endpoints.map(endpointProblem).find((one) => one !== null) ?? passwordProblem(backend.password.reveal());
   if (problem === null) return { [backendName]: { ...backend, cluster: null } };

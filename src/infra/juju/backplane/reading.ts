@@ -35,6 +35,7 @@ export class Reading {
   readonly #occasion: Occasion;
   readonly #endpoints: readonly string[];
   readonly #bags = new Map<string, Promise<Bag | null>>();
+  readonly #units = new Map<number, Promise<readonly string[]>>();
   readonly #secrets = new Map<string, Promise<SecretContent | null>>();
   #state: Promise<{ readonly stored: Bag; readonly state: CharmState; readonly losses: readonly string[] }> | null =
     null;
@@ -86,6 +87,13 @@ export class Reading {
     const bag = this.#bags.get(key) ?? this.#tools.readBag(of, member, scope);
     this.#bags.set(key, bag);
     return bag;
+  }
+
+  /** Remote units. */
+  units(of: RelationRef): Promise<readonly string[]> {
+    const units = this.#units.get(of.id) ?? this.#tools.relationUnits(of);
+    this.#units.set(of.id, units);
+    return units;
   }
 
   /** One of another owner, by what a bag says of it. The label is what later hooks know it by. */

@@ -1,0 +1,209 @@
+/**
+ * One dispatch of the charm: environment → event → hook → the same actors as everywhere, on the backplane that Juju is → settled →
+ * written → exit code. Trouble that is to be expected is a status and exit 0; a defect is exit 1, and nothing of what was decided is
+ * stored, so that Juju runs the hook again.
+ */
+import { type Running, runOnNact } from '../actors/kit/on-nact.ts';
+import type { Hook } from '../actors/model/hook.ts';
+import type { Millis } from '../actors/model/ids.ts';
+import type { Clock } from '../actors/ports/clock.ts';
+import type { Credentials } from '../actors/ports/credentials.ts';
+import type { Postgres } from '../actors/ports/postgres.ts';
+import type { Workload } from '../actors/ports/workload.ts';
+import { fleetStatusOf } from '../actors/unit/fleet-status.ts';
+import { JujuBackplane } from '../infra/juju/backplane/backplane.ts';
+import type { Dispatched, JujuEvent } from '../infra/juju/environment.ts';
+import { JujuLog } from '../infra/juju/log.ts';
+import { ToolRefusal } from '../infra/juju/tool-refusal.ts';
+import type { JujuTools, StatusWord } from '../infra/juju/tools.ts';
+import { featuresOf } from '../infra/juju/version.ts';
+import { version } from '../version.ts';
+import { createCast, type UnitCast } from './cast.ts';
+import { type HookEvent, hookOf, occasionOf } from './charm-hooks.ts';
+
+export interface DispatchParts {
+  readonly dispatched: Dispatched;
+  readonly tools: JujuTools;
+  readonly workload: Workload;
+  readonly postgres: Postgres;
+  readonly credentials: Credentials;
+  readonly clock: Clock;
+  /** PgBouncers of this unit. */
+  readonly instances: number;
+  /** Host under which clients reach the application. */
+  readonly advertise: string;
+  /** Also of the adapters; written when the dispatch ends. */
+  readonly log: JujuLog;
+}
+
+/** Juju's word about leadership is good for 30 s. */
+const leaseTtlMs = 25_000;
+/** What is under way when it is over is taken up by the next hook. */
+const longestMs = 45_000;
+/** A pod is given 30 s to end. */
+const stopMs = 26_000;
+const drainDelayMs = 1_000;
+const drainDeadlineMs = 15_000;
+/** Something that went wrong and may go better in a moment is worth so much waiting, and no more: there will be other hooks. */
+const patienceMs = 3_000;
+/** Nothing is tried again sooner. */
+const shortestWaitMs = 50;
+const exitDefect = 1;
+
+export const runDispatch = async (parts: DispatchParts): Promise<number> => {
+  const { dispatched, log, tools } = parts;
+  try {
+    return await dispatch(parts, dispatched.event);
+  } catch (cause) {
+    log.error(cause instanceof ToolRefusal ? { reason: cause.message } : { err: cause }, 'this hook failed');
+    return exitDefect;
+  } finally {
+    await log.write(tools);
+  }
+};
+
+const dispatch = async (parts: DispatchParts, event: JujuEvent): Promise<number> => {
+  const { dispatched, tools, log } = parts;
+  if (event.type === 'ignored') return 0;
+  if (event.type === 'secretRemove') {
+    // Of a secret without a label nobody knows whose it was, and before this could be done safely it took other revisions along.
+    const isSafe = event.label !== null && featuresOf(dispatched.version).revisionRemoval;
+    if (isSafe) await tools.secretRemove(event.id, event.revision);
+    return 0;
+  }
+  if (event.type !== 'action') return runHook(parts, event);
+  if (event.name === 'status') return runHook(parts, { type: 'updateStatus' });
+  log.warn({ action: event.name }, 'there is no such action');
+  await tools.actionFail(`there is no action ${event.name}`);
+  return 0;
+};
+
+const runHook = async (parts: DispatchParts, event: HookEvent): Promise<number> => {
+  const { dispatched, tools, workload, postgres, credentials, clock, instances, advertise, log } = parts;
+  const { unit: self, application, model } = dispatched;
+  const hook = hookOf(event, self);
+  await using backplane = new JujuBackplane({
+    tools,
+    unit: self,
+    model: model.uuid,
+    instances,
+    features: featuresOf(dispatched.version),
+    occasion: occasionOf(dispatched.event, self),
+    clock,
+    log,
+  });
+  const cast = createCast(
+    {
+      application,
+      self,
+      nonce: backplane.nonce,
+      // One for each hook: it tells nobody anything, and would be news every time.
+      pid: 0,
+      version,
+      advertise,
+      leaseTtlMs,
+      drainDelayMs,
+      drainDeadlineMs,
+      departureGraceMs: Number.POSITIVE_INFINITY,
+      leaveAs: 'down',
+      // Whoever hears of it is started for that.
+      usageMs: null,
+      observeOnly: null,
+    },
+    { backplane, workload, postgres, credentials, callers: { answer: () => {} } },
+  );
+  const defects: { readonly actor: string; readonly cause: unknown }[] = [];
+  const running = runOnNact(cast, { clock, onDefect: (actor, cause) => defects.push({ actor, cause }) });
+  try {
+    const { memory, published, losses } = await backplane.recall();
+    const wall = clock.wall();
+    running.send(
+      ['config', { type: 'recalled', memory, published, wall }],
+      ['client', { type: 'recalled', memory, published, wall }],
+      ['unit', { type: 'recalled', memory, losses, wall }],
+      ['workload', { type: 'recalled', verified: memory.verified, published }],
+      ['unit', { type: 'platformTold', lacks: await backplane.lacks() }],
+      ['unit', { type: 'hookArrived', hook }],
+      ['unit', { type: 'ticked', wall }],
+    );
+    using _hints = backplane.onHint(() => running.send(['unit', { type: 'hinted' }]));
+    using _exits = workload.onExit((instance, how) =>
+      running.send(['unit', { type: 'instanceExited', instance, how }]),
+    );
+    const unsettled = await settled(running, hook, clock, () => defects.length > 0);
+    if (unsettled.length > 0) log.warn({ effects: unsettled }, 'this hook ends before everything was done');
+  } finally {
+    await running.stop();
+  }
+  for (const { actor, cause } of defects)
+    log.error({ actor, ...(cause instanceof ToolRefusal ? { reason: cause.message } : { err: cause }) }, 'defect');
+  if (defects.length > 0) return exitDefect;
+  if (dispatched.event.type === 'action') await tellStatus(running, parts);
+  await backplane.flush({ status: await setStatus(running, event, backplane, tools) });
+  return 0;
+};
+
+/** Until nothing is under way, and nothing that only time keeps waiting is worth the wait. What is still under way is told. */
+const settled = async (
+  running: Running<UnitCast>,
+  hook: Hook,
+  clock: Clock,
+  isOver: () => boolean,
+): Promise<readonly string[]> => {
+  const ends = hook.type === 'stop' || hook.type === 'remove';
+  const deadline = clock.now() + (ends ? stopMs : longestMs);
+  const patience = ends ? deadline : clock.now() + patienceMs;
+  for (;;) {
+    const result = await running.settle(deadline - clock.now());
+    if (result.kind === 'stuck') return result.effects.map(({ actor, type }) => `${actor} ${type}`);
+    if (isOver() || (ends && running.stateOf('unit').phase === 'left')) return [];
+    const now = clock.now();
+    const due = Math.max(running.dueAt(), now + shortestWaitMs);
+    if (due > patience) return [];
+    await passed(clock, due - now);
+    running.send(['unit', { type: 'ticked', wall: clock.wall() }]);
+  }
+};
+
+const passed = (clock: Clock, ms: number): Promise<void> => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  clock.after(ms as Millis, resolve);
+  return promise;
+};
+
+/** Juju sets a status of its own around these. */
+const resetsStatus: ReadonlySet<HookEvent['type']> = new Set(['install', 'start', 'stop', 'upgradeCharm']);
+
+const setStatus = async (
+  running: Running<UnitCast>,
+  event: HookEvent,
+  backplane: JujuBackplane,
+  tools: JujuTools,
+): Promise<{ readonly word: StatusWord; readonly message: string }> => {
+  const { status } = running.stateOf('unit');
+  const next =
+    event.type === 'install'
+      ? ({ word: 'maintenance', message: 'installed: it joins the fleet as soon as Juju shows it its peers' } as const)
+      : { word: wordOf(status.word), message: status.message };
+  const last = await backplane.lastStatus();
+  const isKnown = last !== null && last.word === next.word && last.message === next.message;
+  if (!isKnown || resetsStatus.has(event.type)) await tools.setStatus('unit', next.word, next.message);
+  return next;
+};
+
+const wordOf = (word: 'active' | 'waiting' | 'blocked' | 'maintenance' | 'down' | 'unknown'): StatusWord =>
+  word === 'down' || word === 'unknown' ? 'maintenance' : word;
+
+const tellStatus = async (running: Running<UnitCast>, { dispatched, tools, clock }: DispatchParts): Promise<void> => {
+  const status = fleetStatusOf(running.stateOf('unit'), {
+    application: dispatched.application,
+    self: dispatched.unit,
+    pid: 0,
+    version,
+    backplane: 'juju',
+    departureGraceMs: Number.POSITIVE_INFINITY,
+    now: clock.now(),
+    wall: clock.wall(),
+  });
+  await tools.actionSet({ status: JSON.stringify(status) });
+};

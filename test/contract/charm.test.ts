@@ -1,0 +1,264 @@
+/**
+ * The charm through its own dispatch in a Juju model, hook by hook: what waits is seen as a wait, and ends by the hook that brings
+ * what was missing.
+ */
+import { describe, expect, it } from 'vitest';
+import { Random } from '../../src/actors/kit/random.ts';
+import { application, CharmFleet } from '../support/charm-fleet.ts';
+
+const endpoint = `${application}-service.prod.svc.cluster.local:6432`;
+const active = (units: number): readonly string[] => Array.from({ length: units }, () => 'active');
+
+/** Three units with a backend and one client. */
+const serving = async (seed: number, units = 3): Promise<{ readonly fleet: CharmFleet; readonly orders: number }> => {
+  const fleet = await CharmFleet.open(seed, units);
+  fleet.relateBackend();
+  const orders = fleet.relateClient('orders');
+  await fleet.settle();
+  expect(fleet.statuses).toEqual(active(units));
+  return { fleet, orders };
+};
+
+describe('the charm', () => {
+  it.each([1, 2, 3])('serves clients from three units that start in any order (seed %i)', async (seed) => {
+    const { fleet: made, orders } = await serving(seed);
+    await using fleet = made;
+    const answer = fleet.answerTo(orders);
+    expect(answer).toMatchObject({ database: 'orders', endpoints: endpoint, version: '17.0' });
+    for (const number of [0, 1, 2]) expect(fleet.loginsOn(number)).toContain(answer['username']);
+    expect(fleet.postgres.logins.has(answer['username'] ?? '')).toBe(true);
+  });
+
+  it('calls no more than six hook tools and one for each bag when nothing has changed, and writes nothing', async () => {
+    await using fleet = (await serving(4)).fleet;
+    fleet.juju.updateStatus(application);
+    for (const { unit, calls } of await fleet.juju.settle()) {
+      const tools = calls.map(({ tool }) => tool);
+      expect([unit, tools.filter((tool) => tool !== 'relation-get').length]).toEqual([
+        unit,
+        expect.toSatisfy((n) => n <= 6),
+      ]);
+      expect(tools.filter((tool) => /-(set|add|grant|remove)$/.test(tool))).toEqual([]);
+    }
+  });
+
+  it('brings options to every unit; one that cannot be blocks the leader with a sentence, and fails no hook', async () => {
+    await using fleet = (await serving(5)).fleet;
+    fleet.juju.configure(application, { pool_mode: 'transaction' });
+    await fleet.settle();
+    expect(fleet.statuses).toEqual(active(3));
+    const inis = () => [0, 1, 2].map((number) => fleet.machine.diskOf(fleet.unitName(number)).inis.get(1) ?? '');
+    for (const ini of inis()) expect(ini).toMatch(/^pool_mode = transaction$/m);
+    fleet.juju.configure(application, { pool_mode: 'often', query_timeout: 7 });
+    const ran = await fleet.settle();
+    expect(ran.filter(({ succeeded }) => !succeeded)).toEqual([]);
+    const leader = fleet.leader();
+    expect(fleet.status(leader)).toMatch(
+      /^blocked: option pool_mode cannot be what is asked for: pool_mode=often must be one of session, transaction, statement; /,
+    );
+    for (const ini of inis()) expect(ini).toMatch(/^pool_mode = transaction$/m);
+    for (const ini of inis()) expect(ini).toMatch(/^query_timeout = 7$/m);
+    fleet.juju.configure(application, { pool_mode: 'session' });
+    await fleet.settle();
+    expect(fleet.statuses).toEqual(active(3));
+  });
+
+  it('goes on under another leader as it was', async () => {
+    const { fleet: made, orders } = await serving(6);
+    await using fleet = made;
+    const [answer, lease] = [fleet.answerTo(orders), fleet.lease()];
+    fleet.juju.moveLeadership(application, fleet.unitName((fleet.leader() + 1) % 3));
+    await fleet.settle();
+    expect(fleet.statuses).toEqual(active(3));
+    expect(fleet.answerTo(orders)).toEqual(answer);
+    expect(fleet.lease()).toEqual({ holder: fleet.unitName(fleet.leader()), epoch: lease.epoch + 1 });
+    fleet.juju.configure(application, { pool_mode: 'transaction' });
+    const reports = fleet.relateClient('reports');
+    await fleet.settle();
+    expect(fleet.statuses).toEqual(active(3));
+    expect(fleet.answerTo(reports)).toMatchObject({ database: 'reports', endpoints: endpoint });
+  });
+
+  it('divides its connections over 3, 5 and 1 units, and relations outlive the units that leave', async () => {
+    const { fleet: made, orders } = await serving(7);
+    await using fleet = made;
+    const answer = fleet.answerTo(orders);
+    for (const units of [5, 1]) {
+      fleet.juju.scale(application, units);
+      await fleet.settle();
+      expect(fleet.statuses).toEqual(active(units));
+      const shares = Array.from({ length: units }, (_, number) => fleet.bagOf(number).budget[0]?.given ?? 0);
+      expect(shares.reduce((sum, share) => sum + share, 0)).toBe(100);
+    }
+    expect(fleet.answerTo(orders)).toEqual(answer);
+    expect(fleet.postgres.logins.has(answer['username'] ?? '')).toBe(true);
+  });
+
+  it('finds everything again when pods are made anew', async () => {
+    const { fleet: made, orders } = await serving(8);
+    await using fleet = made;
+    const answer = fleet.answerTo(orders);
+    for (const how of ['stopped', 'cutOff'] as const) {
+      await fleet.juju.churnPod(fleet.unitName(1), how);
+      await fleet.settle();
+      expect(fleet.statuses).toEqual(active(3));
+    }
+    expect(fleet.answerTo(orders)).toEqual(answer);
+    expect(fleet.loginsOn(1)).toContain(answer['username']);
+  });
+
+  it('removes a client that went while the backend was away as soon as it is back, its secrets at once', async () => {
+    const { fleet: made, orders } = await serving(9);
+    await using fleet = made;
+    const { username = '' } = fleet.answerTo(orders);
+    fleet.postgres.away = 'connection refused';
+    fleet.juju.removeRelation(orders);
+    await fleet.settle();
+    expect(fleet.postgres.logins.has(username)).toBe(true);
+    expect(fleet.waits(fleet.leader())).toContain('client:orders:removal');
+    for (const number of [0, 1, 2]) expect(fleet.loginsOn(number)).not.toContain(username);
+    expect(fleet.ownSecrets()).toEqual(['troupe']);
+    fleet.postgres.away = null;
+    await fleet.settle();
+    expect(fleet.postgres.logins.has(username)).toBe(false);
+    expect(fleet.statuses).toEqual(active(3));
+  });
+
+  it('without a backend says what to relate, and serves its clients as before when there is one again', async () => {
+    const { fleet: made, orders } = await serving(10);
+    await using fleet = made;
+    const answer = fleet.answerTo(orders);
+    const [backend = -1] = fleet.juju.relationsOf(application, 'backend-database');
+    fleet.juju.removeRelation(backend);
+    await fleet.settle();
+    expect(fleet.status(fleet.leader())).toMatch(
+      /^blocked: .* juju integrate pgbouncer-k8s:backend-database POSTGRESQL$/,
+    );
+    expect(fleet.loginsOn(0)).not.toContain(answer['username']);
+    fleet.postgres.logins.clear();
+    fleet.juju.integrate(`${application}:backend-database`, 'postgresql:database');
+    await fleet.settle();
+    expect(fleet.statuses).toEqual(active(3));
+    expect(fleet.answerTo(orders)).toEqual(answer);
+    expect(fleet.postgres.logins.has(answer['username'] ?? '')).toBe(true);
+    expect(fleet.loginsOn(2)).toContain(answer['username']);
+  });
+
+  it('forgets a client that goes while no backend is related', async () => {
+    const { fleet: made, orders } = await serving(11);
+    await using fleet = made;
+    const [backend = -1] = fleet.juju.relationsOf(application, 'backend-database');
+    fleet.juju.removeRelation(backend);
+    await fleet.settle();
+    fleet.juju.removeRelation(orders);
+    await fleet.settle();
+    expect(fleet.waits(fleet.leader())).toEqual(['backend']);
+  });
+});
+
+describe('a hook that fails', () => {
+  /** Everything that lasts, but for what is random or tells the time. */
+  const stateOf = (fleet: CharmFleet, relations: readonly number[]) => ({
+    statuses: fleet.statuses,
+    answers: relations.map((id) => {
+      const { password, uris, 'secret-user': user, 'secret-tls': tls, data, ...rest } = fleet.answerTo(id);
+      return { ...rest, hasPassword: password !== undefined && uris?.includes(password) };
+    }),
+    secrets: fleet.ownSecrets().toSorted(),
+    inPostgres: [...fleet.postgres.logins.keys()].toSorted(),
+    inAuthFiles: [0, 1].map((number) => fleet.loginsOn(number)),
+    waits: [0, 1].map((number) => fleet.waits(number)),
+  });
+
+  const history = async (seed: number, faultAt: CharmFleet['juju']['faultAt']) => {
+    await using fleet = await CharmFleet.open(seed, 2);
+    fleet.juju.faultAt = faultAt;
+    fleet.relateBackend();
+    const orders = fleet.relateClient('orders');
+    const reports = fleet.relateClient('reports');
+    await fleet.settle();
+    fleet.juju.configure(application, { pool_mode: 'transaction' });
+    fleet.juju.removeRelation(reports);
+    await fleet.settle();
+    return { state: stateOf(fleet, [orders]), failed: fleet.juju.history.filter(({ succeeded }) => !succeeded).length };
+  };
+
+  it.each([1, 2, 3, 4])('at any call of a hook tool is run again, and comes to the same (seed %i)', async (seed) => {
+    const calm = await history(seed, () => null);
+    const random = new Random(seed);
+    const faulty = await history(seed, ({ unit }) =>
+      unit.startsWith(application) && random.chance(0.05) ? (random.pick(['before', 'after'] as const) ?? null) : null,
+    );
+    expect(faulty.failed).toBeGreaterThan(5);
+    expect(faulty.state).toEqual(calm.state);
+    expect(calm.state.secrets).toHaveLength(3);
+  });
+});
+
+describe('what the ancestor defers', () => {
+  it('start, until the container is available (workload)', async () => {
+    await using fleet = await CharmFleet.open(20, 1);
+    fleet.breakdowns.set(fleet.unitName(0), 'Pebble does not answer');
+    fleet.relateBackend();
+    await fleet.settle();
+    expect(fleet.waits(0)).toEqual(expect.arrayContaining(['workload', 'backend:main']));
+    expect(fleet.status(0)).toMatch(/^blocked: .*Pebble does not answer/);
+    fleet.breakdowns.clear();
+    fleet.juju.restartWorkload(fleet.unitName(0), 'pgbouncer');
+    await fleet.settle();
+    expect(fleet.statuses).toEqual(['active']);
+  });
+
+  it('start and pebble-ready of a unit that does not lead, until the leader has published (fleet-spec)', async () => {
+    await using fleet = await CharmFleet.open(21, 2);
+    const other = fleet.unitName(1);
+    // Everything of the other unit, nothing of the leader.
+    fleet.juju.faultAt = ({ unit }) => (unit === other ? null : 'before');
+    await fleet.steps(40);
+    expect(fleet.waits(1)).toContain('fleet-spec');
+    expect(fleet.machine.processOf(other, 1)).toBeNull();
+    fleet.juju.faultAt = () => null;
+    fleet.relateBackend();
+    await fleet.settle();
+    expect(fleet.statuses).toEqual(['active', 'active']);
+    expect(fleet.machine.processOf(other, 1)).not.toBeNull();
+  });
+
+  it('a client, until its backend is there (client:orders:backend), and no auth file names it before', async () => {
+    await using fleet = await CharmFleet.open(22, 2);
+    const orders = fleet.relateClient('orders');
+    await fleet.settle();
+    const leader = fleet.leader();
+    expect(fleet.waits(leader)).toEqual(expect.arrayContaining(['backend', 'client:orders:backend']));
+    fleet.postgres.away = 'connection refused';
+    fleet.relateBackend();
+    await fleet.settle();
+    expect(fleet.waits(leader)).toEqual(expect.arrayContaining(['backend:main', 'client:orders:backend']));
+    expect(fleet.loginsOn(leader).filter((name) => name.includes('orders'))).toEqual([]);
+    expect(fleet.answerTo(orders)['secret-user']).toBeUndefined();
+    fleet.postgres.away = null;
+    await fleet.settle();
+    expect(fleet.statuses).toEqual(['active', 'active']);
+    expect(fleet.answerTo(orders)).toMatchObject({ endpoints: endpoint });
+  });
+
+  it('a client, until every live unit serves it (client:orders:units), and no longer than half a minute', async () => {
+    await using fleet = await CharmFleet.open(23, 2);
+    fleet.relateBackend();
+    await fleet.settle();
+    const leader = fleet.leader();
+    const other = fleet.unitName(1 - leader);
+    fleet.breakdowns.set(other, 'Pebble does not answer');
+    const orders = fleet.relateClient('orders');
+    await fleet.settle();
+    expect(fleet.waits(leader)).toContain('client:orders:units');
+    expect(fleet.answerTo(orders)['secret-user']).toBeUndefined();
+    fleet.later(31_000);
+    await fleet.settle();
+    expect(fleet.waits(leader)).not.toContain('client:orders:units');
+    expect(fleet.answerTo(orders)).toMatchObject({ endpoints: endpoint, database: 'orders' });
+    fleet.breakdowns.clear();
+    await fleet.settle();
+    expect(fleet.statuses).toEqual(['active', 'active']);
+  });
+});

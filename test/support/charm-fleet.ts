@@ -1,0 +1,210 @@
+/**
+ * The charm in a Juju model: its own dispatch for every hook, in this process, with PgBouncers and a PostgreSQL in memory. Beside it a
+ * PostgreSQL and its clients as charms that do what their interface says, and no more.
+ */
+import type { RelationRef } from '../../src/infra/juju/environment.ts';
+import { dispatchedBy } from '../../src/infra/juju/environment.ts';
+import { JujuLog } from '../../src/infra/juju/log.ts';
+import type { Bag, JujuTools } from '../../src/infra/juju/tools.ts';
+import { createSystemClock } from '../../src/infra/clock/system-clock.ts';
+import { createCredentials } from '../../src/infra/credentials/credentials.ts';
+import { MemoryWorkload } from '../../src/infra/memory/workload.ts';
+import { MemoryMachine } from '../../src/infra/memory/workload-machine.ts';
+import type { WallMs } from '../../src/actors/model/ids.ts';
+import { Secret } from '../../src/actors/model/secret.ts';
+import { runDispatch } from '../../src/programs/dispatch.ts';
+import { MemoryPostgres } from '../simulation/kit-fleet.ts';
+import { type Charm, charmIn, type Script, scriptedCharm } from './juju/charm.ts';
+import { JujuModel, type RanHook } from './juju/juju-model.ts';
+
+interface Told {
+  readonly waits: readonly { readonly id: string }[];
+  readonly budget: readonly { readonly given: number }[];
+}
+
+/** Hooks fail as often as a test wants it. */
+const patient = { attempts: 100 };
+
+export const application = 'pgbouncer-k8s';
+
+export class CharmFleet implements AsyncDisposable {
+  readonly juju: JujuModel;
+  readonly machine = new MemoryMachine();
+  readonly postgres = new MemoryPostgres();
+  /** Why the container of a unit cannot be reached. */
+  readonly breakdowns = new Map<string, string>();
+  #later = 0;
+
+  private constructor(juju: JujuModel) {
+    this.juju = juju;
+  }
+
+  static async open(seed: number, units = 3): Promise<CharmFleet> {
+    const fleet = new CharmFleet(await JujuModel.open({ seed }));
+    fleet.juju.deploy(application, fleet.#charm(), { units });
+    return fleet;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.juju[Symbol.asyncDispose]();
+  }
+
+  /** The id of the relation. */
+  relateBackend(): number {
+    this.juju.deploy('postgresql', provider());
+    return this.juju.integrate(`${application}:backend-database`, 'postgresql:database');
+  }
+
+  relateClient(name: string, request: Bag = { database: name }): number {
+    if (!this.juju.applications.has(name)) this.juju.deploy(name, requirer(request));
+    return this.juju.integrate(`${application}:database`, `${name}:database`);
+  }
+
+  /** Until Juju has no hook left, and every unit has looked at the state of things once more. */
+  async settle(): Promise<readonly RanHook[]> {
+    const ran = [...(await this.juju.settle(patient))];
+    this.juju.updateStatus(application);
+    return [...ran, ...(await this.juju.settle(patient))];
+  }
+
+  unitName(number: number): string {
+    return `${application}/${number}`;
+  }
+
+  status(number: number): string {
+    const { word, message } = this.juju.unit(this.unitName(number)).status;
+    return message === '' ? word : `${word}: ${message}`;
+  }
+
+  get statuses(): readonly string[] {
+    return this.juju.unitsOf(application).map((unit) => this.juju.statusOf(unit)?.word ?? '');
+  }
+
+  /** What a unit tells its peers of itself. */
+  bagOf(number: number): Told {
+    const [peers = -1] = this.juju.relationsOf(application, 'pgb-peers');
+    return JSON.parse(this.juju.bag(peers, this.unitName(number))['troupe-unit'] ?? '{"budget":[],"waits":[]}');
+  }
+
+  lease(): { readonly holder: string; readonly epoch: number } {
+    const [peers = -1] = this.juju.relationsOf(application, 'pgb-peers');
+    return JSON.parse(this.juju.bag(peers, application)['troupe-lease'] ?? '{}');
+  }
+
+  leader(): number {
+    return Number((this.juju.leaderOf(application) ?? '').split('/')[1]);
+  }
+
+  /** Labels of the secrets that the application owns. */
+  ownSecrets(): readonly string[] {
+    return [...this.juju.secrets.values()].flatMap(({ owner, label }) => (owner.name === application ? [label] : []));
+  }
+
+  /** Wall clocks go on. */
+  later(ms: number): void {
+    this.#later += ms;
+  }
+
+  /** So many hooks, failed ones too. */
+  async steps(count: number): Promise<void> {
+    for (let step = 0; step < count && (await this.juju.step()) !== null; step += 1);
+  }
+
+  waits(number: number): readonly string[] {
+    return this.bagOf(number).waits.map(({ id }) => id);
+  }
+
+  /** What a client was told: flat, with the content of its secrets. */
+  answerTo(relation: number): Bag {
+    const bag = this.juju.bag(relation, application);
+    return { ...bag, ...this.juju.secret(bag['secret-user'] ?? ''), ...this.juju.secret(bag['secret-tls'] ?? '') };
+  }
+
+  /** Logins in the auth file of a unit. */
+  loginsOn(number: number): readonly string[] {
+    const { authFile } = this.machine.diskOf(this.unitName(number));
+    return [...(authFile ?? '').matchAll(/^"([^"]+)"/gm)].map(([, name]) => name ?? '');
+  }
+
+  #charm(): Charm {
+    return { ...charmIn('deploy/charm'), body: { script: (hook) => this.#dispatch(hook) } };
+  }
+
+  async #dispatch({ environment, tools }: Parameters<Script>[0]): Promise<void> {
+    const dispatched = dispatchedBy(environment);
+    const { unit, application: name, model } = dispatched;
+    const number = Number(unit.slice(unit.lastIndexOf('/') + 1));
+    const workload = new MemoryWorkload(this.machine, {
+      name: unit,
+      listenAddress: `127.0.2.${number + 1}`,
+      instances: 2,
+    });
+    workload.breakDown(this.breakdowns.get(unit) ?? null);
+    const log = new JujuLog();
+    const clock = createSystemClock();
+    const later = this.#later;
+    const code = await runDispatch({
+      dispatched,
+      tools,
+      workload,
+      postgres: this.postgres,
+      credentials: createCredentials(),
+      clock: {
+        now: () => clock.now(),
+        after: (ms, call) => clock.after(ms, call),
+        wall: () => (clock.wall() + later) as WallMs,
+      },
+      instances: 2,
+      advertise: `${name}-service.${model.name}.svc.cluster.local`,
+      log,
+    });
+    await workload[Symbol.asyncDispose]();
+    if (code !== 0) throw new Error(`exit ${code}`);
+  }
+}
+
+const relationIn = (environment: Parameters<Script>[0]['environment']): RelationRef | null => {
+  const { event } = dispatchedBy(environment);
+  return 'relation' in event && event.type !== 'relationBroken' ? event.relation : null;
+};
+
+const onLeader =
+  (act: (tools: JujuTools, relation: RelationRef, self: string) => Promise<void>): Script =>
+  async ({ environment, tools }) => {
+    const relation = relationIn(environment);
+    if (relation === null || !(await tools.isLeader())) return;
+    await act(tools, relation, dispatchedBy(environment).application);
+  };
+
+/** A PostgreSQL that makes the login that is asked for. */
+const provider = (): Charm =>
+  scriptedCharm(
+    { name: 'postgresql', provides: { database: { interface: 'postgresql_client' } } },
+    onLeader(async (tools, relation, self) => {
+      const remote = await tools.remoteApplication(relation);
+      const theirs = remote === null ? null : await tools.readBag(relation, remote, 'application');
+      const ours = await tools.readBag(relation, self, 'application');
+      if (theirs?.['database'] === undefined || ours?.['secret-user'] !== undefined) return;
+      const label = `database.${relation.id}.user.secret`;
+      const content = { username: new Secret('relation_user'), password: new Secret('backend-password') };
+      const id = await tools.secretAdd({ owner: 'application', label, content });
+      await tools.secretGrant(id, relation);
+      await tools.writeBag(relation, 'application', {
+        database: theirs['database'],
+        endpoints: 'db:5432',
+        'secret-user': id,
+        version: '17.0',
+      });
+    }),
+  );
+
+const requirer = (request: Bag): Charm =>
+  scriptedCharm(
+    { name: 'app', requires: { database: { interface: 'postgresql_client' } } },
+    onLeader((tools, relation) =>
+      tools.writeBag(relation, 'application', {
+        'requested-secrets': JSON.stringify(['username', 'password', 'tls', 'tls-ca', 'uris']),
+        ...request,
+      }),
+    ),
+  );
