@@ -96,7 +96,7 @@ const runHook = async (parts: DispatchParts, event: HookEvent): Promise<number> 
     {
       application,
       self,
-      nonce: backplane.nonce,
+      nonce: await backplane.leaderNonce(),
       // One for each hook: it tells nobody anything, and would be news every time.
       pid: 0,
       version,

@@ -160,7 +160,7 @@ export const jujuFleet = async (): Promise<JujuFleet> => {
       model: 'e4b0c9e0-3a1c-4a7b-8a51-0d8f1a6f2c11',
       instances,
       features: { secrets: true },
-      occasion: { ...updateStatus, ...occasion },
+      occasion: { ...updateStatus, relationsAnew: !juju.states.has(unit), ...occasion },
       clock,
       log: createLog(),
     });

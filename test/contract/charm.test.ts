@@ -29,6 +29,79 @@ describe('the charm', () => {
     expect(fleet.postgres.logins.has(answer['username'] ?? '')).toBe(true);
   });
 
+  it('answers clients of both versions and of the legacy interface, each in its own words', async () => {
+    await using fleet = await CharmFleet.open(12, 2);
+    fleet.relateBackend();
+    const ids = ['f89fb726a8db4598', '5da82289cbe58ea8'];
+    const requests = ids.map((id, index) => ({
+      resource: `newer${index}`,
+      'request-id': id,
+      salt: 'aFooC5VZJMkZq9A4',
+    }));
+    const newer = fleet.relateClient('newer', { version: 'v1', requests: JSON.stringify(requests) });
+    const legacy = fleet.relateLegacy('legacy', 'db', 'older');
+    const admin = fleet.relateLegacy('admin', 'db-admin', 'older');
+    await fleet.settle();
+    expect(fleet.statuses).toEqual(active(2));
+    const bag = fleet.juju.bag(newer, application);
+    expect(bag['version']).toBe('v1');
+    const responses: Record<string, string>[] = JSON.parse(bag['requests'] ?? '[]');
+    expect(new Set(responses.map((response) => response['request-id']))).toEqual(new Set(ids));
+    const logins = responses.map((response) => fleet.juju.secret(response['secret-user'] ?? '')?.['username'] ?? '');
+    expect(new Set(logins).size).toBe(2);
+    for (const relation of [legacy, admin])
+      for (const member of [application, fleet.unitName(0), fleet.unitName(1)])
+        expect(fleet.juju.bag(relation, member)).toMatchObject({ database: 'older', port: '6432', state: 'master' });
+    const user = (relation: number) => fleet.juju.bag(relation, application)['user'] ?? '';
+    for (const login of [...logins, user(legacy), user(admin)]) {
+      expect(fleet.loginsOn(0)).toContain(login);
+      expect(fleet.postgres.logins.has(login)).toBe(true);
+    }
+    for (const relation of [newer, legacy]) fleet.juju.removeRelation(relation);
+    await fleet.settle();
+    expect([...fleet.postgres.logins.keys()]).toEqual([user(admin)]);
+    expect(fleet.ownSecrets()).toEqual(['troupe']);
+  });
+
+  it('does not serve what it cannot, says so to both sides, and serves the others', async () => {
+    await using fleet = await CharmFleet.open(13, 1);
+    fleet.relateBackend();
+    const orders = fleet.relateClient('orders');
+    const strange = fleet.relateClient('strange', { database: 'strange', 'extra-user-roles': 'SUPERUSER' });
+    await fleet.settle();
+    expect(fleet.waits(0)).toEqual(['client:strange:request']);
+    expect(fleet.status(0)).toMatch(/^blocked: not all that client "strange" asks for is served: .*superuser/);
+    expect(fleet.juju.bag(strange, application)['status']).toContain('superuser');
+    expect(fleet.answerTo(orders)['username']).toBeDefined();
+    fleet.juju.removeRelation(strange);
+    await fleet.settle();
+    expect(fleet.statuses).toEqual(['active']);
+  });
+
+  it('of an application that is removed leaves no login of a client behind', async () => {
+    const { fleet: made, orders } = await serving(14, 2);
+    await using fleet = made;
+    const { username = '' } = fleet.answerTo(orders);
+    fleet.juju.removeApplication(application);
+    await fleet.settle();
+    expect(fleet.juju.applications.has(application)).toBe(false);
+    expect(fleet.postgres.logins.has(username)).toBe(false);
+  });
+
+  it('without units keeps its relations, and serves them with the same credentials when there are units again', async () => {
+    const { fleet: made, orders } = await serving(15, 2);
+    await using fleet = made;
+    const answer = fleet.answerTo(orders);
+    fleet.juju.scale(application, 0);
+    await fleet.settle();
+    expect(fleet.postgres.logins.has(answer['username'] ?? '')).toBe(false);
+    fleet.juju.scale(application, 1);
+    await fleet.settle();
+    expect(fleet.statuses).toEqual(['active']);
+    expect(fleet.answerTo(orders)).toEqual(answer);
+    expect(fleet.postgres.logins.has(answer['username'] ?? '')).toBe(true);
+  });
+
   it('calls no more than six hook tools and one for each bag when nothing has changed, and writes nothing', async () => {
     await using fleet = (await serving(4)).fleet;
     fleet.juju.updateStatus(application);

@@ -7,6 +7,7 @@ import type {
   BackendFacts,
   PostgresOutcome,
   PostgresStep,
+  Provision,
   TaggedLogin,
 } from '../../src/actors/model/backend.ts';
 import type { Change, ChangeOutcome } from '../../src/actors/model/change.ts';
@@ -157,10 +158,12 @@ export class MemoryPostgres implements Postgres {
     return { kind: 'done' };
   }
 
-  async audit(_: unknown, __: unknown, { epoch }: Leadership): Promise<Audit> {
+  async audit(_: unknown, __: unknown, { epoch }: Leadership, provisions: readonly Provision[]): Promise<Audit> {
     if (this.away !== null) throw new PostgresUnavailable(this.away);
     if (epoch !== this.#fence) return { kind: epoch < this.#fence ? 'fenced' : 'unfenced' };
-    return { kind: 'audited', logins: [...this.logins.values()], findings: [] };
+    const lost = provisions.filter(({ username }) => !this.logins.has(username));
+    const findings = lost.map(({ relation }) => ({ relation, kind: 'mendable', step: 'ensureLogin' }) as const);
+    return { kind: 'audited', logins: [...this.logins.values()], findings };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}

@@ -60,9 +60,16 @@ export class CharmFleet implements AsyncDisposable {
     return this.juju.integrate(`${application}:database`, `${name}:database`);
   }
 
+  /** A client of the legacy interface, on `db` or `db-admin`. */
+  relateLegacy(name: string, endpoint: 'db' | 'db-admin', database: string): number {
+    this.juju.deploy(name, legacyRequirer(database));
+    return this.juju.integrate(`${application}:${endpoint}`, `${name}:db`);
+  }
+
   /** Until Juju has no hook left, and every unit has looked at the state of things once more. */
   async settle(): Promise<readonly RanHook[]> {
     const ran = [...(await this.juju.settle(patient))];
+    if (!this.juju.applications.has(application)) return ran;
     this.juju.updateStatus(application);
     return [...ran, ...(await this.juju.settle(patient))];
   }
@@ -207,4 +214,10 @@ const requirer = (request: Bag): Charm =>
         ...request,
       }),
     ),
+  );
+
+const legacyRequirer = (database: string): Charm =>
+  scriptedCharm(
+    { name: 'legacy', requires: { db: { interface: 'pgsql' } } },
+    onLeader((tools, relation) => tools.writeBag(relation, 'application', { database })),
   );

@@ -102,6 +102,8 @@ interface Desk {
   readonly leads: boolean;
   /** This unit is about to go: it leaves all relations as they are. */
   readonly isDying: boolean;
+  /** Nobody stays behind it: what the application made elsewhere is taken back now, or never. */
+  readonly isLast: boolean;
   readonly ownBag: Bag;
   readonly then: Shared;
   /** Of a leader: the relations to others, as it found them. */
@@ -151,6 +153,16 @@ export class JujuBackplane implements Backplane {
     };
   }
 
+  /**
+   * What leadership here is known by. Who goes last acts under the one there was: it leads nobody any more, and leaves no fence that
+   * units of a later time would find ahead of them.
+   */
+  async leaderNonce(): Promise<Nonce> {
+    const desk = await this.#deskIfAny();
+    const holder = desk?.isLast === true ? desk.then.lease?.holder : undefined;
+    return holder === undefined ? this.nonce : nonceOf(this.#options.model, holder);
+  }
+
   /** As this unit set it last; null when it never did. */
   async lastStatus(): Promise<CharmState['status']> {
     return (await this.#reading.state()).state.status;
@@ -194,10 +206,11 @@ export class JujuBackplane implements Backplane {
   async acquireLease(_ttl: Millis): Promise<AcquireResult> {
     const desk = await this.#open();
     const { lease } = desk.now;
-    if (!this.#hasJoined || !desk.leads || !(await this.#reading.leads()))
+    if (!this.#hasJoined || !(await this.#isLeader(desk)))
       return { kind: 'held', by: lease?.holder ?? this.unit, freeInMs: endlessMs };
     if (this.#acquired === null) {
-      const isOurs = lease?.holder === this.unit && !this.#options.occasion.leaderElected;
+      const isOurs =
+        lease !== null && (desk.isLast || (lease.holder === this.unit && !this.#options.occasion.leaderElected));
       const { state } = await this.#reading.state();
       this.#acquired = isOurs ? lease.epoch : nextEpoch(lease, state.epoch, this.#options.clock.wall());
       if (!isOurs) this.#change(desk, { lease: { holder: this.unit, epoch: this.#acquired } });
@@ -338,12 +351,10 @@ export class JujuBackplane implements Backplane {
   }
 
   #unitChanges({ ownBag, member, bag, bagDamage }: Desk): Bag {
-    const { departing } = this.#options.occasion;
-    const flag: Bag = departing === null ? {} : { [`${departing.endpoint}_${departing.id}_departing`]: 'true' };
-    if (this.#left) return changed(ownBag, { ...leftUnit, ...flag });
+    if (this.#left) return changed(ownBag, leftUnit);
     const told = readUnit(ownBag, sealerOf(this.unit, anyKey));
     return {
-      ...changed(ownBag, { ...memberText(member), ...flag }),
+      ...changed(ownBag, memberText(member)),
       ...(bag === null || (bagDamage === null && same(told.bag, bag)) ? {} : bagText(bag, sealerOf(this.unit, anyKey))),
     };
   }
@@ -365,6 +376,8 @@ export class JujuBackplane implements Backplane {
                   : { generation: verified.generation, epoch: verified.epoch, digest: verified.digest },
             },
       relations: await this.#reading.relations(),
+      knowsAll: await this.#reading.knowsAll(),
+      departing: state.departing || this.#options.occasion.departing !== null,
       epoch: Math.max(state.epoch, desk?.now.lease?.epoch ?? 0),
     };
     const changes = stateChanges(stored, next);
@@ -396,10 +409,11 @@ export class JujuBackplane implements Backplane {
     const appBag = await this.#reading.bag(peers, application, 'application');
     const ownBag = await this.#reading.bag(peers, unit, 'unit');
     if (appBag === null || ownBag === null) throw new BackplaneUnavailable(noPeers);
-    const isDying = occasion.departing !== null || Object.keys(ownBag).some((key) => departingKey.test(key));
-    const leads = !isDying && (await this.#reading.leads());
+    const isDying = occasion.departing !== null || (await this.#reading.state()).state.departing;
+    const isLast = isDying && (await this.#isLast());
+    const leads = isDying ? isLast : (await this.#reading.knowsAll()) && (await this.#reading.leads());
     const kept = await this.#key();
-    const newKey = kept === null && leads ? new Secret(randomBytes(32).toString('base64')) : null;
+    const newKey = kept === null && leads && !isDying ? new Secret(randomBytes(32).toString('base64')) : null;
     const written = kept ?? newKey;
     const key = written === null ? null : sealKeyOf(written, `the Juju secret "${keyLabel}"`);
     const then = readShared(appBag, key === null || newKey !== null ? null : sealerOf(unit, key));
@@ -413,7 +427,7 @@ export class JujuBackplane implements Backplane {
     const own = readUnit(ownBag, sealerOf(unit, anyKey));
     const isEntire = then.otherKey === null && !then.damaged.some(({ object }) => essential.includes(object));
     const abroad =
-      leads && isEntire
+      leads && isEntire && !isDying
         ? { backend: await readBackend(this.#reading, unit), clients: await readClients(this.#reading, unit) }
         : null;
     const desk: Desk = {
@@ -423,6 +437,7 @@ export class JujuBackplane implements Backplane {
       newKey,
       leads,
       isDying,
+      isLast,
       ownBag,
       then,
       others,
@@ -440,7 +455,14 @@ export class JujuBackplane implements Backplane {
       const intent = intentFrom(then.intent, asking, { reason: occasion.hook, at: clock.wall() });
       if (intent !== then.intent) desk.now = { ...then, intent, records: recordsUnder(intent, then) };
     }
+    if (isLast && then.intent !== null) desk.now = { ...then, intent: { ...then.intent, clients: {} } };
     return desk;
+  }
+
+  /** The application is removed, or has no units any more. */
+  async #isLast(): Promise<boolean> {
+    const { units } = await this.#options.tools.goalState();
+    return Object.entries(units).every(([unit, { status }]) => unit === this.unit || status === 'dying');
   }
 
   async #key(): Promise<Secret | null> {
@@ -456,8 +478,12 @@ export class JujuBackplane implements Backplane {
   /** The desk, when this leadership is ours and Juju has not taken it back. */
   async #mayLead({ epoch, nonce }: Leadership): Promise<Desk | null> {
     const desk = await this.#open();
-    const isOurs = epoch === this.#acquired && nonce === this.nonce;
-    return isOurs && (await this.#reading.leads()) ? desk : null;
+    const isOurs = epoch === this.#acquired && nonce === (await this.leaderNonce());
+    return isOurs && (await this.#isLeader(desk)) ? desk : null;
+  }
+
+  async #isLeader({ leads, isLast }: Desk): Promise<boolean> {
+    return leads && (isLast || (await this.#reading.leads()));
   }
 
   async #write(leadership: Leadership, changeOf: (desk: Desk) => Partial<Shared> | null): Promise<WriteResult> {
@@ -542,9 +568,6 @@ const changed = (before: Bag, wanted: Bag): Bag =>
 const sealerOf = (unit: UnitName, key: SealKey): Sealer => ({ key, application: applicationOf(unit) });
 /** For what holds no secret. */
 const anyKey = new SealKey(Buffer.alloc(32));
-
-/** `database_7_departing`: this unit goes, the relation stays. */
-const departingKey = /^.+_\d+_departing$/;
 
 /** Without one of these nobody can decide anything, and what would be made of its absence would be wrong. */
 const essential: readonly string[] = ['troupe-lease', 'troupe-intent', 'troupe-fleet', 'troupe-verdict'];

@@ -21,6 +21,10 @@ export interface CharmState {
   };
   /** By endpoint, then by relation id: the remote application. Null: they must be asked for. */
   readonly relations: Relations | null;
+  /** Juju has told this unit of every relation there was when it came: before that, one that it does not know may well be there. */
+  readonly knowsAll: boolean;
+  /** This unit goes: it has heard so about one of its relations. A later unit of its name begins without charm state. */
+  readonly departing: boolean;
   /** Which epoch this unit accepted last. */
   readonly epoch: number;
   /** As it was set last; null when Juju itself may have set one since. */
@@ -31,6 +35,8 @@ export type Relations = Readonly<Record<string, Readonly<Record<string, string>>
 const emptyState: CharmState = {
   memory: { verified: null, waits: [] },
   relations: null,
+  knowsAll: false,
+  departing: false,
   epoch: 0,
   status: null,
 };
@@ -48,6 +54,8 @@ const schemas: { readonly [K in keyof CharmState]: z.ZodType<CharmState[K]> } = 
     waits: z.array(z.object({ id: z.string(), sinceWallMs: z.number() })),
   }),
   relations: z.record(z.string(), z.record(z.string().regex(/^\d+$/), z.string())).nullable(),
+  knowsAll: z.boolean(),
+  departing: z.boolean(),
   epoch: count,
   status: z.object({ word: z.string(), message: z.string() }).nullable(),
 };

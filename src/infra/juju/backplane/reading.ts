@@ -69,6 +69,12 @@ export class Reading {
     return this.#config;
   }
 
+  /** A unit hears of each relation by a hook of its own, and of all of them before it is elected, configured or started. */
+  async knowsAll(): Promise<boolean> {
+    const { state } = await this.state();
+    return state.knowsAll || (this.#occasion.relationsAnew && this.#occasion.hook !== 'install');
+  }
+
   /** The living ones of our endpoints. */
   relations(): Promise<Relations> {
     this.#relations ??= this.#readRelations();
