@@ -1,7 +1,7 @@
 /** What only a store that others can reach has to stand: prying eyes, foreign hands, loss, and units that do not belong. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
@@ -355,26 +355,37 @@ describe.each(redisServers())('the store on %s', (_, start) => {
       expect((await again).unit).toBe(own.unit);
     });
 
-    it('are known from the only folder that was held here when the store is away', async () => {
+    it('are known from the only folder when the store is away', async () => {
       await mkdir(join(fleet.stateDir, `${fleet.application}-5`));
-      const before = await fleet.start(6);
-      await before[Symbol.asyncDispose]();
       const away = await fleet.open({ unit: 'claim', url: 'redis://127.0.0.1:1' });
-      expect(away.unit).toBe(before.unit);
+      expect(away.unit).toBe(unitNameOf(fleet.application, 5));
     });
 
-    it('stay those of a unit elsewhere on the volume that many share, however long it is silent', async () => {
+    it('stay those of a unit that lives elsewhere on a volume that many share, however long it is silent', async () => {
       const silent = await claim(fleet.stateDir);
       await seenBy(silent);
-      await heldElsewhere(silent.unit);
+      await isElsewhere(silent.unit);
+      await fleet.pass(3_600_000);
+      expect((await claim(fleet.stateDir)).unit).toBe(named(1)[0]);
+    }, 30_000);
+
+    it('are taken up again when whoever had them elsewhere gives no sign of life any more, or gave them up', async () => {
+      const ended = await claim(fleet.stateDir);
+      await seenBy(ended);
+      await isElsewhere(ended.unit);
+      await ended[Symbol.asyncDispose]();
+      await utimes(holderOf(ended.unit), new Date(), new Date(Date.now() - 60_000));
       await fleet.pass(40_010);
-      const second = await claim(fleet.stateDir);
-      expect(numbers([silent, second])).toEqual(named(0, 1));
+      const again = await claim(fleet.stateDir);
+      expect(again.unit).toBe(ended.unit);
+      await isElsewhere(again.unit);
+      await again.leave('down');
+      expect((await claim(fleet.stateDir)).unit).toBe(ended.unit);
     });
 
-    it('are not taken from a unit elsewhere because the store is away', async () => {
+    it('are not taken from a unit that lives elsewhere because the store is away', async () => {
       const elsewhere = await claim(fleet.stateDir);
-      await heldElsewhere(elsewhere.unit);
+      await isElsewhere(elsewhere.unit);
       const waiting = new AbortController();
       const opening = fleet.open({ unit: 'claim', url: 'redis://127.0.0.1:1', signal: waiting.signal });
       await until(() => fleet.log.lines.some(({ message }) => message.startsWith('waiting for the store')));
@@ -382,10 +393,11 @@ describe.each(redisServers())('the store on %s', (_, start) => {
       await expect(opening).rejects.toThrow('stopped');
     });
 
-    /** As if another container had written it. */
-    const heldElsewhere = async (unit: UnitName): Promise<void> => {
-      const file = join(fleet.stateDir, unit.replace('/', '-'), 'holder.json');
-      await writeFile(file, JSON.stringify({ ...JSON.parse(await readFile(file, 'utf8')), host: 'elsewhere' }));
+    const holderOf = (unit: UnitName): string => join(fleet.stateDir, unit.replace('/', '-'), 'holder.json');
+    /** As if it ran in another container. */
+    const isElsewhere = async (unit: UnitName): Promise<void> => {
+      const holder = JSON.parse(await readFile(holderOf(unit), 'utf8'));
+      await writeFile(holderOf(unit), JSON.stringify({ ...holder, host: 'elsewhere' }));
     };
 
     it('are waited for when the store is away and nothing is known', async () => {

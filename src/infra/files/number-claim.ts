@@ -1,6 +1,9 @@
 import type { UnitName } from '../../actors/model/ids.ts';
 
-/** What the store says to a unit that wants a number. `lookAgain`: all numbers whose folders it has seem held. */
+/**
+ * What the store says to a unit that wants a number. `lookAgain`: all numbers whose folders it has seem held; `heardAt` grows with every
+ * sign of life of the holder.
+ */
 export type Claimed =
   | { readonly kind: 'claimed'; readonly unit: UnitName }
   | { readonly kind: 'lookAgain'; readonly heardAt: ReadonlyMap<UnitName, number> };

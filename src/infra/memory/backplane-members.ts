@@ -36,16 +36,17 @@ const presentIn = (store: MemoryStore, seat: Seat, now: number): MemoryStore | s
   return { ...joined, lease, revision: store.revision + 1 };
 };
 
-/** Lowest free number; but first its own, unless a live unit holds them, and those of others that are known to be given up. */
+/** Lowest free number; but first those whose folders we have, unless a live unit holds them. */
 export const claimNumber = (
   store: MemoryStore,
   ask: {
     readonly application: Application;
     readonly nonce: Member['nonce'];
     readonly instances: number;
-    readonly own: readonly number[];
-    readonly others: readonly number[];
-    /** All of its own are known to be held: take a new one. */
+    readonly preferred: readonly number[];
+    /** Those of them that gave a sign of life elsewhere: held until they say themselves that they are down. */
+    readonly watched: readonly number[];
+    /** All of `preferred` are known to be held: take a new one. */
     readonly takeNew: boolean;
   },
   now: number,
@@ -53,15 +54,19 @@ export const claimNumber = (
   const { application, nonce, instances } = ask;
   const ours = [...store.members].find(([, member]) => member.nonce === nonce);
   if (ours !== undefined) return [store, { kind: 'claimed', unit: ours[0] }];
-  const named = (numbers: readonly number[]): readonly UnitName[] =>
-    numbers.map((number) => unitNameOf(application, number));
-  const [own, others] = [named(ask.own), named(ask.others)];
+  const preferred = ask.preferred.map((number) => unitNameOf(application, number));
+  const isFree = (unit: UnitName): boolean => {
+    const member = store.members.get(unit);
+    const watched = ask.watched.includes(unitNumberOf(unit));
+    return watched ? (member?.down ?? true) : !isHeld(store, member, now);
+  };
   const free =
-    own.find((unit) => !isHeld(store, store.members.get(unit), now)) ??
-    others.find((unit) => store.members.get(unit)?.down ?? true) ??
-    (ask.takeNew || own.length === 0 ? lowestFree(store, application) : undefined);
+    preferred.find(isFree) ?? (ask.takeNew || preferred.length === 0 ? lowestFree(store, application) : undefined);
   if (free === undefined) {
-    return [store, { kind: 'lookAgain', heardAt: new Map(own.map((u) => [u, store.members.get(u)?.heardAt ?? 0])) }];
+    return [
+      store,
+      { kind: 'lookAgain', heardAt: new Map(preferred.map((u) => [u, store.members.get(u)?.heardAt ?? 0])) },
+    ];
   }
   const joined = withMember(store, free, { nonce, boot: 0, instances, down: false, heardAt: now });
   return [

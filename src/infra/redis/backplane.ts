@@ -4,7 +4,7 @@ import { type Nonce, type UnitName, unitNameOf } from '../../actors/model/ids.ts
 import { BackplaneUnavailable } from '../../actors/ports/backplane.ts';
 import { isMissing } from '../files/atomic-file.ts';
 import type { Sealer } from '../files/codec.ts';
-import { holdFolder, wasHeldHere } from '../files/folder-holder.ts';
+import { FolderHold, lastSignIn } from '../files/folder-hold.ts';
 import { foldersInUse } from '../files/folders-in-use.ts';
 import { Ledger, unitDirectory } from '../files/ledger.ts';
 import { type Claimed, claimUnit } from '../files/number-claim.ts';
@@ -38,9 +38,9 @@ export const openRedisBackplane = async (options: RedisBackplaneOptions): Promis
     const unit = options.unit === 'claim' ? await claim(options, seat) : options.unit;
     const directory = unitDirectory(stateDir, unit);
     const ledger = await Ledger.open({ directory, unit, sealer, log });
-    await holdFolder(directory);
+    const hold = await FolderHold.take(directory, clock);
     const mirror = new Mirror(sealer, log, ledger.content.objects);
-    const post = { ...seat, ledger, mirror, clock, log, unit, instances };
+    const post = { ...seat, ledger, hold, mirror, clock, log, unit, instances };
     return new RedisBackplane(post, hints);
   } catch (cause) {
     connection.close();
@@ -63,16 +63,16 @@ interface Seat {
 
 const claim = async (options: RedisBackplaneOptions, seat: Seat): Promise<UnitName> => {
   const { application, stateDir, clock, log, signal } = options;
-  const preferred = await preferredUnits(stateDir, application);
   const pause = (): Promise<void> => new Promise((resolve) => clock.after(pauseMs, resolve));
   for (let reported = false; ; reported = true) {
     signal?.throwIfAborted();
     try {
-      return await claimUnit((takeNew) => askForNumber(options, seat, preferred, takeNew), pause);
+      return await claimUnit((takeNew) => askForNumber(options, seat, takeNew), pause);
     } catch (cause) {
       if (!(cause instanceof BackplaneUnavailable)) throw cause;
-      const [only, ...more] = preferred.own;
-      if (only !== undefined && more.length === 0) return only; // Whose else could it be?
+      const { free, watched } = await preferredUnits(stateDir, application);
+      const [only, ...more] = free;
+      if (only !== undefined && more.length === 0 && watched.size === 0) return only; // Whose else could this directory be?
       if (!reported)
         log.warn({ application, reason: cause.message }, 'waiting for the store to give this unit a number');
       await pause();
@@ -81,25 +81,29 @@ const claim = async (options: RedisBackplaneOptions, seat: Seat): Promise<UnitNa
 };
 
 const askForNumber = async (
-  { application, instances }: RedisBackplaneOptions,
+  { application, instances, stateDir }: RedisBackplaneOptions,
   { connection, keys, sealer, nonce, deadAfterMs }: Seat,
-  { own, others }: Preferred,
   takeNew: boolean,
 ): Promise<Claimed> => {
   if (connection.refusal !== null) throw new Error(connection.refusal);
   const entrance = await look(connection, keys, sealer);
   if (entrance.kind === 'closed') throw new Error(entrance.reason);
   if (entrance.kind === 'empty') await give(connection, keys, sealer, 0, new Map());
+  const { free, watched } = await preferredUnits(stateDir, application);
+  const preferred = [...free, ...watched.keys()];
   const reply = await claimNumber(
     connection,
     [keys.meta, keys.idx, keys.members, keys.hb],
-    [application, nonce, instances, deadAfterMs, takeNew ? 1 : 0, random(), keys.all, own.length, ...own, ...others],
+    [application, nonce, instances, deadAfterMs, takeNew ? 1 : 0, random(), keys.all, watched.size, ...preferred],
   );
   switch (reply.kind) {
     case 'CLAIMED':
       return { kind: 'claimed', unit: reply.unit };
     case 'LOOKAGAIN':
-      return { kind: 'lookAgain', heardAt: reply.heardAt };
+      return {
+        kind: 'lookAgain',
+        heardAt: new Map(reply.heardAt.entries().map(([unit, at]) => [unit, at + (watched.get(unit) ?? 0)])),
+      };
     case 'UNSEEDED':
       throw new BackplaneUnavailable('cannot claim a number: the store was emptied meanwhile');
   }
@@ -107,13 +111,12 @@ const askForNumber = async (
 
 /** Units whose folders are here, lowest number first. */
 interface Preferred {
-  /** That this process is, started again. */
-  readonly own: readonly UnitName[];
-  /** That are elsewhere, or were: on a volume that many share. */
-  readonly others: readonly UnitName[];
+  readonly free: readonly UnitName[];
+  /** With the last sign of life that was given in their folders. */
+  readonly watched: ReadonlyMap<UnitName, number>;
 }
 
-/** A coordinator whose PgBouncers live on beside it is their unit, and no other. */
+/** A coordinator that is started again is the unit whose PgBouncers live on beside it, and no other. */
 const preferredUnits = async (
   stateDir: string,
   application: RedisBackplaneOptions['application'],
@@ -121,9 +124,14 @@ const preferredUnits = async (
   const units = await unitsIn(stateDir, application);
   const inUse = foldersInUse(units.map((unit) => unitDirectory(stateDir, unit)));
   const running = units.filter((unit) => inUse.includes(unitDirectory(stateDir, unit)));
-  if (running.length > 0) return { own: running, others: [] };
-  const held = await Promise.all(units.map((unit) => wasHeldHere(unitDirectory(stateDir, unit))));
-  return { own: units.filter((_, at) => held[at]), others: units.filter((_, at) => held[at] !== true) };
+  if (running.length > 0) return { free: running, watched: new Map() };
+  const signs = await Promise.all(units.map((unit) => lastSignIn(unitDirectory(stateDir, unit))));
+  const watched = new Map<UnitName, number>();
+  for (const [index, unit] of units.entries()) {
+    const sign = signs[index] ?? null;
+    if (sign !== null) watched.set(unit, sign);
+  }
+  return { free: units.filter((unit) => !watched.has(unit)), watched };
 };
 
 const unitsIn = async (

@@ -14,6 +14,7 @@ import type { LeaseView, Snapshot, UnitRecord } from '../../actors/model/snapsho
 import { BackplaneUnavailable, type Observation } from '../../actors/ports/backplane.ts';
 import type { Clock } from '../../actors/ports/clock.ts';
 import type { Sealer } from '../files/codec.ts';
+import type { FolderHold } from '../files/folder-hold.ts';
 import type { Ledger, Position } from '../files/ledger.ts';
 import type { Log } from '../files/log.ts';
 import type { ObjectName } from '../files/stored-object.ts';
@@ -28,6 +29,7 @@ export interface Post {
   readonly keys: Keys;
   readonly sealer: Sealer;
   readonly ledger: Ledger;
+  readonly hold: FolderHold;
   readonly mirror: Mirror;
   readonly clock: Clock;
   readonly log: Log;

@@ -205,7 +205,8 @@ export class RedisBackplane implements Backplane {
   }
 
   async leave(how: 'down' | 'departed'): Promise<void> {
-    const { connection, keys } = this.#post;
+    const { connection, hold, keys } = this.#post;
+    await hold.giveUp();
     if (how === 'departed') this.#reader.departed();
     await scripts.leave(
       connection,
@@ -220,6 +221,7 @@ export class RedisBackplane implements Backplane {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#hints.end();
+    this.#post.hold[Symbol.dispose]();
     this.#post.connection.close();
     await this.#reading;
   }

@@ -16,9 +16,9 @@ describe('claiming a number', () => {
   /** Asks the store in turns; between them the world goes on. */
   const claims = async (
     start: MemoryStore,
-    own: readonly number[],
-    others: readonly number[],
+    preferred: readonly number[],
     meanwhile: (store: MemoryStore, now: number) => MemoryStore,
+    watched: readonly number[] = [],
   ) => {
     let store = start;
     let now = 0;
@@ -27,11 +27,13 @@ describe('claiming a number', () => {
       async (takeNew) => {
         const [next, answer] = claimNumber(
           store,
-          { application, nonce: 'me' as Nonce, instances: 1, own, others, takeNew },
+          { application, nonce: 'me' as Nonce, instances: 1, preferred, watched, takeNew },
           now,
         );
         store = next;
-        return answer;
+        // A unit that is watched says elsewhere that it lives.
+        if (answer.kind === 'claimed' || watched.length === 0) return answer;
+        return { kind: 'lookAgain', heardAt: new Map(answer.heardAt.entries().map(([one, at]) => [one, at + now])) };
       },
       async () => {
         pauses += 1;
@@ -45,26 +47,26 @@ describe('claiming a number', () => {
 
   it('takes the lowest free one when there are no folders', async () => {
     const store = [0, 1, 3].reduce((before, number) => joined(before, number, 0), emptyStore());
-    expect(await claims(store, [], [], nothing)).toMatchObject({ claimed: unit(2), pauses: 0 });
+    expect(await claims(store, [], nothing)).toMatchObject({ claimed: unit(2), pauses: 0 });
   });
 
-  it('takes the first folder that nobody has', async () => {
+  it('takes the first folder that nobody holds', async () => {
     const store = joined(emptyStore(), 4, 0);
-    expect(await claims(store, [], [4, 6], nothing)).toMatchObject({ claimed: unit(6), pauses: 0 });
-  });
-
-  it('takes no number of another that may live, however long it is silent, and takes one that was given up', async () => {
-    const silent = joined(emptyStore(), 0, -3_600_000);
-    expect(await claims(silent, [], [0], nothing)).toMatchObject({ claimed: unit(1), pauses: 0 });
-    const seat = seatOf({ unit: unit(0), nonce: 'n0' as Nonce, boot: 1, instances: 1 });
-    const { store: down } = step(joined(emptyStore(), 0, 0), seat, { type: 'leave', how: 'down' }, 0);
-    expect(await claims(down, [], [0], nothing)).toMatchObject({ claimed: unit(0), pauses: 0 });
+    expect(await claims(store, [4, 6], nothing)).toMatchObject({ claimed: unit(6), pauses: 0 });
   });
 
   it('waits until the silence of a killed process is long enough, and takes its number', async () => {
-    const { claimed, now } = await claims(joined(emptyStore(), 0, 0), [0], [], nothing);
+    const { claimed, now } = await claims(joined(emptyStore(), 0, 0), [0], nothing);
     expect(claimed).toBe(unit(0));
     expect(now).toBeGreaterThan(4_000);
+  });
+
+  it('leaves a number to whoever lives elsewhere, however long it is silent here, unless it was given up', async () => {
+    const silent = joined(emptyStore(), 0, -3_600_000);
+    expect(await claims(silent, [0], nothing, [0])).toMatchObject({ claimed: unit(1), pauses: 1 });
+    const seat = seatOf({ unit: unit(0), nonce: 'n0' as Nonce, boot: 1, instances: 1 });
+    const { store: down } = step(joined(emptyStore(), 0, 0), seat, { type: 'leave', how: 'down' }, 0);
+    expect(await claims(down, [0], nothing, [0])).toMatchObject({ claimed: unit(0), pauses: 0 });
   });
 
   it('takes a new one as soon as each holder was seen to live on', async () => {
@@ -73,11 +75,11 @@ describe('claiming a number', () => {
       const first = now >= 500 ? joined(before, 0, now) : before;
       return now >= 1_000 ? joined(first, 1, now) : first;
     };
-    expect(await claims(store, [0, 1], [], beats)).toMatchObject({ claimed: unit(2), now: 1_000 });
+    expect(await claims(store, [0, 1], beats)).toMatchObject({ claimed: unit(2), now: 1_000 });
   });
 
   it('gives the same number when the answer was lost', () => {
-    const ask = { application, nonce: 'me' as Nonce, instances: 1, own: [], others: [], takeNew: true };
+    const ask = { application, nonce: 'me' as Nonce, instances: 1, preferred: [], watched: [], takeNew: true };
     const [store, first] = claimNumber(emptyStore(), ask, 0);
     const [again, second] = claimNumber(store, ask, 0);
     expect(second).toEqual(first);

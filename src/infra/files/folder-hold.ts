@@ -1,0 +1,75 @@
+/**
+ * Who is the unit of a folder. On a volume that many share, the folder alone does not tell a unit that is started again from a newcomer
+ * that finds the folder of a unit elsewhere, which may serve its clients though nobody has heard of it for long. So a unit says in its
+ * folder where it is and, every few seconds, that it lives.
+ */
+import { rm, stat, utimes } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { Clock } from '../../actors/ports/clock.ts';
+import { readWhole, writeAtomic } from './atomic-file.ts';
+import { isAlive, markOf } from './process-mark.ts';
+
+const fileName = 'holder.json';
+const maxBytes = 10_000;
+const touchEveryMs = 5_000;
+/** A machine that was busy for so long has other troubles. */
+const deadAfterMs = 30_000;
+
+const holderSchema = z.object({
+  /** A container has a name of its own, and keeps it when it is started again. */
+  host: z.string(),
+  process: z.object({ pid: z.int(), startedAt: z.int(), bootId: z.string() }),
+});
+
+/** This process is the unit of the folder, until it is disposed of or given up. */
+export class FolderHold implements Disposable {
+  readonly #path: string;
+  readonly #clock: Clock;
+  #next: Disposable | null = null;
+
+  private constructor(path: string, clock: Clock) {
+    this.#path = path;
+    this.#clock = clock;
+    this.#touchLater();
+  }
+
+  static async take(directory: string, clock: Clock): Promise<FolderHold> {
+    const path = join(directory, fileName);
+    await writeAtomic(path, JSON.stringify({ host: hostname(), process: markOf(process.pid) }), 0o600);
+    return new FolderHold(path, clock);
+  }
+
+  /** For a unit whose PgBouncers have ended: whoever comes may be it, also when the store was not told. */
+  async giveUp(): Promise<void> {
+    this[Symbol.dispose]();
+    await rm(this.#path, { force: true });
+  }
+
+  [Symbol.dispose](): void {
+    this.#next?.[Symbol.dispose]();
+    this.#next = null;
+  }
+
+  #touchLater(): void {
+    this.#next = this.#clock.after(touchEveryMs, () => {
+      this.#touchLater();
+      const now = new Date();
+      utimes(this.#path, now, now).catch(() => {}); // A folder that cannot be written is told of by whoever writes it.
+    });
+  }
+}
+
+/** When another process that may be the unit of this folder last said that it lives (ms, wall clock); null when there is none. */
+export const lastSignIn = async (directory: string): Promise<number | null> => {
+  const path = join(directory, fileName);
+  try {
+    const { host, process: mark } = holderSchema.parse(JSON.parse((await readWhole(path, maxBytes)) ?? ''));
+    if (host === hostname() && (mark.pid === process.pid || !isAlive(mark))) return null;
+    const { mtimeMs } = await stat(path);
+    return Date.now() - mtimeMs < deadAfterMs ? mtimeMs : null;
+  } catch {
+    return null; // There is none, or nothing that a unit has written.
+  }
+};
