@@ -29,6 +29,8 @@ export interface CastSettings {
   readonly pid: number;
   readonly version: string;
   readonly advertise: string | null;
+  /** Where clients reach all units, as `host:port`; null: at each unit's own address. */
+  readonly endpoints: readonly string[] | null;
   readonly leaseTtlMs: number;
   readonly drainDelayMs: number;
   readonly drainDeadlineMs: number;
@@ -119,7 +121,12 @@ const wholeCast = (settings: CastSettings, ports: CastPorts) => {
     },
     client: {
       initial: initialClient,
-      decide: decideClient({ application: settings.application, laggardMs: 30_000, auditMs: 2_000 }),
+      decide: decideClient({
+        application: settings.application,
+        laggardMs: 30_000,
+        endpoints: settings.endpoints,
+        auditMs: 2_000,
+      }),
       dueAt: clientDueAt,
       perform: performClient(ports),
     },

@@ -12,6 +12,7 @@ import type { Postgres } from '../actors/ports/postgres.ts';
 import type { Workload } from '../actors/ports/workload.ts';
 import { fleetStatusOf } from '../actors/unit/fleet-status.ts';
 import { JujuBackplane } from '../infra/juju/backplane/backplane.ts';
+import type { KubernetesApi } from '../infra/kubernetes/api.ts';
 import type { Dispatched, JujuEvent } from '../infra/juju/environment.ts';
 import { JujuLog } from '../infra/juju/log.ts';
 import { ToolRefusal } from '../infra/juju/tool-refusal.ts';
@@ -19,6 +20,7 @@ import type { JujuTools, StatusWord } from '../infra/juju/tools.ts';
 import { featuresOf } from '../infra/juju/version.ts';
 import { version } from '../version.ts';
 import { createCast, type UnitCast } from './cast.ts';
+import { makeService, type ServiceMade } from './charm-service.ts';
 import { type HookEvent, hookOf, occasionOf } from './charm-hooks.ts';
 
 export interface DispatchParts {
@@ -30,8 +32,10 @@ export interface DispatchParts {
   readonly clock: Clock;
   /** PgBouncers of this unit. */
   readonly instances: number;
-  /** Host under which clients reach the application. */
+  /** Host under which clients within the cluster reach the application. */
   readonly advertise: string;
+  /** Null outside of Kubernetes, where nobody has to make that host. */
+  readonly kubernetes?: KubernetesApi | null;
   /** Also of the adapters; written when the dispatch ends. */
   readonly log: JujuLog;
 }
@@ -82,16 +86,18 @@ const runHook = async (parts: DispatchParts, event: HookEvent): Promise<number> 
   const { dispatched, tools, workload, postgres, credentials, clock, instances, advertise, log } = parts;
   const { unit: self, application, model } = dispatched;
   const hook = hookOf(event, self);
+  const occasion = occasionOf(dispatched.event, self);
   await using backplane = new JujuBackplane({
     tools,
     unit: self,
     model: model.uuid,
     instances,
     features: featuresOf(dispatched.version),
-    occasion: occasionOf(dispatched.event, self),
+    occasion,
     clock,
     log,
   });
+  const service = await serviceOf(parts, backplane, occasion.relationsAnew || event.type === 'updateStatus');
   const cast = createCast(
     {
       application,
@@ -101,6 +107,7 @@ const runHook = async (parts: DispatchParts, event: HookEvent): Promise<number> 
       pid: 0,
       version,
       advertise,
+      endpoints: service?.endpoints ?? null,
       leaseTtlMs,
       drainDelayMs,
       drainDeadlineMs,
@@ -122,7 +129,7 @@ const runHook = async (parts: DispatchParts, event: HookEvent): Promise<number> 
       ['client', { type: 'recalled', memory, published, wall }],
       ['unit', { type: 'recalled', memory, losses, wall }],
       ['workload', { type: 'recalled', verified: memory.verified, published }],
-      ['unit', { type: 'platformTold', lacks: await backplane.lacks() }],
+      ['unit', { type: 'platformTold', lacks: [...(await backplane.lacks()), ...(service?.lacks ?? [])] }],
       ['unit', { type: 'hookArrived', hook }],
       ['unit', { type: 'ticked', wall }],
     );
@@ -139,8 +146,21 @@ const runHook = async (parts: DispatchParts, event: HookEvent): Promise<number> 
     log.error({ actor, ...(cause instanceof ToolRefusal ? { reason: cause.message } : { err: cause }) }, 'defect');
   if (defects.length > 0) return exitDefect;
   if (dispatched.event.type === 'action') await tellStatus(running, parts);
-  await backplane.flush({ status: await setStatus(running, event, backplane, tools) });
+  const status = await setStatus(running, event, backplane, tools);
+  await backplane.flush({ status, ...(service === null ? {} : { service: service.applied }) });
   return 0;
+};
+
+const serviceOf = async (
+  { dispatched, kubernetes = null }: DispatchParts,
+  backplane: JujuBackplane,
+  looksAgain: boolean,
+): Promise<ServiceMade | null> => {
+  const config = kubernetes === null ? null : await backplane.optionsToHeed();
+  if (kubernetes === null || config === null) return null;
+  const { application, unit, model } = dispatched;
+  const applied = (await backplane.lastState()).service;
+  return makeService(kubernetes, { application, model: model.name, unit, config, applied, looksAgain });
 };
 
 /** Until nothing is under way, and nothing that only time keeps waiting is worth the wait. What is still under way is told. */
@@ -185,7 +205,7 @@ const setStatus = async (
     event.type === 'install'
       ? ({ word: 'maintenance', message: 'installed: it joins the fleet as soon as Juju shows it its peers' } as const)
       : { word: wordOf(status.word), message: status.message };
-  const last = await backplane.lastStatus();
+  const { status: last } = await backplane.lastState();
   const isKnown = last !== null && last.word === next.word && last.message === next.message;
   if (!isKnown || resetsStatus.has(event.type)) await tools.setStatus('unit', next.word, next.message);
   return next;

@@ -85,6 +85,7 @@ export const runUnit = async (settings: UnitProcessSettings, castOf = createCast
       pid: process.pid,
       version,
       advertise: settings.advertise,
+      endpoints: null,
       leaseTtlMs: settings.leaseTtlMs,
       drainDelayMs: settings.drainDelayMs,
       drainDeadlineMs: settings.drainDeadlineMs,

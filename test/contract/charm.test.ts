@@ -4,6 +4,8 @@
  */
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../src/actors/kit/random.ts';
+import { openKubernetesApi } from '../../src/infra/kubernetes/api.ts';
+import { ApiServer } from '../support/kubernetes/api-server.ts';
 import { application, CharmFleet } from '../support/charm-fleet.ts';
 
 const endpoint = `${application}-service.prod.svc.cluster.local:6432`;
@@ -100,6 +102,46 @@ describe('the charm', () => {
     expect(fleet.statuses).toEqual(['active']);
     expect(fleet.answerTo(orders)).toEqual(answer);
     expect(fleet.postgres.logins.has(answer['username'] ?? '')).toBe(true);
+  });
+
+  it('leads clients through its Service, and to the nodes when they are outside of the cluster', async () => {
+    await using cluster = await ApiServer.open();
+    cluster.nodes.push({
+      metadata: { name: 'n1' },
+      status: { addresses: [{ type: 'InternalIP', address: '10.1.0.1' }] },
+    });
+    cluster.pods.push({
+      metadata: {
+        name: `${application}-0`,
+        namespace: 'prod',
+        labels: { 'app.kubernetes.io/name': application },
+        ownerReferences: [
+          { apiVersion: 'apps/v1', kind: 'StatefulSet', name: application, uid: 'b7e1', controller: true },
+        ],
+      },
+      spec: { nodeName: 'n1', containers: [] },
+    });
+    using api = openKubernetesApi(cluster.place);
+    await using fleet = await CharmFleet.open(16, 1);
+    fleet.kubernetes = api;
+    fleet.relateBackend();
+    const orders = fleet.relateClient('orders');
+    await fleet.settle();
+    expect(fleet.answerTo(orders)['endpoints']).toBe(endpoint);
+    expect([...cluster.services.values()].map(({ spec }) => spec?.type)).toEqual(['ClusterIP']);
+    const before = fleet.answerTo(orders)['password'];
+    fleet.juju.configure(application, { 'expose-external': 'nodeport' });
+    await fleet.settle();
+    const nodePort = [...cluster.services.values()][0]?.spec?.ports?.[0]?.nodePort;
+    expect(fleet.answerTo(orders)).toMatchObject({ endpoints: `10.1.0.1:${nodePort}`, password: before });
+    cluster.may = () => false;
+    fleet.juju.configure(application, { 'expose-external': 'false' });
+    await fleet.settle();
+    expect(fleet.status(0)).toMatch(/^blocked: .*juju trust/);
+    cluster.may = () => true;
+    await fleet.settle();
+    expect(fleet.statuses).toEqual(['active']);
+    expect(fleet.answerTo(orders)['endpoints']).toBe(endpoint);
   });
 
   it('calls no more than six hook tools and one for each bag when nothing has changed, and writes nothing', async () => {

@@ -113,6 +113,7 @@ const castSettings = {
   application,
   version: '0.1.0',
   advertise: null,
+  endpoints: null,
   leaseTtlMs: 5_000,
   drainDelayMs: 100,
   drainDeadlineMs: 1_000,

@@ -8,6 +8,7 @@ import { JujuLog } from '../../src/infra/juju/log.ts';
 import type { Bag, JujuTools } from '../../src/infra/juju/tools.ts';
 import { createSystemClock } from '../../src/infra/clock/system-clock.ts';
 import { createCredentials } from '../../src/infra/credentials/credentials.ts';
+import type { KubernetesApi } from '../../src/infra/kubernetes/api.ts';
 import { MemoryWorkload } from '../../src/infra/memory/workload.ts';
 import { MemoryMachine } from '../../src/infra/memory/workload-machine.ts';
 import type { WallMs } from '../../src/actors/model/ids.ts';
@@ -33,6 +34,8 @@ export class CharmFleet implements AsyncDisposable {
   readonly postgres = new MemoryPostgres();
   /** Why the container of a unit cannot be reached. */
   readonly breakdowns = new Map<string, string>();
+  /** The cluster, when there is one. */
+  kubernetes: KubernetesApi | null = null;
   #later = 0;
 
   private constructor(juju: JujuModel) {
@@ -162,6 +165,7 @@ export class CharmFleet implements AsyncDisposable {
         wall: () => (clock.wall() + later) as WallMs,
       },
       instances: 2,
+      kubernetes: this.kubernetes,
       advertise: `${name}-service.${model.name}.svc.cluster.local`,
       log,
     });

@@ -24,7 +24,7 @@ import {
   wall,
 } from '../../support/builders.ts';
 
-const decide = decideWith({ application, laggardMs: 30_000, auditMs: 2_000 });
+const decide = decideWith({ application, laggardMs: 30_000, endpoints: null, auditMs: 2_000 });
 const ready: BackendFacts = {
   kind: 'ready',
   primary: { host: 'db1', port: 5432 },

@@ -200,7 +200,7 @@ const published = (
 
 /** What the client actor does as leader, and whom it tells to serve. */
 const clientDecisions = (intent: Intent, before: FleetSpec | null) => {
-  const decide = decideClientWith({ application, laggardMs: 30_000, auditMs: 2_000 });
+  const decide = decideClientWith({ application, laggardMs: 30_000, endpoints: null, auditMs: 2_000 });
   const messages: readonly ClientMessage[] = [
     { type: 'observed', snapshot: snapshotOf({ intent, relations: records }) },
     {

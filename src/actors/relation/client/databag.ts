@@ -22,10 +22,10 @@ export const usernameOf = (application: Application, name: string, id: RelationI
 export const databagOf = (
   record: RelationRecord,
   units: readonly UnitRecord[],
-  { version, isReadable }: { readonly version: string; readonly isReadable: boolean },
+  { version, isReadable, shared = null }: About,
 ): Databag => {
   const serving = servingOf(units, record);
-  const endpoints = addressesOf(serving).join(',');
+  const endpoints = endpointsOf(units, record, shared).join(',');
   const { account, database } = record;
   const readOnly = isReadable ? readOnlyNameOf(database) : null;
   return {
@@ -47,9 +47,22 @@ const uriOf = ({ username, password }: Account, endpoints: string, database: str
     `postgresql://${encodeURIComponent(username)}:${encodeURIComponent(password.reveal())}@${endpoints}/${encodeURIComponent(database)}`,
   );
 
+interface About {
+  readonly version: string;
+  readonly isReadable: boolean;
+  /** Where clients reach all units; null: at each unit's own address. */
+  readonly shared?: readonly string[] | null;
+}
+
 /** Units behind a load balancer all say its address: it is one endpoint. */
-export const endpointsOf = (units: readonly UnitRecord[], record: RelationRecord): readonly string[] =>
-  addressesOf(servingOf(units, record));
+export const endpointsOf = (
+  units: readonly UnitRecord[],
+  record: RelationRecord,
+  shared: readonly string[] | null,
+): readonly string[] => {
+  const serving = servingOf(units, record);
+  return serving.length === 0 ? [] : (shared ?? addressesOf(serving));
+};
 
 const addressesOf = (serving: readonly UnitBag[]): readonly string[] => [
   ...new Set(serving.map(({ address }) => address)),

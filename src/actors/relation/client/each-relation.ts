@@ -74,6 +74,7 @@ const forRelation = (turn: Turn, told: ClientState, relation: Relation): ClientS
       published: state.published,
       units: state.units,
       laggardMs: settings.laggardMs,
+      endpoints: settings.endpoints,
       finding: backendWork.findings.find((finding) => finding.relation === id) ?? null,
       lost: lostDatabaseOf(state, relation, backendWork),
     },

@@ -34,6 +34,8 @@ export interface Surroundings {
   readonly published: Published | null;
   readonly units: readonly UnitRecord[];
   readonly laggardMs: number;
+  /** Where clients reach all units; null: at each unit's own address. */
+  readonly endpoints: readonly string[] | null;
   /** What the last audit found otherwise than it was left. */
   readonly finding: Finding | null;
   /** Why another client of this database cannot have it: it is not made anew behind their backs. */
@@ -125,9 +127,14 @@ const publishing = (
   if (late.length > 0 && patient && record.databag !== null) return { type: 'nothing' };
   if (late.length > 0 && patient)
     return { type: 'wait', lack: lack.clientUnits({ name, generation: published.generation, late }) };
-  if (endpointsOf(units, record).length === 0) return { type: 'wait', lack: lack.clientNowhere({ name }) };
+  if (endpointsOf(units, record, around.endpoints).length === 0)
+    return { type: 'wait', lack: lack.clientNowhere({ name }) };
   const version = facts?.kind === 'ready' ? versionText(facts.version) : stringOf(record.databag?.['version']);
-  const databag = databagOf(record, units, { version, isReadable: isReadable(published, record) });
+  const databag = databagOf(record, units, {
+    version,
+    isReadable: isReadable(published, record),
+    shared: around.endpoints,
+  });
   return same(databag, record.databag) ? { type: 'nothing' } : { type: 'record', record: { ...record, databag } };
 };
 

@@ -20,6 +20,8 @@ export interface ClientSettings {
   readonly application: Application;
   /** Credentials are published without units that have not acknowledged by then. */
   readonly laggardMs: number;
+  /** Where clients reach all units; null: at each unit's own address. None: nobody knows yet. */
+  readonly endpoints: readonly string[] | null;
   /** How often the leader compares what relations were given with what is there. */
   readonly auditMs: number;
 }

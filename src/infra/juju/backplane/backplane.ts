@@ -93,6 +93,9 @@ const peerEndpoint = 'pgb-peers';
 const keyLabel = 'troupe';
 const keyField = 'seal-key';
 
+/** Of charm state, what is kept for others than the actors. */
+type Kept = Partial<Pick<CharmState, 'status' | 'service'>>;
+
 /** As this unit found things, and as they are with what it wrote since. */
 interface Desk {
   readonly peers: RelationRef;
@@ -163,9 +166,15 @@ export class JujuBackplane implements Backplane {
     return holder === undefined ? this.nonce : nonceOf(this.#options.model, holder);
   }
 
-  /** As this unit set it last; null when it never did. */
-  async lastStatus(): Promise<CharmState['status']> {
-    return (await this.#reading.state()).state.status;
+  /** As this unit left it. */
+  async lastState(): Promise<CharmState> {
+    return (await this.#reading.state()).state;
+  }
+
+  /** All options of the application, when it is this unit that acts for it. */
+  async optionsToHeed(): Promise<Readonly<Record<string, string | number | boolean>> | null> {
+    const desk = await this.#deskIfAny();
+    return desk === null || desk.abroad === null ? null : this.#reading.config();
   }
 
   /** What is lacking of relations and can be told before anybody has decided anything. */
@@ -310,7 +319,7 @@ export class JujuBackplane implements Backplane {
    * Hands Juju everything that differs: what the whole fleet shares only while this unit leads, and of that the key first. Nothing
    * of it is stored before the dispatch has ended well.
    */
-  async flush(state: Partial<Pick<CharmState, 'status'>> = {}): Promise<void> {
+  async flush(state: Kept = {}): Promise<void> {
     const { tools } = this.#options;
     const desk = await this.#deskIfAny();
     if (desk !== null && desk.then.otherKey === null) {
@@ -359,7 +368,7 @@ export class JujuBackplane implements Backplane {
     };
   }
 
-  async #flushState(desk: Desk | null, change: Partial<Pick<CharmState, 'status'>>): Promise<void> {
+  async #flushState(desk: Desk | null, change: Kept): Promise<void> {
     const { stored, state } = await this.#reading.state();
     const { verified, waits } = this.#memory ?? {};
     const next: CharmState = {

@@ -27,6 +27,8 @@ export interface CharmState {
   readonly departing: boolean;
   /** Which epoch this unit accepted last. */
   readonly epoch: number;
+  /** Names the Service as it was applied last; null when it was not. */
+  readonly service: string | null;
   /** As it was set last; null when Juju itself may have set one since. */
   readonly status: { readonly word: string; readonly message: string } | null;
 }
@@ -38,6 +40,7 @@ const emptyState: CharmState = {
   knowsAll: false,
   departing: false,
   epoch: 0,
+  service: null,
   status: null,
 };
 
@@ -57,6 +60,7 @@ const schemas: { readonly [K in keyof CharmState]: z.ZodType<CharmState[K]> } = 
   knowsAll: z.boolean(),
   departing: z.boolean(),
   epoch: count,
+  service: z.string().nullable(),
   status: z.object({ word: z.string(), message: z.string() }).nullable(),
 };
 const keys = Object.keys(schemas) as readonly (keyof CharmState)[];

@@ -1,0 +1,56 @@
+/**
+ * The Service that clients are given. The leader makes it what the options say when that has changed, and now and then because
+ * somebody may have changed it; and finds out where it leads from outside of the cluster.
+ */
+import { createHash } from 'node:crypto';
+import type { Application, UnitName } from '../actors/model/ids.ts';
+import { lack } from '../actors/model/wait-catalogue.ts';
+import type { Lack } from '../actors/model/waits.ts';
+import type { KubernetesApi } from '../infra/kubernetes/api.ts';
+import { applyService, endpointsOf } from '../infra/kubernetes/exposed-service.ts';
+import { exposureIn } from '../infra/kubernetes/exposure.ts';
+import { checkOptions } from '../pgbouncer/catalogue.ts';
+
+export interface ServiceAsked {
+  readonly application: Application;
+  /** Name of the model. */
+  readonly model: string;
+  readonly unit: UnitName;
+  /** All options of the application. */
+  readonly config: Readonly<Record<string, string | number | boolean>>;
+  /** What `applied` told last. */
+  readonly applied: string | null;
+  /** Also when it is what it was. */
+  readonly looksAgain: boolean;
+}
+export interface ServiceMade {
+  /** `host:port` for clients; none while it is not known. */
+  readonly endpoints: readonly string[];
+  readonly lacks: readonly Lack[];
+  /** Names what was applied, to know it again; null when it was not. */
+  readonly applied: string | null;
+}
+
+export const makeService = async (api: KubernetesApi, asked: ServiceAsked): Promise<ServiceMade> => {
+  const { application, model, unit, config, looksAgain } = asked;
+  const read = exposureIn(config);
+  if (!read.ok) {
+    const lacks = read.problems.map(({ path, reason }) =>
+      lack.optionEntry({ name: path.slice('options.'.length), reason, others: 0 }),
+    );
+    return { endpoints: [], lacks, applied: asked.applied };
+  }
+  const wanted = { application, model, port: portIn(config), exposure: read.exposure };
+  const name = createHash('sha256').update(JSON.stringify(wanted)).digest('hex').slice(0, 16);
+  const refused =
+    name === asked.applied && !looksAgain ? null : await applyService(api, wanted, unit.replace('/', '-'));
+  if (refused !== null) return { endpoints: [], lacks: [refused], applied: null };
+  const reached = await endpointsOf(api, wanted);
+  return reached.kind === 'known'
+    ? { endpoints: reached.endpoints, lacks: [], applied: name }
+    : { endpoints: [], lacks: [reached.lack], applied: name };
+};
+
+/** One that cannot be is told as an option; until it is mended the port stays what it was, which nobody here knows better. */
+const portIn = ({ listen_port: port = 6432 }: ServiceAsked['config']): number =>
+  typeof port === 'number' && checkOptions({ listen_port: port }).length === 0 ? port : 6432;
