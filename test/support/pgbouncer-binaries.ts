@@ -2,12 +2,12 @@ import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { findBinary } from '../../src/infra/local/binaries.ts';
 import { ownedByUs } from './container-owner.ts';
+import { downloads } from './downloads.ts';
 
 /** A PgBouncer of this machine; `run` is null where `reason` says why it is not to be had. */
 export interface PgBouncerBinary {
@@ -43,11 +43,8 @@ const binaryOf = async (wanted: string, find: () => Promise<string>): Promise<Pg
   }
 };
 
-const cache =
-  process.getuid?.() === 0 ? '/var/cache/troupe-test' : join(tmpdir(), `troupe-test-cache-${process.getuid?.()}`);
-
 const kept = async (version: string, image: string): Promise<string> => {
-  const directory = join(cache, `pgbouncer-${version}`);
+  const directory = join(downloads, `pgbouncer-${version}`);
   const program = join(directory, 'pgbouncer');
   if (!existsSync(program)) await takeOut(image, directory);
   return program;

@@ -28,7 +28,8 @@ export const answerTool = async (
 /** `smart`: text as it is, truth as Python writes it, lists a line each, maps as YAML. */
 const print = (value: unknown, format: string): string => {
   if (format === 'json') return `${JSON.stringify(value)}\n`;
-  if (format === 'yaml') return value === null ? '' : stringify(value);
+  // Readers of YAML 1.1 refuse a block that is not indented, and a whole document would not be.
+  if (format === 'yaml') return value === null ? '' : stringify(value, { blockQuote: typeof value !== 'string' });
   if (format !== 'smart')
     throw new ToolFault(`invalid value "${format}" for option --format: unknown format "${format}"`, 2);
   if (value === null || value === '') return '';

@@ -44,13 +44,13 @@ export class Provider {
     this.#relation = { endpoint: 'database', id: 7, hasSecrets: true, ...relation };
   }
 
-  relation(theirs: Bag): ClientRelation {
-    return { ...this.#relation, theirs, ours: this.ours };
+  relation(theirs: Bag, theirUnits: readonly Bag[] = []): ClientRelation {
+    return { ...this.#relation, theirs, ours: this.ours, theirUnits };
   }
 
   /** One dispatch of the leader; tells what it wrote. `served` names the logins of requests that are served by now. */
-  dispatch(theirs: Bag, served: Readonly<Record<number, Databag>> = {}): Bag {
-    const relation = this.relation(theirs);
+  dispatch(theirs: Bag, served: Readonly<Record<number, Databag>> = {}, theirUnits: readonly Bag[] = []): Bag {
+    const relation = this.relation(theirs, theirUnits);
     const answers = new Map(Object.entries(served).map(([id, databag]) => [Number(id) as RelationId, databag]));
     const { wanted, unwanted } = secretsFor(relation, answers);
     for (const { label, content } of wanted)

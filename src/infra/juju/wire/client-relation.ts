@@ -11,6 +11,8 @@ export interface ClientRelation extends RelationRef {
   readonly theirs: Bag;
   /** Our application bag, as it stands. */
   readonly ours: Bag;
+  /** Bags of the client's units, for as long as a status stands in ours; absent: not looked at, so nobody is known to have heard of it. */
+  readonly theirUnits?: readonly Bag[];
   /** False where Juju is too old to have secrets. */
   readonly hasSecrets: boolean;
 }

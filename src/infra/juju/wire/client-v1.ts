@@ -199,7 +199,7 @@ const bag: ClientDialect['bag'] = (relation, answers, uris) => {
   return {
     version: 'v1',
     requests: JSON.stringify(told.map(({ response }) => response)),
-    data: JSON.stringify({ ...data, ...statusesTold(relation.ours) }),
+    data: JSON.stringify({ ...data, ...statusesTold(relation) }),
   };
 };
 
@@ -254,11 +254,16 @@ const isSaid = (value: unknown): boolean =>
 
 /**
  * A client compares the statuses in our bag with those in our `data`: what is new in the bag was raised, what is gone was resolved.
- * So `data` follows one dispatch later, when this one has been seen.
+ * Written side by side they would be news to nobody, so `data` follows when a unit of the client shows that it has heard.
  */
-const statusesTold = (ours: Bag): Readonly<Record<string, unknown>> => {
+const statusesTold = ({ ours, theirUnits = [] }: ClientRelation): Readonly<Record<string, unknown>> => {
   const told = jsonIn(textIn(ours, 'status'), z.array(z.looseObject({ code: z.int() }))) ?? [];
-  return told.length === 0 ? {} : { status: Object.fromEntries(told.map((one) => [String(one.code), one])) };
+  const heard = new Set([ours, ...theirUnits].flatMap(codesIn));
+  const noted = told.map((one) => [String(one.code), one] as const).filter(([code]) => heard.has(code));
+  return noted.length === 0 ? {} : { status: Object.fromEntries(noted) };
 };
+
+const codesIn = (bag: Bag): readonly string[] =>
+  Object.keys(jsonIn(textIn(bag, 'data'), z.looseObject({ status: z.record(z.string(), z.unknown()) }))?.status ?? {});
 
 export const v1: ClientDialect = { asked, secrets, bag };

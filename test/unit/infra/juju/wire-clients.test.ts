@@ -186,7 +186,7 @@ describe('a client of v1', () => {
     expect(jsonOf(provider.ours, 'status')).toMatchObject([{ code: 5002 }]);
   });
 
-  it('hears of a status one dispatch before data says that it was told', () => {
+  it('hears of a status before data says that it has, which waits for a unit of its to show that', () => {
     const provider = new Provider();
     const bad = v1Request('stock', 'salt3', { 'entity-type': 'USER' });
     const statusIn = () => (jsonOf(provider.ours, 'data') as { status?: object }).status;
@@ -195,7 +195,8 @@ describe('a client of v1', () => {
       [expect.objectContaining({ code: 5001 })],
       undefined,
     ]);
-    provider.dispatch(v1Bag(orders, bad), both);
+    expect(provider.dispatch(v1Bag(orders, bad), both, [{ data: '{"status":{"4000":{}}}' }])).toEqual({});
+    provider.dispatch(v1Bag(orders, bad), both, [{}, { data: '{"status":{"5001":{}}}' }]);
     expect(statusIn()).toMatchObject({ 5001: { code: 5001 } });
     expect(provider.dispatch(v1Bag(orders, bad), both)).toEqual({});
     provider.dispatch(v1Bag(orders), both);
