@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Secret } from '../../src/actors/model/secret.ts';
 import { type Charm, charmIn, ImpossibleInJuju, type Script, scriptedCharm } from '../support/juju/charm.ts';
+import { toolTimeOf } from '../support/juju/tool-time.ts';
 import { HookFailed, JujuModel, type RanHook } from '../support/juju/juju-model.ts';
 
 let home = '';
@@ -159,6 +160,60 @@ describe('a dispatch', () => {
       expect(ran?.calls.map(({ tool, index }) => `${index} ${tool}`)).toEqual(['0 status-set', '1 juju-log']);
       expect(juju.statusOf('shell/0')?.message).toBe(message);
     }
+  });
+});
+
+describe('the time of hook tools', () => {
+  it('is known of each call, and counted once where they overlap', async () => {
+    await using juju = await JujuModel.open();
+    juju.deploy('shell', await shellCharm('is-leader >/dev/null; config-get >/dev/null & is-leader >/dev/null; wait'));
+    const [install] = await juju.settle();
+    const startMs = await juju.toolStartMs();
+    expect(startMs).toBeGreaterThan(0);
+    const spent = toolTimeOf(install?.calls ?? [], startMs);
+    expect(spent).toBeGreaterThan(0);
+    expect(spent).toBeLessThan(install?.tookMs ?? 0);
+    const apart = { askedAtMs: 10, tookMs: 2 };
+    expect(toolTimeOf([apart], 5)).toBe(7);
+    expect(toolTimeOf([apart, { askedAtMs: 11, tookMs: 3 }, { askedAtMs: 30, tookMs: 1 }], 5)).toBe(9 + 6);
+  });
+});
+
+describe('a unit', () => {
+  it('whose charm says nothing is unknown once it has started', async () => {
+    await using juju = await JujuModel.open();
+    juju.deploy('app', application());
+    expect(await juju.step()).toMatchObject({ hook: 'install' });
+    expect(juju.statusOf('app/0')).toEqual({ word: 'maintenance', message: 'installing charm software' });
+    await juju.settle();
+    expect(juju.statusOf('app/0')).toEqual({ word: 'unknown', message: '' });
+  });
+
+  it('that is lost runs no hook, and is missed by its peers and by those it was related to', async () => {
+    await using juju = await JujuModel.open();
+    juju.deploy('shell', await shellCharm(''), { units: 2 });
+    juju.deploy('app', application());
+    juju.integrate('shell:database', 'app:database');
+    await juju.settle();
+    juju.moveLeadership('shell', 'shell/1');
+    await juju.settle();
+    juju.loseUnit('shell');
+    expect((await juju.settle()).map(({ unit, hook }) => `${unit} ${hook}`).toSorted()).toEqual([
+      'app/0 database-relation-departed',
+      'shell/0 cluster-relation-departed',
+      'shell/0 leader-elected',
+    ]);
+  });
+
+  it('is refused in the words of the test', async () => {
+    await using juju = await JujuModel.open();
+    juju.deploy('shell', await shellCharm(''));
+    await juju.settle();
+    juju.faultAt = ({ tool }) => (tool === 'is-leader' ? { says: 'leadership status unknown' } : null);
+    const { calls } = await juju.exec('shell/0', async ({ tools }) => {
+      expect(await tools.isLeader()).toBe(false);
+    });
+    expect(calls).toMatchObject([{ tool: 'is-leader', code: 1 }]);
   });
 });
 

@@ -10,8 +10,9 @@
  *   const ran = await juju.settle();     // the hooks that ran, until there are none to run
  *   juju.bag(relation, 'pgbouncer');
  */
-import type { ChildProcess } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { chmod, mkdir, mkdtemp, readdir, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -86,15 +87,17 @@ export interface ToolCallRecord {
   /** What it was sent on stdin. */
   readonly input: string | null;
   readonly code: number;
+  /** After the dispatch began. */
+  readonly askedAtMs: number;
   /** From the moment the tool asked to the moment it was answered; the start of its process is not in it. */
   readonly tookMs: number;
 }
 
 /**
  * What happens to a call: `before`, it fails and nothing is done; `after`, it is done and fails all the same; `killBefore` and
- * `killAfter`, the dispatch is killed at that point.
+ * `killAfter`, the dispatch is killed at that point; `says`, it is refused in these words.
  */
-export type Fault = 'before' | 'after' | 'killBefore' | 'killAfter';
+export type Fault = 'before' | 'after' | 'killBefore' | 'killAfter' | { readonly says: string };
 export type FaultAt = (call: {
   readonly unit: string;
   readonly hook: string;
@@ -117,6 +120,7 @@ export class HookFailed extends Error {
 interface Running {
   readonly context: HookContext;
   readonly calls: ToolCallRecord[];
+  readonly began: number;
   asked: number;
   child: ChildProcess | null;
 }
@@ -140,6 +144,7 @@ export class JujuModel implements AsyncDisposable {
   readonly #account: Account | null;
   readonly #limitMs: number;
   readonly #running = new Map<string, Running>();
+  readonly #measured = new Map<string, (at: number) => void>();
   #agent: AgentSocket | null = null;
   #count = 0;
 
@@ -205,6 +210,17 @@ export class JujuModel implements AsyncDisposable {
     for (let number = alive.length; number < units; number += 1) this.#addUnit(application, number);
     for (const unit of alive.toSorted((a, b) => b.number - a.number).slice(0, Math.max(0, alive.length - units)))
       this.#kill(unit);
+  }
+
+  /** The highest one is gone with its pod, and none of its hooks runs any more. */
+  loseUnit(application: string): void {
+    const units = [...this.#application(application).units.values()];
+    const unit = units.toSorted((a, b) => b.number - a.number)[0];
+    if (unit === undefined) throw new ImpossibleInJuju(`${application} has no units`);
+    this.#kill(unit);
+    unit.life = 'dead';
+    for (const relation of this.#relations.values()) relation.members.delete(unit.name);
+    this.#bury();
   }
 
   /** `application:endpoint` each; the id of the relation. */
@@ -425,6 +441,23 @@ export class JujuModel implements AsyncDisposable {
     return ran;
   }
 
+  /** What it takes from the start of a hook tool until it asks, in ms: the middle one of some. */
+  async toolStartMs(): Promise<number> {
+    const { directory, address } = this.#agentOrThrow;
+    const starts: number[] = [];
+    for (let start = 0; start < 9; start += 1) {
+      const began = performance.now();
+      const { promise: asked, resolve } = Promise.withResolvers<number>();
+      const contextId = `measured-${start}`;
+      this.#measured.set(contextId, resolve);
+      const environment = { JUJU_CONTEXT_ID: contextId, JUJU_AGENT_SOCKET_ADDRESS: address };
+      const child = spawn(join(directory, 'is-leader'), [], { env: environment, stdio: 'ignore' });
+      const [at] = await Promise.all([asked, once(child, 'close')]);
+      starts.push(at - began);
+    }
+    return starts.toSorted((a, b) => a - b)[4] ?? 0;
+  }
+
   // What there is to see.
 
   get applications(): ReadonlyMap<string, Application> {
@@ -493,14 +526,14 @@ export class JujuModel implements AsyncDisposable {
   async #run(unit: Unit, hook: Hook, aside: { readonly script?: Script } | null): Promise<RanHook> {
     const id = `${unit.name}-${hook.name}-${randomBytes(8).toString('hex')}`;
     const context = new HookContext(id, unit, hook, this.#store);
-    const running: Running = { context, calls: [], asked: 0, child: null };
+    await this.#unpack(unit);
+    const running: Running = { context, calls: [], began: performance.now(), asked: 0, child: null };
     this.#running.set(id, running);
     this.#saysJuju(unit, hook);
     if (hook.relation !== null && hook.relation.remoteUnit !== null && hook.relation.kind === 'changed')
       unit.views.get(hook.relation.id)?.cache.delete(hook.relation.remoteUnit);
-    const began = performance.now();
     const ended = await this.#runCharm(unit, hook, running, aside?.script).finally(() => this.#running.delete(id));
-    const tookMs = performance.now() - began;
+    const tookMs = performance.now() - running.began;
     const refusal = ended.code === 0 ? this.#flush(context) : null;
     const succeeded = ended.code === 0 && refusal === null;
     const stderr = refusal === null ? ended.stderr : `${ended.stderr}${refusal}`;
@@ -521,7 +554,6 @@ export class JujuModel implements AsyncDisposable {
 
   async #runCharm(unit: Unit, hook: Hook, running: Running, script?: Script): Promise<Ended> {
     const { charm } = unit.application;
-    await this.#unpack(unit);
     const environment = {
       ...environmentOf(unit, hook, running.context.id, this.#place),
       ...this.#deployments.get(unit.application.name)?.environment?.(unit.name),
@@ -534,9 +566,13 @@ export class JujuModel implements AsyncDisposable {
     });
   }
 
-  get #place(): AgentPlace {
+  get #agentOrThrow(): AgentSocket {
     if (this.#agent === null) throw new Error('the model is not open');
-    const { address, directory } = this.#agent;
+    return this.#agent;
+  }
+
+  get #place(): AgentPlace {
+    const { address, directory } = this.#agentOrThrow;
     return { modelName: this.name, modelUuid: this.uuid, version: this.version, socket: address, tools: directory };
   }
 
@@ -572,18 +608,22 @@ export class JujuModel implements AsyncDisposable {
     } else if (!isAside) {
       unit.failed = { hook, attempts: unit.failed?.hook === hook ? unit.failed.attempts + 1 : 1 };
     }
+    if (succeeded && hook.name === 'start' && unit.status.message === installing)
+      unit.status = { word: 'unknown', message: '' }; // The charm has never said anything.
     if (unit.done.stopped && unit.life === 'alive') await this.#renewPod(unit);
     this.#bury();
   }
 
   /** Juju sets these itself, and a charm that wants others must set them again. */
   #saysJuju(unit: Unit, hook: Hook): void {
-    if (hook.name === 'install') unit.status = { word: 'maintenance', message: 'installing charm software' };
+    if (hook.name === 'install') unit.status = { word: 'maintenance', message: installing };
     if (hook.name === 'stop') unit.status = { word: 'maintenance', message: 'stopping charm software' };
   }
 
   async #answer(request: ToolRequest): Promise<ToolAnswer> {
     const running = this.#running.get(request.contextId);
+    this.#measured.get(request.contextId)?.(performance.now());
+    this.#measured.delete(request.contextId);
     if (running === undefined) return { code: 1, stdout: '', stderr: `ERROR unknown context "${request.contextId}"\n` };
     const began = performance.now();
     const { unit, hook } = running.context;
@@ -606,13 +646,14 @@ export class JujuModel implements AsyncDisposable {
         return input;
       },
     };
-    const answer =
-      fault === 'before' || fault === 'killBefore'
-        ? lostConnection
-        : await answerTool(running.context, heard, (record) => this.logs.push(record));
+    const isDone = fault === null || fault === 'after' || fault === 'killAfter';
+    const answer = isDone
+      ? await answerTool(running.context, heard, (record) => this.logs.push(record))
+      : refusedBy(fault);
     if (fault === 'killAfter') running.child?.kill('SIGKILL');
-    running.calls.push({ ...call, input, code: answer.code, tookMs: performance.now() - began });
-    return fault === null ? answer : lostConnection;
+    const askedAtMs = began - running.began;
+    running.calls.push({ ...call, input, code: answer.code, askedAtMs, tookMs: performance.now() - began });
+    return fault === null ? answer : refusedBy(fault);
   }
 
   #addUnit(application: Application, number: number): void {
@@ -774,7 +815,13 @@ export class JujuModel implements AsyncDisposable {
   }
 }
 
-const lostConnection: ToolAnswer = { code: 1, stdout: '', stderr: 'ERROR connection is shut down\n' };
+const installing = 'installing charm software';
+
+const refusedBy = (fault: Fault): ToolAnswer => ({
+  code: 1,
+  stdout: '',
+  stderr: `ERROR ${typeof fault === 'string' ? 'connection is shut down' : fault.says}\n`,
+});
 
 const isProviderAndRequirer = (found: readonly ({ readonly role: string } | undefined)[]): boolean =>
   ['provides', 'requires'].every((role) => found.some((endpoint) => endpoint?.role === role));
