@@ -6,6 +6,8 @@ import type { RelationRef } from '../../src/infra/juju/environment.ts';
 import { dispatchedBy } from '../../src/infra/juju/environment.ts';
 import { JujuLog } from '../../src/infra/juju/log.ts';
 import type { Bag, JujuTools } from '../../src/infra/juju/tools.ts';
+import type { Clock } from '../../src/actors/ports/clock.ts';
+import type { Credentials } from '../../src/actors/ports/credentials.ts';
 import { createSystemClock } from '../../src/infra/clock/system-clock.ts';
 import { createCredentials } from '../../src/infra/credentials/credentials.ts';
 import type { KubernetesApi } from '../../src/infra/kubernetes/api.ts';
@@ -28,6 +30,13 @@ const patient = { attempts: 100 };
 
 export const application = 'pgbouncer-k8s';
 
+export interface CharmFleetOptions {
+  readonly clock?: Clock;
+  readonly credentials?: Credentials;
+  /** Called when something was done to PostgreSQL or to PgBouncers; what it throws comes in place of the answer. */
+  readonly effectDone?: (hook: string) => void;
+}
+
 export class CharmFleet implements AsyncDisposable {
   readonly juju: JujuModel;
   readonly machine = new MemoryMachine();
@@ -38,12 +47,19 @@ export class CharmFleet implements AsyncDisposable {
   kubernetes: KubernetesApi | null = null;
   #later = 0;
 
-  private constructor(juju: JujuModel) {
+  readonly #clock: Clock;
+  readonly #credentials: Credentials;
+  readonly #effectDone: (hook: string) => void;
+
+  private constructor(juju: JujuModel, { clock, credentials, effectDone }: CharmFleetOptions) {
     this.juju = juju;
+    this.#clock = clock ?? createSystemClock();
+    this.#credentials = credentials ?? createCredentials();
+    this.#effectDone = effectDone ?? (() => {});
   }
 
-  static async open(seed: number, units = 3): Promise<CharmFleet> {
-    const fleet = new CharmFleet(await JujuModel.open({ seed }));
+  static async open(seed: number, units = 3, options: CharmFleetOptions = {}): Promise<CharmFleet> {
+    const fleet = new CharmFleet(await JujuModel.open({ seed }), options);
     fleet.juju.deploy(application, fleet.#charm(), { units });
     return fleet;
   }
@@ -151,14 +167,15 @@ export class CharmFleet implements AsyncDisposable {
     });
     workload.breakDown(this.breakdowns.get(unit) ?? null);
     const log = new JujuLog();
-    const clock = createSystemClock();
+    const clock = this.#clock;
     const later = this.#later;
+    const effectDone = (): void => this.#effectDone(`${unit} ${environment['JUJU_HOOK_NAME'] ?? ''}`);
     const code = await runDispatch({
       dispatched,
       tools,
-      workload,
-      postgres: this.postgres,
-      credentials: createCredentials(),
+      workload: telling(workload, effectDone),
+      postgres: telling(this.postgres, effectDone),
+      credentials: this.#credentials,
       clock: {
         now: () => clock.now(),
         after: (ms, call) => clock.after(ms, call),
@@ -173,6 +190,21 @@ export class CharmFleet implements AsyncDisposable {
     if (code !== 0) throw new Error(`exit ${code}`);
   }
 }
+
+/** The same, but that each step it has taken is told before it is answered. */
+const telling = <Port extends { take: (...step: never[]) => Promise<unknown> }>(port: Port, done: () => void): Port =>
+  new Proxy(port, {
+    get: (target, name) => {
+      const member: unknown = Reflect.get(target, name, target);
+      if (typeof member !== 'function') return member;
+      if (name !== 'take') return member.bind(target);
+      return async (...step: readonly unknown[]) => {
+        const outcome: unknown = await member.apply(target, step);
+        done();
+        return outcome;
+      };
+    },
+  });
 
 const relationIn = (environment: Parameters<Script>[0]['environment']): RelationRef | null => {
   const { event } = dispatchedBy(environment);
