@@ -147,15 +147,15 @@ const peersOf = (instances: readonly InstanceLayout[], port: number): Entries =>
   });
 
 const settingsOf = (spec: FleetSpec, layout: Layout, instance: InstanceLayout, version: PgBouncerVersion): Entries => [
-  // Nobody has rights over TCP: the console of the socket needs no entry for its own user id, and takes every command (1.18, 1.24, 1.26).
-  ['admin_users', ''],
+  // The console of the socket needs no entry for its own user id, and takes every command (1.18, 1.24, 1.26): nobody else has rights, unless it is out of reach.
+  ['admin_users', layout.console?.username ?? ''],
   ['stats_users', layout.probe.username],
-  ['auth_type', 'scram-sha-256'],
+  ...authSettings(layout),
   ['auth_file', layout.authFile],
   // No logfile and no pidfile: a RELOAD that cannot open the one kills the process, the other can name somebody else's.
   ['syslog', '0'],
   ['verbose', '0'],
-  ['listen_addr', layout.listenAddress],
+  ['listen_addr', listenAddresses(layout, instance)],
   ['unix_socket_dir', instance.socketDir],
   ['unix_socket_mode', '0700'],
   ['so_reuseport', '1'],
@@ -179,6 +179,19 @@ const tlsSettings = ({ tls }: Layout): Entries =>
         ['client_tls_ca_file', tls.authoritiesFile],
       ];
 
+/** Methods are the same with rules as without. */
+const authSettings = ({ console }: Layout): Entries =>
+  console === undefined
+    ? [['auth_type', 'scram-sha-256']]
+    : [
+        ['auth_type', 'hba'],
+        ['auth_hba_file', console.rulesFile],
+      ];
+
+/** Also beside a wildcard: the kernel prefers who listens at the very address, and goes on to another instance only when that is gone. */
+const listenAddresses = ({ listenAddress }: Layout, { consoleAddress }: InstanceLayout): string =>
+  consoleAddress === undefined ? listenAddress : `${listenAddress},${consoleAddress}`;
+
 const optionEntries = ({ options: given }: FleetSpec, version: PgBouncerVersion): Entries =>
   byKey(options).flatMap((entry): Entries => {
     if (entry.key === 'max_db_connections') return []; // It was divided, and stands in the entries of the databases.
@@ -191,9 +204,10 @@ const ignoring = 'ignore_startup_parameters';
 
 /** A login that has no share here yet cannot be let in: it would have no limit. */
 const authFileOf = (spec: FleetSpec, unit: UnitName, layout: Layout): Secret => {
-  const { probe } = layout;
+  const { probe, console } = layout;
   const users = spec.users.filter((user) => sharesOf(spec, unit, layout, { of: 'login', ...user }).length > 0);
-  const logins = [...users, { name: probe.username, secret: probe.verifier }];
+  const own = [probe, ...(console === undefined ? [] : [console])];
+  const logins = [...users, ...own.map(({ username, verifier }) => ({ name: username, secret: verifier }))];
   return new Secret(
     byName(logins)
       .map(({ name, secret }) => `${authLine(name, secret.reveal())}\n`)

@@ -8,6 +8,8 @@ import { type Wanted, renderedFor } from './workload-rendering.ts';
 /** What workloads run on: it outlives the coordinators that open them, and lets a test do what the world does. */
 export interface Machine extends AsyncDisposable {
   readonly version: PgBouncerVersion;
+  /** Why the platform does not tell at once that an instance has ended; absent where it does. */
+  readonly silentExits?: string;
   /** A coordinator of the unit of this name; the next one with the same name finds what the first one left. */
   open(unit: UnitOnMachine): Promise<Coordinator>;
   freePort(addresses: readonly string[]): Promise<number>;
@@ -163,14 +165,23 @@ export const workloadContract = (name: string, openMachine: () => Promise<Machin
       expect(await inspect(workload)).toEqual(before);
     });
 
-    it('tells at once which instance has ended, and starts that one again', async () => {
+    it('tells at once which instance has ended', async ({ skip }) => {
+      skip(machine.silentExits !== undefined, machine.silentExits);
       const workload = await open();
-      const rendered = await serve(workload, { port, canary: 'gen-1' });
-      const [first = 0, second = 0] = pidsOf(await inspect(workload));
+      await serve(workload, { port, canary: 'gen-1' });
+      const [, second = 0] = pidsOf(await inspect(workload));
       const exited = Promise.withResolvers<number>();
       using _listening = workload.onExit(exited.resolve);
       machine.signal(second, 'SIGKILL');
       expect(await exited.promise).toBe(2);
+    });
+
+    it('finds which instance has ended, and starts that one again', async () => {
+      const workload = await open();
+      const rendered = await serve(workload, { port, canary: 'gen-1' });
+      const [first = 0, second = 0] = pidsOf(await inspect(workload));
+      machine.signal(second, 'SIGKILL');
+      await expect.poll(() => machine.isAlive(second)).toBe(false);
       expect((await inspect(workload)).instances).toMatchObject([
         { state: 'running', pid: first },
         { state: 'absent', pid: null, canary: null },
@@ -307,7 +318,8 @@ export const workloadContract = (name: string, openMachine: () => Promise<Machin
       expect(machine.isAlive(pid)).toBe(true);
       expect(await workload.connected(never)).toMatchObject([{ instance: 1 }]);
       await client[Symbol.asyncDispose]();
-      expect(await exited.promise).toBe(1);
+      if (machine.silentExits === undefined) expect(await exited.promise).toBe(1);
+      await expect.poll(() => machine.isAlive(pid)).toBe(false);
       expect((await inspect(workload)).instances).toMatchObject([{ state: 'absent' }]);
     });
 

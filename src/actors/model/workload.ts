@@ -15,6 +15,8 @@ export interface InstanceLayout {
   /** Absolute path of its ini file and of its own socket directory. */
   readonly ini: string;
   readonly socketDir: string;
+  /** An address of its own beside the shared one, where its console is reached when the layout has a login for that. */
+  readonly consoleAddress?: string;
 }
 
 /** With what a unit serves clients that ask for TLS, in PEM. */
@@ -42,6 +44,8 @@ export interface Layout {
   readonly instances: readonly InstanceLayout[];
   /** Absent or null: clients are served without TLS. What it names has been tried out. */
   readonly tls?: TlsFiles | null;
+  /** Who may use the consoles over TCP, and the file of the rules that keep others from it. Absent: nobody may. */
+  readonly console?: { readonly username: string; readonly verifier: Secret; readonly rulesFile: string };
   /** Held by instances of an earlier life that had more of them, and that have not ended yet: not there to be divided. */
   readonly retiring: readonly (BudgetKey & { readonly connections: number })[];
 }

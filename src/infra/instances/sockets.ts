@@ -18,7 +18,8 @@ export interface Listener {
 export const listenersAt = async (port: number): Promise<readonly Listener[]> =>
   (await allListeners()).filter((listener) => listener.port === port);
 
-const allListeners = async (): Promise<readonly Listener[]> =>
+/** All TCP listeners of this network namespace. */
+export const allListeners = async (): Promise<readonly Listener[]> =>
   (await Promise.all([listening('/proc/net/tcp'), listening('/proc/net/tcp6')])).flat();
 
 /** What PgBouncer is told to listen on (`listen_addr`), as addresses. `*` is both wildcards. */
@@ -78,21 +79,39 @@ export const portOf = async (pid: number): Promise<number | null> => {
 };
 
 /** The other ends of the TCP connections that the process has at a port of its own. */
-export const connectionsOf = async (
-  pid: number,
-  port: number,
-): Promise<readonly { readonly address: string; readonly port: number }[]> => {
+export const connectionsOf = async (pid: number, port: number): Promise<readonly Endpoint[]> => {
   const held = new Set(descriptorsOf(pid).flatMap((fd) => inodeOf(pid, fd) ?? []));
+  const connections = await connectionsAt(new Set([port]));
+  return connections.filter(({ inode }) => held.has(inode)).map(({ remote }) => remote);
+};
+
+export interface Connection {
+  readonly local: Endpoint;
+  readonly remote: Endpoint;
+  readonly inode: string;
+  readonly uid: number;
+}
+
+/** All TCP connections of this network namespace at local ports. */
+export const connectionsAt = async (ports: ReadonlySet<number>): Promise<readonly Connection[]> => {
   const tables = await Promise.all(
     ['/proc/net/tcp', '/proc/net/tcp6'].map((table) => readFile(table, 'utf8').catch(() => '')),
   );
   return tables
     .flatMap((table) => table.split('\n').slice(1, -1).map(rowOf))
-    .filter(
-      ({ local, state, inode }) => state === stateEstablished && held.has(inode) && endpointOf(local).port === port,
-    )
-    .map(({ remote }) => endpointOf(remote));
+    .filter(({ local, state }) => state === stateEstablished && ports.has(endpointOf(local).port))
+    .map(({ local, remote, inode, uid }) => ({
+      local: endpointOf(local),
+      remote: endpointOf(remote),
+      inode,
+      uid: Number(uid),
+    }));
 };
+
+export interface Endpoint {
+  readonly address: string;
+  readonly port: number;
+}
 
 /** Far cheaper than to look it up again: the kernel walks all its tables for that. */
 export const stillHolds = (pid: number, { fd, inode }: HeldSocket): boolean => inodeOf(pid, fd) === inode;
@@ -159,7 +178,7 @@ const rowOf = (line: string): Row => {
 
 const listenerOf = ({ local, uid, inode }: Row): Listener => ({ ...endpointOf(local), inode, uid: Number(uid) });
 
-const endpointOf = (local: string): { readonly address: string; readonly port: number } => {
+const endpointOf = (local: string): Endpoint => {
   const [hex = '', port = ''] = local.split(':');
   const words = hex.match(/.{8}/g) ?? [];
   const bytes = words.flatMap((word) =>

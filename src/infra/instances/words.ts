@@ -11,6 +11,10 @@ export const lastTroubles = (log: string): string => quoted([...new Set(troubles
 export const quoted = (words: readonly string[]): string =>
   words.length === 0 ? '' : `PgBouncer says: ${words.join('; ')}`;
 
+/** What it says of files while it loads them. */
+export const aboutFiles =
+  /config file|configuration|invalid value|unknown parameter|auth_file|auth file|hba|TLS setup failed|losing forced user|RELOAD failed/i;
+
 const logLine = /^\S+ \S+ \S+ \[\d+\] (ERROR|FATAL|WARNING) (?:@\S+ in function \S+ )?(.*)$/;
 /** What happens to one client or server is no fault of a step: `C-0x55d0c0: db/user@address …`. */
 const aboutConnection = /^[CS]-0x/;

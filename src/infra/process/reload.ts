@@ -3,7 +3,7 @@ import type { Instance } from './instance.ts';
 import { logEnd, logSince } from './log-file.ts';
 import { done, failed, refused, together } from '../instances/outcome.ts';
 import type { Unit } from './unit.ts';
-import { quoted, troubles } from '../instances/words.ts';
+import { aboutFiles, quoted, troubles } from '../instances/words.ts';
 
 /** PgBouncer reads its file before it answers, so what it says about it is in the log by then. Before 1.25 only there. */
 export const reload = async (unit: Unit, instances: readonly Instance[], signal: AbortSignal): Promise<StepOutcome> =>
@@ -21,6 +21,3 @@ const reloadOne = async (unit: Unit, instance: Instance, signal: AbortSignal): P
   const said = words.length === 0 && answer.kind === 'refused' ? [answer.reason] : words;
   return said.length === 0 ? done : refused(`instance ${instance.id} does not load its files: ${quoted(said)}`);
 };
-
-const aboutFiles =
-  /config file|configuration|invalid value|unknown parameter|auth_file|auth file|hba|TLS setup failed|losing forced user|RELOAD failed/i;

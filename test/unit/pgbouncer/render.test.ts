@@ -129,6 +129,33 @@ describe('rendered files', () => {
       expect(settings.has(key)).toBe(false);
   });
 
+  it('give a login rights on consoles that are out of reach otherwise, at addresses of their own and by rules', () => {
+    const verifier = new Secret('SCRAM-SHA-256$4096:c2FsdA==$c3RvcmVk:Y29uc29sZQ==');
+    const plain = layoutOf(2);
+    const layout: Layout = {
+      ...plain,
+      console: { username: 'troupe_console', verifier, rulesFile: '/state/hba.conf' },
+      instances: plain.instances.map((instance) => ({ ...instance, consoleAddress: `127.0.1.${instance.id}` })),
+    };
+    const { authFile, instances } = render(fleet(), unit(0), layout, versionOf('1.24.1'), 'troupe-7-abc');
+    const settings = instances.map(({ ini }) => settingsIn(ini));
+    expect([...(settings[0]?.keys() ?? [])].slice(0, 4)).toEqual([
+      'admin_users',
+      'stats_users',
+      'auth_type',
+      'auth_hba_file',
+    ]);
+    expect(Object.fromEntries(settings[0] ?? [])).toMatchObject({
+      admin_users: 'troupe_console',
+      stats_users: 'troupe_probe',
+      auth_type: 'hba',
+      auth_hba_file: '/state/hba.conf',
+    });
+    expect(settings.map((one) => one.get('listen_addr'))).toEqual(['127.0.0.11,127.0.1.1', '127.0.0.11,127.0.1.2']);
+    expect(authFile.reveal()).toContain(`"troupe_console" "${verifier.reveal()}"`);
+    expect(filesOf(fleet()).authFile.reveal()).not.toContain('troupe_console');
+  });
+
   it('are the same bytes whatever order things were told in', () => {
     const databases = [database('b'), database('a'), database('C')];
     const users = [...fleet().users, userOf('adam', 'x')];

@@ -1,0 +1,262 @@
+import { readFile, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type Workload, WorkloadUnavailable } from '../../src/actors/ports/workload.ts';
+import { isAtLeast } from '../../src/pgbouncer/version.ts';
+import { planChange } from '../../src/pgbouncer/plan.ts';
+import { pebbles } from '../support/pebble/pebbles.ts';
+import { connectAs, PebbleMachine, type UnitOfPebble } from '../support/pebble/pebble-machine.ts';
+import { pgbouncerBinaries, testAccount } from '../support/servers.ts';
+import {
+  address,
+  all,
+  inspect,
+  never,
+  pair,
+  pidsOf,
+  renderFor,
+  serve,
+  take,
+  takeAll,
+  workloadContract,
+} from './workload.contract.ts';
+import type { Wanted } from './workload-rendering.ts';
+
+/** Both suites on one of the Pebbles, and one of the PgBouncers of this machine. */
+export const pebbleWorkloadContract = async (which: 'small' | 'real', whichBinary: 0 | 1 | 2): Promise<void> => {
+  const [small, real] = await pebbles();
+  const pebble = which === 'small' ? small : real;
+  const binary = (await pgbouncerBinaries())[whichBinary];
+  const name = `PgBouncer ${binary?.version ?? ''} under ${pebble?.label ?? 'Pebble'}`;
+  const { start } = pebble ?? { start: null };
+  const { run } = binary ?? { run: null };
+  if (start === null || run === null || binary === undefined) {
+    describe(name, () => it.skip(pebble?.reason ?? binary?.reason ?? 'it cannot be had here', () => {}));
+    return;
+  }
+  const openMachine = () => PebbleMachine.open({ version: binary.version, run }, start);
+  workloadContract(name, openMachine);
+  describe(`${name}, in a container of its own`, () => ownMatters(openMachine));
+};
+
+const ownMatters = (openMachine: () => Promise<PebbleMachine>): void => {
+  let machine: PebbleMachine;
+  let port: number;
+  beforeEach(async () => {
+    machine = await openMachine();
+    port = await machine.freePort([address]);
+  });
+  afterEach(async () => {
+    await machine[Symbol.asyncDispose]();
+  });
+  const open = async (unit: UnitOfPebble = pair): Promise<Workload> => (await machine.open(unit)).workload;
+  const fileOf = (...path: readonly string[]): string => join(machine.stateDir('a'), ...path);
+  const planFor = async (workload: Workload, wanted: Wanted) => {
+    const rendered = await renderFor(workload, wanted);
+    return { rendered, steps: planChange(await inspect(workload), rendered) };
+  };
+
+  it('finds nothing after the container was started again, and heals it', async () => {
+    const wanted = { port, canary: 'gen-1' };
+    await serve(await open(), wanted);
+    await machine.startContainerAgain('a');
+    const workload = await open();
+    const { binary, disk, instances, obstacles } = await inspect(workload);
+    expect(binary).toEqual({ kind: 'found', version: machine.version });
+    expect(disk).toEqual({ authFile: null, instances: all.map((id) => ({ id, ini: null })) });
+    expect(instances.map(({ state }) => state)).toEqual(['absent', 'absent']);
+    expect(obstacles).toEqual([]);
+    const { steps } = await planFor(workload, wanted);
+    expect(steps.map(({ type }) => type)).toEqual(['prove', 'write', 'start', 'verify']);
+    await takeAll(workload, steps);
+    expect((await planFor(workload, wanted)).steps).toEqual([]);
+    await using _client = await machine.connect('a', address, port);
+  });
+
+  it('starts what it finds written, when Pebble alone has forgotten everything', async () => {
+    const wanted = { port, canary: 'gen-1' };
+    await serve(await open(), wanted);
+    const daemon = await machine.daemonOf('a');
+    await daemon.kill();
+    await daemon.startAgain();
+    const workload = await open();
+    const { steps } = await planFor(workload, wanted);
+    expect(steps.map(({ type }) => type)).toEqual(['start', 'verify']);
+    await takeAll(workload, steps);
+  });
+
+  it('goes on with the same coordinator when the container was started again', async () => {
+    const wanted = { port, canary: 'gen-1' };
+    const workload = await open();
+    await serve(workload, wanted);
+    await machine.startContainerAgain('a');
+    await takeAll(workload, (await planFor(workload, wanted)).steps);
+    await using _client = await machine.connect('a', address, port);
+  });
+
+  it('rejects while Pebble is away, and leaves open what became of a step', async () => {
+    const workload = await open();
+    await serve(workload, { port, canary: 'gen-1' });
+    const daemon = await machine.daemonOf('a');
+    await daemon.kill();
+    await expect(inspect(workload)).rejects.toThrow(WorkloadUnavailable);
+    await expect(take(workload, { type: 'reload', instances: all })).rejects.toThrow(/Pebble does not answer/);
+    await daemon.startAgain();
+    expect((await inspect(workload)).instances.map(({ state }) => state)).toEqual(['absent', 'absent']);
+  });
+
+  it('has a crashed instance back before anybody looks, and finds nothing to do', async () => {
+    const wanted = { port, canary: 'gen-1' };
+    const workload = await open({ ...pair, options: { restartDelayMs: 50 } });
+    await serve(workload, wanted);
+    const [first = 0, second = 0] = pidsOf(await inspect(workload));
+    machine.signal(second, 'SIGKILL');
+    await expect
+      .poll(async () => (await inspect(workload)).instances)
+      .toMatchObject([
+        { state: 'running', pid: first },
+        { state: 'running', canary: 'gen-1' },
+      ]);
+    expect(pidsOf(await inspect(workload))).not.toContain(second);
+    expect((await planFor(workload, wanted)).steps).toEqual([]);
+  });
+
+  it('is not started by a replan once it was stopped', async () => {
+    const workload = await open();
+    await serve(workload, { port, canary: 'gen-1' });
+    await takeAll(workload, [{ type: 'stop', instances: all }]);
+    const pebble = await machine.pebbleOf('a');
+    await pebble.ended(await pebble.replan(never), 10_000, never);
+    expect((await inspect(workload)).instances.map(({ state }) => state)).toEqual(['absent', 'absent']);
+  });
+
+  it('keeps every file to the account that needs it, and secrets out of the plan and of arguments', async () => {
+    const workload = await open();
+    await serve(workload, { port, canary: 'gen-1' });
+    const own = process.getuid?.() ?? 0;
+    const { uid } = testAccount();
+    const ownedBy = async (...path: readonly string[]) => {
+      const { uid: owner, mode } = await stat(fileOf(...path));
+      return [owner, (mode & 0o777).toString(8)];
+    };
+    expect(await ownedBy()).toEqual([uid, '700']);
+    expect(await ownedBy('instances', '1')).toEqual([uid, '700']);
+    expect(await ownedBy('run', '1')).toEqual([uid, '700']);
+    expect(await ownedBy('userlist.txt')).toEqual([uid, '400']);
+    expect(await ownedBy('hba.conf')).toEqual([uid, '400']);
+    expect(await ownedBy('instances', '1', 'pgbouncer.ini')).toEqual([uid, '400']);
+    expect(await ownedBy('logins.json')).toEqual([own, '600']);
+    const secrets = (await machine.loginsOf('a')).flatMap(({ password, verifier }) => [
+      password.reveal(),
+      verifier.reveal(),
+    ]);
+    const plan = await (await machine.pebbleOf('a')).plan(never);
+    const commands = pidsOf(await inspect(workload)).flatMap((pid) => [`/proc/${pid}/cmdline`, `/proc/${pid}/environ`]);
+    const texts = [plan, ...(await Promise.all(commands.map((path) => readFile(path, 'utf8'))))];
+    expect(texts.filter((text) => secrets.some((secret) => text.includes(secret)))).toEqual([]);
+    const proving = await (await machine.pebbleOf('a')).listFiles(fileOf('proving'), never);
+    expect(proving).toEqual([]);
+  });
+
+  it('lets its login command the consoles from the loopback, and from nowhere else', async () => {
+    const workload = await open();
+    await serve(workload, { port, canary: 'gen-1' });
+    const { layout } = await inspect(workload);
+    const [probe, console] = await machine.loginsOf('a');
+    for (const { consoleAddress: host = '' } of layout.instances) {
+      await using one = await connectAs(console, { host, port });
+      await one.client.query('RELOAD');
+      await expect(connectAs(console, { host, port, from: '127.0.0.77' })).rejects.toThrow(/rejected/);
+      await expect(connectAs(console, { host, port, database: 'postgres' })).rejects.toThrow(
+        /rejected|no such database/,
+      );
+      await using other = await connectAs(probe, { host, port, from: '127.0.0.77' });
+      await expect(other.client.query('RELOAD')).rejects.toThrow(/admin access needed/);
+    }
+    await expect(connectAs(console, { host: address, port, from: '127.0.0.77' })).rejects.toThrow(/rejected/);
+  });
+
+  it('asks each instance at its own address, also where all listen everywhere', async () => {
+    const workload = await open({ ...pair, listenAddress: '*' });
+    await serve(workload, { port, canary: 'gen-1' });
+    const [first = 0, second = 0] = pidsOf(await inspect(workload));
+    machine.signal(first, 'SIGKILL');
+    await expect.poll(() => machine.isAlive(first)).toBe(false);
+    expect((await inspect(workload)).instances).toMatchObject([
+      { state: 'absent' },
+      { state: 'running', pid: second, canary: 'gen-1' },
+    ]);
+    expect(await workload.show(1, 'config', never)).toBeNull();
+    await takeAll(workload, [{ type: 'start', instances: [1] }]);
+  });
+
+  it('makes up for a socket that somebody removed', async () => {
+    const wanted = { port, canary: 'gen-1' };
+    const workload = await open();
+    await serve(workload, wanted);
+    await rm(fileOf('run', '2', `.s.PGSQL.${port}`));
+    expect((await inspect(workload)).instances).toMatchObject([{ unlinked: false }, { unlinked: true }]);
+    await takeAll(workload, (await planFor(workload, wanted)).steps);
+    expect((await inspect(workload)).instances.map(({ unlinked }) => unlinked)).toEqual([false, false]);
+  });
+
+  it('says which program is missing, or is none', async () => {
+    const none = await open({ ...pair, options: { binary: 'no-such-pgbouncer' } });
+    expect((await inspect(none)).binary).toMatchObject({
+      kind: 'missing',
+      reason: expect.stringContaining('there is no PgBouncer at "no-such-pgbouncer" in the workload container'),
+    });
+    const other = await open({ ...pair, options: { binary: '/bin/true' } });
+    expect((await inspect(other)).binary).toMatchObject({
+      kind: 'missing',
+      reason: expect.stringContaining('is no PgBouncer'),
+    });
+  });
+
+  it('lets instances beyond the configured number go once the others are proven', async () => {
+    const wanted = { port, canary: 'gen-1' };
+    const first = await machine.open(pair);
+    await serve(first.workload, wanted);
+    await first.kill(); // An open console is a client, and would be waited for.
+    const workload = await open({ ...pair, instances: 1 });
+    const before = await inspect(workload);
+    const { steps, rendered } = await planFor(workload, wanted);
+    await takeAll(workload, [...steps, { type: 'verify', rendered }]);
+    const processes = await (await machine.pebbleOf('a')).services([], never);
+    expect(pidsOf(await inspect(workload))).toEqual(pidsOf(before));
+    await expect
+      .poll(async () => (await (await machine.pebbleOf('a')).services(['pgbouncer_2'], never))[0]?.current)
+      .toBe('inactive');
+    expect(processes.map(({ name }) => name)).toEqual(['pgbouncer_1', 'pgbouncer_2']);
+    await using _client = await machine.connect('a', address, port);
+  });
+
+  it("says in PgBouncer's words why an instance does not start, and does not go on trying", async () => {
+    const workload = await open();
+    const rendered = await renderFor(workload, { port, canary: 'gen-1' });
+    const broken = rendered.instances.map(({ id, ini }) => ({
+      id,
+      ini: ini.replace('so_reuseport = 1', 'so_reuseport = x'),
+    }));
+    await takeAll(workload, [{ type: 'write', rendered: { ...rendered, instances: broken } }]);
+    expect(await take(workload, { type: 'start', instances: [1] })).toMatchObject({
+      kind: 'failed',
+      reason: expect.stringMatching(/cannot start instance 1: PgBouncer says: .*so_reuseport/),
+    });
+    const [service] = await (await machine.pebbleOf('a')).services(['pgbouncer_1'], never);
+    expect(service?.current).toBe('inactive');
+    await takeAll(workload, (await planFor(workload, { port, canary: 'gen-2' })).steps);
+  });
+
+  it('knows that it was paused, as long as it is the same process', async ({ skip }) => {
+    skip(isAtLeast(machine.version, '1.19'), 'this PgBouncer tells it itself');
+    const workload = await open();
+    await serve(workload, { port, canary: 'gen-1' });
+    await takeAll(workload, [
+      { type: 'pause', instances: all },
+      { type: 'stop', instances: [1] },
+      { type: 'start', instances: [1] },
+    ]);
+    expect((await inspect(workload)).instances.map(({ paused }) => paused)).toEqual([false, true]);
+  });
+};
