@@ -348,6 +348,11 @@ export const pebbleClientContract = (
         expect(stdout).toBe(`in\nhello ${directory} ${testAccount().uid}\n`);
       });
 
+      it('run in the root directory, when no other is asked for', async () => {
+        const user = process.getuid?.() === 0 ? { user: 'nobody' } : {}; // Its home is not there.
+        expect((await pebble.exec({ command: ['pwd'], withinMs: 10_000, ...user }, never)).stdout).toBe('/\n');
+      });
+
       it('may say much', async () => {
         const { stdout } = await pebble.exec({ command: ['seq', '100000'], withinMs: 20_000 }, never);
         expect(stdout.trim().split('\n')).toHaveLength(100_000);

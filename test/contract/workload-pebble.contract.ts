@@ -6,7 +6,7 @@ import { isAtLeast } from '../../src/pgbouncer/version.ts';
 import { planChange } from '../../src/pgbouncer/plan.ts';
 import { pebbles } from '../support/pebble/pebbles.ts';
 import { connectAs, PebbleMachine, type UnitOfPebble } from '../support/pebble/pebble-machine.ts';
-import { pgbouncerBinaries, testAccount } from '../support/servers.ts';
+import { pgbouncerBinaries, postgresServers, testAccount, useServer } from '../support/servers.ts';
 import {
   address,
   all,
@@ -20,6 +20,7 @@ import {
   takeAll,
   workloadContract,
 } from './workload.contract.ts';
+import { connected, pooled } from './workload-pooled.ts';
 import type { Wanted } from './workload-rendering.ts';
 
 /** Both suites on one of the Pebbles, and one of the PgBouncers of this machine. */
@@ -258,5 +259,62 @@ const ownMatters = (openMachine: () => Promise<PebbleMachine>): void => {
       { type: 'start', instances: [1] },
     ]);
     expect((await inspect(workload)).instances.map(({ paused }) => paused)).toEqual([false, true]);
+  });
+
+  describe('with a server behind it', () => {
+    const [[, startPostgres] = []] = postgresServers();
+    if (startPostgres === undefined) {
+      it.skip('there is no PostgreSQL here to put behind it', () => {});
+      return;
+    }
+    const postgres = useServer(startPostgres);
+
+    it('holds queries back while it is paused, and loses none', async () => {
+      const workload = await open();
+      const { login, wanted } = await pooled(postgres(), port);
+      await serve(workload, wanted);
+      await using one = await connected(login);
+      await one.client.query('select 1');
+      await takeAll(workload, [{ type: 'pause', instances: all }]);
+      let answered = false;
+      const held = one.client.query('select 2 as n').then(({ rows }) => {
+        answered = true;
+        return rows;
+      });
+      await takeAll(workload, [{ type: 'reload', instances: all }]);
+      expect(answered).toBe(false);
+      await takeAll(workload, [{ type: 'resume', instances: all }]);
+      expect(await held).toEqual([{ n: 2 }]);
+    });
+
+    it('gives up a pause that clients do not let it reach, and lets everybody go on', async () => {
+      const workload = await open({ ...pair, options: { patience: { answer: 1_000, pause: 300 } } });
+      const { login, wanted } = await pooled(postgres(), port);
+      await serve(workload, wanted);
+      await using busy = await connected(login);
+      await busy.client.query('begin');
+      await busy.client.query('select 1'); // Now it holds a server.
+      expect(await take(workload, { type: 'pause', instances: all })).toMatchObject({
+        kind: 'failed',
+        reason: expect.stringMatching(/^cannot pause instance [12]: its clients did not end their transactions/),
+      });
+      expect((await inspect(workload)).instances.map(({ paused }) => paused)).toEqual([false, false]);
+      await busy.client.query('commit');
+      expect((await busy.client.query('select 2 as n')).rows).toEqual([{ n: 2 }]);
+    });
+
+    it('has connections replaced', async () => {
+      const workload = await open();
+      const { login, wanted } = await pooled(postgres(), port);
+      await serve(workload, wanted);
+      await using one = await connected(login);
+      await one.client.query('select 1');
+      const pooledNow = async () =>
+        (await inspect(workload)).instances.flatMap(({ pools }) => (pools ?? []).map(({ open: count }) => count));
+      expect((await pooledNow()).some((count) => count > 0)).toBe(true);
+      await takeAll(workload, [{ type: 'reconnect', instances: all, databases: [login.database ?? ''] }]);
+      await expect.poll(async () => (await pooledNow()).every((count) => count === 0)).toBe(true);
+      expect((await one.client.query('select 2 as n')).rows).toEqual([{ n: 2 }]);
+    });
   });
 };

@@ -4,25 +4,15 @@ import { X509Certificate } from 'node:crypto';
 import { chmod, mkdir, readdir, readFile, readlink, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { Client, type ClientConfig } from 'pg';
+import { Client } from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Rendered } from '../../src/actors/model/workload.ts';
 import { type Workload, WorkloadUnavailable } from '../../src/actors/ports/workload.ts';
-import { createCredentials } from '../../src/infra/credentials/credentials.ts';
 import { identityOf } from '../../src/infra/local/service-user.ts';
 import { certificateAt } from '../../src/infra/instances/handshake.ts';
-import { asSuperuser } from '../../src/infra/local/postgres.ts';
 import { planChange } from '../../src/pgbouncer/plan.ts';
 import { isAtLeast } from '../../src/pgbouncer/version.ts';
-import {
-  freshDatabase,
-  pgbouncerBinaries,
-  postgresServers,
-  type RunningPostgres,
-  testAccount,
-  useServer,
-} from '../support/servers.ts';
-import { userOf } from '../support/builders.ts';
+import { pgbouncerBinaries, postgresServers, testAccount, useServer } from '../support/servers.ts';
 import { authority, expired, first, type Pair, second, weak } from '../support/certificates.ts';
 import { writeOwned } from './pgbouncer-process.ts';
 import { ProcessMachine, type UnitOfProcesses } from '../support/workload-machine.ts';
@@ -39,7 +29,7 @@ import {
   takeAll,
   workloadContract,
 } from './workload.contract.ts';
-import type { Wanted } from './workload-rendering.ts';
+import { connected, pooled } from './workload-pooled.ts';
 
 /** Both suites on one of the PgBouncers of this machine: its own, Debian 13's, and that of Debian's testing branch. */
 export const processWorkloadContract = async (which: 0 | 1 | 2): Promise<void> => {
@@ -636,30 +626,4 @@ const ownMatters = (version: string, run: string): void => {
     for (let i = 0; i < 5; i += 1) await inspect(coordinator.workload);
     expect(await coordinator.workload.show(1, 'clients', never)).toHaveLength(clients?.length ?? 0);
   });
-};
-
-/** A database and a login there, and what a unit at this port has to be told to pool them. */
-const pooled = async (postgres: RunningPostgres, port: number) => {
-  const database = await freshDatabase(postgres);
-  const { username, password, verifier } = await createCredentials().mint(`u_${database}`);
-  await asSuperuser(postgres, (client) =>
-    client.query(`create role ${username} login password '${verifier.reveal()}'`),
-  );
-  const { host, port: serverPort } = postgres;
-  const wanted: Wanted = {
-    port,
-    canary: 'gen-1',
-    options: { pool_mode: 'transaction' },
-    databases: [
-      { name: database, database, backend: 'main', host, port: serverPort, maxConnections: 0, readOnly: false },
-    ],
-    users: [userOf(username, verifier)],
-  };
-  return { wanted, login: { host: address, port, database, user: username, password: password.reveal() } };
-};
-
-const connected = async (login: ClientConfig): Promise<AsyncDisposable & { readonly client: Client }> => {
-  const client = new Client({ ...login, connectionTimeoutMillis: 5_000 });
-  await client.connect();
-  return { client, [Symbol.asyncDispose]: () => client.end() };
 };

@@ -27,7 +27,8 @@ export interface Output {
 export const requestOf = ({ command, environment, workingDirectory, user, withinMs }: Command): unknown => ({
   command,
   ...(environment === undefined ? {} : { environment }),
-  ...(workingDirectory === undefined ? {} : { 'working-dir': workingDirectory }),
+  // Else it would be the home directory of the account, and one without a home could run nothing.
+  'working-dir': workingDirectory ?? '/',
   ...(user === undefined ? {} : { user }),
   timeout: `${withinMs}ms`,
   'split-stderr': true,

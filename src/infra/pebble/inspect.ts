@@ -11,11 +11,10 @@ import { type Found, noteOf, type OwnLogins, reached, type Survey, surveyOf, typ
 /** What is on disk and what runs. A container that was started again has neither files nor processes: then both are missing. */
 export const inspect = async (unit: Unit, signal: AbortSignal): Promise<Inspection> => {
   const { pebble, places, instances } = unit;
-  const logins = await unit.logins(signal);
-  const survey = await surveyOf(unit, signal);
+  const [logins, survey] = await Promise.all([unit.logins(signal), surveyOf(unit, signal)]);
   const surplus = survey.surplus.map(({ instance }) => instance.place.ini);
   const [own, inis, notes, older] = await Promise.all([
-    pebble.readFiles([places.authFile, places.program, places.rules], signal),
+    pebble.readFiles([places.authFile, places.program], signal),
     pebble.readFiles(
       instances.map(({ place }) => place.ini),
       signal,
