@@ -1,9 +1,14 @@
 import { readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Secret } from '../../src/actors/model/secret.ts';
+import type { TlsMaterial } from '../../src/actors/model/workload.ts';
 import { type Workload, WorkloadUnavailable } from '../../src/actors/ports/workload.ts';
+import { certificateAt } from '../../src/infra/instances/handshake.ts';
 import { isAtLeast } from '../../src/pgbouncer/version.ts';
 import { planChange } from '../../src/pgbouncer/plan.ts';
+import { fingerprintOf } from '../../src/pgbouncer/tls.ts';
+import { authority, first, type Pair, second } from '../support/certificates.ts';
 import { pebbles } from '../support/pebble/pebbles.ts';
 import { connectAs, PebbleMachine, type UnitOfPebble } from '../support/pebble/pebble-machine.ts';
 import { pgbouncerBinaries, postgresServers, testAccount, useServer } from '../support/servers.ts';
@@ -64,7 +69,7 @@ const ownMatters = (openMachine: () => Promise<PebbleMachine>): void => {
     const workload = await open();
     const { binary, disk, instances, obstacles } = await inspect(workload);
     expect(binary).toEqual({ kind: 'found', version: machine.version });
-    expect(disk).toEqual({ authFile: null, instances: all.map((id) => ({ id, ini: null })) });
+    expect(disk).toMatchObject({ authFile: null, instances: all.map((id) => ({ id, ini: null })) });
     expect(instances.map(({ state }) => state)).toEqual(['absent', 'absent']);
     expect(obstacles).toEqual([]);
     const { steps } = await planFor(workload, wanted);
@@ -261,6 +266,38 @@ const ownMatters = (openMachine: () => Promise<PebbleMachine>): void => {
     expect((await inspect(workload)).instances.map(({ paused }) => paused)).toEqual([false, true]);
   });
 
+  it('shows a certificate to clients, shows the next one without losing a client, and keeps none that is of no use', async () => {
+    let material: TlsMaterial | null = materialOf(first);
+    const unit = { ...pair, options: { tls: () => material } };
+    const shownAt = () => certificateAt(address, port, AbortSignal.timeout(5_000));
+    const settle = async (workload: Workload) => {
+      const { steps } = await planFor(workload, { port, canary: 'gen-1' });
+      await takeAll(workload, steps);
+      return steps.map(({ type }) => type);
+    };
+    await settle(await open(unit));
+    expect(await shownAt()).toBe(fingerprintOf(materialOf(first)));
+    const workload = await open(unit);
+    expect(await settle(workload)).toEqual([]);
+    const pids = pidsOf(await inspect(workload));
+    await using _client = await machine.connect('a', address, port);
+    material = materialOf(second);
+    expect(await settle(workload)).toEqual(['prove', 'write', 'reload', 'verify']);
+    expect(await shownAt()).toBe(fingerprintOf(materialOf(second)));
+    expect(pidsOf(await inspect(workload))).toEqual(pids);
+    expect(await (await machine.pebbleOf('a')).listFiles(fileOf('tls'), never)).toHaveLength(1);
+    material = { ...materialOf(first), key: new Secret(second.key) };
+    const later = await open(unit);
+    expect((await inspect(later)).obstacles).toMatchObject([
+      { id: 'tls', message: expect.stringContaining('no private key') },
+    ]);
+    expect(await settle(later)).toEqual([]);
+    expect(await shownAt()).toBe(fingerprintOf(materialOf(second)));
+    material = null;
+    await settle(later);
+    expect(await shownAt()).toBeNull();
+  });
+
   describe('with a server behind it', () => {
     const [[, startPostgres] = []] = postgresServers();
     if (startPostgres === undefined) {
@@ -318,3 +355,9 @@ const ownMatters = (openMachine: () => Promise<PebbleMachine>): void => {
     });
   });
 };
+
+const materialOf = ({ key, certificate }: Pair): TlsMaterial => ({
+  key: new Secret(key),
+  certificate,
+  authorities: authority,
+});

@@ -6,6 +6,7 @@ import { takesFrom } from '../instances/sockets.ts';
 import { textOf } from './files.ts';
 import { versionOf } from './program.ts';
 import { strangersAt } from './strangers.ts';
+import { lookAtTls } from './tls.ts';
 import { type Found, noteOf, type OwnLogins, reached, type Survey, surveyOf, type Unit } from './unit.ts';
 
 /** What is on disk and what runs. A container that was started again has neither files nor processes: then both are missing. */
@@ -27,27 +28,29 @@ export const inspect = async (unit: Unit, signal: AbortSignal): Promise<Inspecti
   ]);
   const [authFile, program] = own.map(textOf);
   const texts = inis.map(textOf);
-  const [binary, facts, obstacles] = await Promise.all([
+  const [binary, facts, obstacles, tls] = await Promise.all([
     versionOf(unit, program ?? null, signal),
     Promise.all(survey.instances.map((found, index) => factOf(unit, found, logins, textOf(notes[index]), signal))),
     obstaclesIn(unit, survey, texts, signal),
+    lookAtTls(unit, texts, signal),
   ]);
   return {
     binary,
-    layout: { ...layoutOf(unit, logins), retiring: older.map(textOf).flatMap(retiringIn) },
+    layout: { ...layoutOf(unit, logins), tls: tls.files, retiring: older.map(textOf).flatMap(retiringIn) },
     disk: {
+      tls: tls.isWritten,
       authFile: authFile === null || authFile === undefined ? null : new Secret(authFile),
       instances: instances.map(({ id }, index) => ({ id, ini: texts[index] ?? null })),
     },
     instances: facts,
-    obstacles,
+    obstacles: [...obstacles, ...tls.troubles.map((message) => ({ id: 'tls', message }) as const)],
   };
 };
 
 const layoutOf = (
   { listenAddress, places, instances }: Unit,
   { probe, console }: OwnLogins,
-): Omit<Layout, 'retiring'> => ({
+): Omit<Layout, 'retiring' | 'tls'> => ({
   listenAddress,
   authFile: places.authFile,
   probe: { username: probe.username, verifier: probe.verifier },

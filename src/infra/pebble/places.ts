@@ -11,6 +11,8 @@ export interface Places {
   readonly rules: string;
   /** The logins that the unit made for itself. Only Pebble's own account may read it. */
   readonly logins: string;
+  /** Key, certificate and authorities for clients, in a directory for each content. */
+  readonly tls: string;
   /** What the program on disk said of its version. */
   readonly program: string;
   /** Copies that are tried out before anything is written. */
@@ -34,6 +36,7 @@ export const placesIn = (root: string): Places => ({
   authFile: posix.join(root, 'userlist.txt'),
   rules: posix.join(root, 'hba.conf'),
   logins: posix.join(root, 'logins.json'),
+  tls: posix.join(root, 'tls'),
   program: posix.join(root, 'program.json'),
   proving: posix.join(root, 'proving'),
 });
@@ -63,5 +66,6 @@ export const directoriesOf = (places: Places, ids: readonly number[], owner: Own
     places.instances,
     places.sockets,
     places.proving,
+    places.tls,
     ...ids.map((id) => instancePlace(places, id)).flatMap(({ directory, socketDir }) => [directory, socketDir]),
   ].map((path) => ({ path, withParents: true, permissions: '700', ...owner }));

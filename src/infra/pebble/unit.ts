@@ -1,4 +1,4 @@
-import type { ConnectedClient, PgBouncerVersion } from '../../actors/model/workload.ts';
+import type { ConnectedClient, PgBouncerVersion, TlsMaterial } from '../../actors/model/workload.ts';
 import type { Clock } from '../../actors/ports/clock.ts';
 import { isAtLeast } from '../../pgbouncer/version.ts';
 import { type Console, openConsole } from '../console/console.ts';
@@ -27,6 +27,8 @@ export interface Unit {
   /** For instances of an earlier life that had more of them. */
   instanceOf(id: number): Instance;
   readonly logins: Logins;
+  /** With what clients are to be served that ask for TLS, as of now; null: all are served without. */
+  readonly tls: () => TlsMaterial | null;
   readonly patience: Patience;
   /** How long Pebble waits before it starts again one that has ended. */
   readonly restartDelayMs: number;

@@ -1,8 +1,9 @@
 import type { Rendered, StepOutcome } from '../../actors/model/workload.ts';
 import { done, failed, refused, together } from '../instances/outcome.ts';
-import { hasLoaded, letsIn } from '../instances/proven.ts';
+import { hasLoaded, letsIn, showsCertificate } from '../instances/proven.ts';
 import { addressesOf } from '../instances/sockets.ts';
 import { retire } from './stop.ts';
+import { forgetOtherTls } from './tls.ts';
 import { reached, type Survey, surveyOf, type Unit } from './unit.ts';
 
 /** Nothing is believed: each instance is asked what it loaded, the kernel who listens, and PgBouncer to let us in. */
@@ -26,9 +27,14 @@ export const verify = async (unit: Unit, rendered: Rendered, signal: AbortSignal
     : failed(`not every instance listens on ${listenAddress}:${port}`);
   const outcome = together([...(await Promise.all(each)), shared]);
   if (outcome.kind !== 'done') return outcome;
-  const entered = await letsIn(clock, { listenAddress, address: addresses[0] ?? '', port }, logins.probe, within);
-  if (entered.kind === 'done') await retireSurplus(unit, survey, signal);
-  return entered;
+  const door = { listenAddress, address: addresses[0] ?? '', port };
+  const entered = await letsIn(clock, door, logins.probe, within);
+  if (entered.kind !== 'done') return entered;
+  const shown = await showsCertificate(door, rendered.tls ?? null, within);
+  if (shown.kind !== 'done') return shown;
+  await retireSurplus(unit, survey, signal);
+  await forgetOtherTls(unit, rendered.tls ?? null, signal);
+  return shown;
 };
 
 /** Which process holds a listener only the other container could tell; how many there are says as much. */

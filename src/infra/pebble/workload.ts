@@ -2,7 +2,7 @@
  * The workload as services of a Pebble in another container, which shares the network with this coordinator, and no files. The
  * coordinator is there for one hook: it keeps nothing, finds what there is, and leaves it running.
  */
-import type { Step, StepOutcome } from '../../actors/model/workload.ts';
+import type { Step, StepOutcome, TlsMaterial } from '../../actors/model/workload.ts';
 import type { Clock } from '../../actors/ports/clock.ts';
 import { type ConsoleRow, type Workload, WorkloadUnavailable } from '../../actors/ports/workload.ts';
 import type { Log } from '../files/log.ts';
@@ -39,6 +39,8 @@ export interface PebbleWorkloadOptions {
   readonly listenAddress: string;
   /** Network of the loopback in which instance 1 has address 1 for its console, and so on; nobody else uses it. `127.0.1`. */
   readonly consoleNetwork?: string;
+  /** With what clients are to be served that ask for TLS, as it is known when it is asked; none: all are served without. */
+  readonly tls?: () => TlsMaterial | null;
   readonly clock: Clock;
   readonly log: Log;
   readonly patience?: Partial<Patience>;
@@ -61,6 +63,7 @@ export const openPebbleWorkload = (options: PebbleWorkloadOptions): Workload => 
     logins: loginsIn(pebble, places, async (signal) => {
       await pebble.makeDirectories(directoriesOf(places, [], owner), signal);
     }),
+    tls: options.tls ?? (() => null),
     patience: { ...defaultPatience, ...options.patience },
     restartDelayMs: options.restartDelayMs ?? 500,
   };

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
@@ -30,6 +31,7 @@ export class PebbleMachine implements Machine {
   readonly #start: StartPebble;
   readonly #daemons = new Map<string, Promise<PebbleDaemon>>();
   readonly #root: string;
+  readonly #networks = new Map<string, string>();
   readonly #strangers = new AsyncDisposableStack();
 
   private constructor(version: PgBouncerVersion, binary: string, root: string, start: StartPebble) {
@@ -56,8 +58,7 @@ export class PebbleMachine implements Machine {
       user: process.getuid?.() === 0 ? testAccount().name : null,
       instances,
       listenAddress,
-      // In a pod there is one unit; here each has a loopback of its own.
-      consoleNetwork: `127.0.${name.codePointAt(0) ?? 1}`,
+      consoleNetwork: this.#networkOf(name),
       clock: createSystemClock(),
       log: silent,
       patience: { answer: 1_000 },
@@ -83,7 +84,7 @@ export class PebbleMachine implements Machine {
   }
 
   freePort(addresses: readonly string[]): Promise<number> {
-    return freePort([...addresses, ...['a', 'b'].map((unit) => `127.0.${unit.codePointAt(0) ?? 1}.1`)]);
+    return freePort(addresses);
   }
 
   signal(pid: number, signal: NodeJS.Signals): void {
@@ -119,6 +120,13 @@ export class PebbleMachine implements Machine {
     await daemon.kill();
     await rm(this.stateDir(unit), { recursive: true, force: true });
     await daemon.startAgain();
+  }
+
+  /** In a pod there is one unit, and nobody else; here each has a loopback of its own. */
+  #networkOf(unit: string): string {
+    const network = this.#networks.get(unit) ?? `127.${randomInt(1, 255)}.${randomInt(1, 255)}`;
+    this.#networks.set(unit, network);
+    return network;
   }
 
   async #boot(unit: string): Promise<PebbleDaemon> {
