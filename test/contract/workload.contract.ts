@@ -56,7 +56,7 @@ export const workloadContract = (name: string, openMachine: () => Promise<Machin
       expect(layout.listenAddress).toBe(address);
       expect(layout.instances.map(({ id }) => id)).toEqual(all);
       expect(new Set(layout.instances.map(({ socketDir }) => socketDir)).size).toBe(2);
-      expect(disk).toEqual({ authFile: null, instances: all.map((id) => ({ id, ini: null })) });
+      expect(disk).toMatchObject({ authFile: null, instances: all.map((id) => ({ id, ini: null })) });
       expect(instances.map(({ state }) => state)).toEqual(['absent', 'absent']);
     });
 
