@@ -2,7 +2,8 @@
  * What ships: `troupe.mjs`, beside it one bundle for each program that it may load, the files they read while they run
  * (`assets`), and the licences of the libraries they hold. Nothing of it needs anything else but Node.
  */
-import { chmodSync, cpSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, globSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
 import { basename, dirname, join, resolve } from 'node:path';
 import { type Plugin, rolldown } from 'rolldown';
 
@@ -16,7 +17,9 @@ export interface Bundle {
 export const bundleInto = async (directory: string): Promise<readonly Bundle[]> => {
   rmSync(directory, { recursive: true, force: true });
   const programs = new Set<string>();
-  const executable = await bundle('src/main.ts', 'troupe', directory, [programsLoadedLater(programs), asCommand]);
+  const executable = await bundle('src/main.ts', 'troupe', directory, {
+    plugins: [programsLoadedLater(programs), asCommand],
+  });
   chmodSync(join(directory, executable.file), 0o755);
   const bundles = [executable];
   for (const program of programs) bundles.push(await bundle(program, nameOf(program), directory));
@@ -24,6 +27,28 @@ export const bundleInto = async (directory: string): Promise<readonly Bundle[]> 
     const path = join(file.parentPath, file.name);
     if (file.isFile() && !path.endsWith('.ts')) copy(path, join(directory, 'assets', path.slice('src/infra/'.length)));
   }
+  return withLicences(directory, bundles);
+};
+
+/**
+ * The program of the charm and what starts it (`dispatch.cjs`), into a new directory. Of CommonJS, because V8 can be given what it
+ * compiled of a program only for that.
+ */
+export const bundleCharmInto = async (directory: string): Promise<readonly Bundle[]> => {
+  rmSync(directory, { recursive: true, force: true });
+  const program = await bundle('src/charm.ts', 'program', directory, { format: 'cjs' });
+  const name = `program-${digestOf(join(directory, program.file))}`;
+  renameSync(join(directory, program.file), join(directory, `${name}.cjs`));
+  const start = await bundle('src/start.ts', 'dispatch', directory, {
+    format: 'cjs',
+    define: { program: JSON.stringify(name) },
+  });
+  return withLicences(directory, [start, { ...program, file: `${name}.cjs` }]);
+};
+
+const digestOf = (file: string): string => createHash('sha256').update(readFileSync(file)).digest('hex').slice(0, 12);
+
+const withLicences = (directory: string, bundles: readonly Written[]): readonly Bundle[] => {
   const roots = new Map(bundles.flatMap(({ roots }) => [...roots]));
   writeFileSync(join(directory, 'licences.txt'), licencesOf(roots));
   return bundles.map(({ file, roots }) => ({ file, packages: [...roots.keys()].toSorted() }));
@@ -35,18 +60,32 @@ interface Written {
   readonly roots: ReadonlyMap<string, string>;
 }
 
-const bundle = async (input: string, name: string, directory: string, plugins: Plugin[] = []): Promise<Written> => {
-  const file = `${name}.mjs`;
+interface Made {
+  readonly plugins?: Plugin[];
+  readonly format?: 'esm' | 'cjs';
+  /** Names that become these texts. */
+  readonly define?: Record<string, string>;
+}
+const bundle = async (input: string, name: string, directory: string, made: Made = {}): Promise<Written> => {
+  const { plugins = [], format = 'esm', define = {} } = made;
+  const file = `${name}.${format === 'esm' ? 'mjs' : 'cjs'}`;
   await using build = await rolldown({
     input,
     platform: 'node',
     plugins: [manifestOfVersion, ...plugins],
+    transform: { define },
     external: ['pg-native'], // Which pg asks for only when told to.
     onLog: (level, log) => {
       if (level === 'warn') throw new Error(`cannot bundle ${input}: ${log.message}`);
     },
   });
-  const { output } = await build.write({ dir: directory, entryFileNames: file, codeSplitting: false });
+  const { output } = await build.write({
+    dir: directory,
+    entryFileNames: file,
+    format,
+    codeSplitting: false,
+    strict: true,
+  });
   const modules = output.flatMap((part) => (part.type === 'chunk' ? part.moduleIds : []));
   return { file, roots: new Map(modules.flatMap(packageOf)) };
 };

@@ -35,6 +35,9 @@ const layers: readonly { readonly at: string; readonly may: readonly string[] }[
     may: ['actors', 'pgbouncer', 'api', 'infra', 'settings.ts', 'version.ts', 'node:', 'pino', 'zod'],
   },
   { at: 'main.ts', may: ['programs', 'settings.ts', 'version.ts', 'node:'] },
+  { at: 'charm.ts', may: ['programs', 'infra', 'schemas-read-once.ts', 'node:'] },
+  { at: 'schemas-read-once.ts', may: ['zod'] },
+  { at: 'start.ts', may: ['node:'] },
 ];
 
 /** The library that an adapter is there to speak to. */
@@ -49,7 +52,7 @@ const libraries: Readonly<Record<string, readonly string[]>> = {
   'infra/pebble': ['ws'],
 };
 
-/** Only `main.ts` starts these; what they share lies beside them. */
+/** Only `main.ts` and `charm.ts` start these; what they share lies beside them. */
 const programs = ['unit', 'dispatch', 'cli', 'demo'];
 
 describe('the layers', () => {
@@ -101,8 +104,9 @@ describe('the sources', () => {
   const filesWith = (pattern: RegExp, except: readonly string[] = []) =>
     globSync('src/**/*.ts').filter((file) => !except.includes(file) && pattern.test(codeOf(file)));
 
-  it('read the environment and the arguments in one place', () => {
-    expect(filesWith(environment, ['src/main.ts', 'src/infra/juju/environment.ts'])).toEqual([]);
+  it('read the environment and the arguments where a program begins', () => {
+    const beginnings = ['src/main.ts', 'src/charm.ts', 'src/start.ts'];
+    expect(filesWith(environment, [...beginnings, 'src/infra/juju/environment.ts'])).toEqual([]);
     expect([`process.env['A']`, `process\n  .argv`, `const { env: e } = process;`, `from 'node:process'`]).toSatisfy(
       (planted: readonly string[]) => planted.every((code) => environment.test(code)),
     );

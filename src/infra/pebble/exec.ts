@@ -3,7 +3,7 @@
  * message `{"command":"end"}` ends a stream in either direction; without one a program that reads its input would wait for ever.
  */
 import { connect } from 'node:net';
-import { WebSocket } from 'ws';
+import type { WebSocket } from 'ws';
 import { awayBecause, cancelled, noProtocol } from './trouble.ts';
 
 export interface Command {
@@ -36,7 +36,14 @@ export const requestOf = ({ command, environment, workingDirectory, user, within
 
 /** Resolves when both streams have ended. When it is cancelled, Pebble kills the command: its control connection breaks. */
 export const converse = async (socket: string, task: string, input: string, signal: AbortSignal): Promise<Output> => {
-  const open = (name: string): WebSocket => socketTo(socket, `/v1/tasks/${encodeURIComponent(task)}/websocket/${name}`);
+  // Few dispatches run a command, and this takes longer to load than all else of Pebble.
+  const { WebSocket } = await import('ws');
+  const open = (name: string): WebSocket =>
+    // Given a way to connect, it asks no agent, and so no proxy.
+    new WebSocket(`ws://localhost/v1/tasks/${encodeURIComponent(task)}/websocket/${name}`, {
+      createConnection: () => connect(socket),
+      perMessageDeflate: false,
+    });
   const sockets = [open('control'), open('stdio'), open('stderr')] as const;
   const [, stdio, stderr] = sockets;
   const abort = (): void => sockets.forEach((one) => one.terminate());
@@ -68,10 +75,6 @@ const endOfStream = JSON.stringify({ command: 'end' });
 const longest = 4 * 1024 * 1024;
 
 class TooLong extends Error {}
-
-const socketTo = (socket: string, path: string): WebSocket =>
-  // Given a way to connect, it asks no agent, and so no proxy.
-  new WebSocket(`ws://localhost${path}`, { createConnection: () => connect(socket), perMessageDeflate: false });
 
 const isOpen = async (socket: WebSocket): Promise<void> => {
   const { promise, resolve, reject } = Promise.withResolvers<void>();

@@ -1,5 +1,6 @@
 /** HTTP over Pebble's unix socket, and its envelope. Whatever the environment says of proxies is not for a socket. */
 import { type IncomingHttpHeaders, request } from 'node:http';
+import { connect } from 'node:net';
 import { type Envelope, envelope } from './answers.ts';
 import { awayBecause, cancelled, noProtocol, PebbleError } from './trouble.ts';
 
@@ -37,10 +38,10 @@ export const transportTo =
       else reject(awayBecause(socket, patience.aborted ? patience.reason : cause));
     };
     const sent = request({
-      socketPath: socket,
+      // Given a way to connect it needs no agent, and does not look for a name of the server: a dispatch is short, and that is not.
+      createConnection: () => connect(socket),
       method: ask.method,
       path: targetOf(ask),
-      agent: false,
       signal: AbortSignal.any([signal, patience]),
       headers: {
         host: 'localhost',
