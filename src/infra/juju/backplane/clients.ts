@@ -33,7 +33,9 @@ export const readClients = async (reading: Reading, unit: UnitName): Promise<rea
     const theirs = await reading.bag(relation, remoteApplication, 'application');
     const ours = await reading.bag(relation, applicationOf(unit), 'application');
     if (theirs === null || ours === null) continue;
-    const whole = { ...relation, theirs, ours, hasSecrets: true };
+    // Only who is told a status can show that it has heard of it.
+    const theirUnits = ours['status'] === undefined ? [] : Object.values(await unitBags(reading, relation));
+    const whole = { ...relation, theirs, ours, theirUnits, hasSecrets: true };
     found.push({ kind: 'postgresql_client', relation: whole, remoteApplication, asked: askedBy(whole) });
   }
   for (const endpoint of legacyEndpoints) {
@@ -56,12 +58,16 @@ const readPgsql = async (
   const application = await reading.bag(relation, remoteApplication, 'application');
   const ours = await reading.bag(relation, self, scope);
   if (application === null || ours === null) return null;
+  return { ...relation, remoteApplication, theirs: { application, units: await unitBags(reading, relation) }, ours };
+};
+
+const unitBags = async (reading: Reading, relation: RelationRef): Promise<Readonly<Record<string, Bag>>> => {
   const units: [string, Bag][] = [];
   for (const unit of await reading.units(relation)) {
     const bag = await reading.bag(relation, unit, 'unit');
     if (bag !== null) units.push([unit, bag]);
   }
-  return { ...relation, remoteApplication, theirs: { application, units: Object.fromEntries(units) }, ours };
+  return Object.fromEntries(units);
 };
 
 export const clientsAsked = (found: readonly FoundClient[]): readonly AskingClient[] =>
