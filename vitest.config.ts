@@ -1,7 +1,20 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import { containers, newestContainers, thisMachine } from './test/support/ground.ts';
 
-const onServers = { globalSetup: ['test/support/servers-setup.ts'], testTimeout: 60_000, hookTimeout: 120_000 };
+const onServers = {
+  globalSetup: ['test/support/servers-setup.ts'],
+  setupFiles: ['test/support/leak-check.ts'],
+  testTimeout: 60_000,
+  hookTimeout: 120_000,
+  provide: { ground: thisMachine },
+};
+
+/** What is also run with servers and units in containers: all that a fleet has to do with them. */
+const onContainers = {
+  ...onServers,
+  include: ['test/integration/fleet-*.test.ts'],
+};
 
 /** Each file has a whole fleet in containers: one at a time is enough for a small machine. */
 const onImages = {
@@ -27,6 +40,8 @@ export default defineConfig({
       { test: { name: 'simulation', include: ['test/simulation/**/*.test.ts'], testTimeout: 300_000, ...pure } },
       { test: { name: 'contract', include: ['test/contract/**/*.test.ts'], ...onServers } },
       { test: { name: 'integration', include: ['test/integration/**/*.test.ts'], ...onServers } },
+      { test: { name: 'containers', ...onContainers, provide: { ground: containers } } },
+      { test: { name: 'newest-containers', ...onContainers, provide: { ground: newestContainers } } },
       { test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], ...onImages } },
     ],
   },

@@ -32,7 +32,10 @@ export interface BringUpOptions {
 
 const clientName = 'first';
 
-export const bringUp = async (fleet: LocalFleet, options: BringUpOptions): Promise<Served> => {
+/** Units on servers of their own, not started yet, wherever that is. */
+export type StartableFleet = Pick<LocalFleet, 'units' | 'listenPort' | 'start' | 'throwWhenUnitEnded'>;
+
+export const bringUp = async (fleet: StartableFleet, options: BringUpOptions): Promise<Served> => {
   const { apiOf, instances, say } = options;
   const failed = new AbortController();
   const signal = AbortSignal.any([options.signal, failed.signal]);
@@ -81,7 +84,7 @@ class NotYet {
 const untilSeen = async <T>(
   what: string,
   look: (signal: AbortSignal) => Promise<T | NotYet>,
-  fleet: LocalFleet,
+  fleet: StartableFleet,
   signal: AbortSignal,
 ): Promise<T> => {
   const deadline = performance.now() + patienceMs;
@@ -99,7 +102,7 @@ const untilSeen = async <T>(
 const notYetOf = (cause: unknown): NotYet => new NotYet(cause instanceof Error ? cause.message : String(cause));
 
 /** The port first, while PostgreSQL is still being made. */
-async function* changesFor(fleet: LocalFleet, backend: Promise<LocalBackend>): AsyncGenerator<Change> {
+async function* changesFor(fleet: StartableFleet, backend: Promise<LocalBackend>): AsyncGenerator<Change> {
   if (fleet.listenPort !== usualPort) yield { type: 'setOptions', options: { listen_port: fleet.listenPort } };
   const { endpoint, administrator } = await backend;
   yield { type: 'addBackend', name: 'main', endpoints: [endpoint], maintenanceDatabase: 'postgres', ...administrator };

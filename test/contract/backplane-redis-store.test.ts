@@ -24,7 +24,6 @@ import { MemoryHub, MemoryKeeper, openMemoryBackplane } from '../../src/infra/me
 import { backendOf, bagOf, clientOf, intentOf, recordOf, specOf, userOf } from '../support/builders.ts';
 import { redisServers, useServer } from '../support/servers.ts';
 import {
-  createAdmin,
   createStandingClock,
   createUser,
   documentedRights,
@@ -69,7 +68,7 @@ describe.each(redisServers())('the store on %s', (_, start) => {
       const marker = 'planted-7f3a';
       const secret = (n: number) => new Secret(`${marker}-${n}`);
       const seen: string[] = [];
-      const monitor = await createAdmin(server()).monitor();
+      const monitor = await fleet.admin.monitor();
       monitor.on('monitor', (_time, args: readonly string[]) => seen.push(args.join(' ')));
 
       const zero = await fleet.start(0);
@@ -209,7 +208,7 @@ describe.each(redisServers())('the store on %s', (_, start) => {
       await until(async () => (await seenBy(zero)).units.length === 2);
       const commands: string[] = [];
       let ended = Promise.withResolvers<void>();
-      const monitor = await createAdmin(server()).monitor();
+      const monitor = await fleet.admin.monitor();
       monitor.on('monitor', (_time, args: readonly string[], source: string) => {
         if (source !== 'lua' && args.join(' ').includes(`{${fleet.application}}`)) commands.push(args[0] ?? '');
         if (args.includes('the end')) ended.resolve();

@@ -11,6 +11,7 @@ export const openTlsFront = async (to: { readonly host: string; readonly port: n
     const upstream = connect(to.port, to.host);
     client.on('error', () => upstream.destroy());
     upstream.on('error', () => client.destroy());
+    client.once('close', () => upstream.destroy());
     client.pipe(upstream).pipe(client);
   });
   server.on('tlsClientError', () => {}); // A client that does not trust us says so itself.

@@ -1,24 +1,17 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { BackendFacts, BackendServer } from '../../src/actors/model/backend.ts';
 import { PostgresUnavailable } from '../../src/actors/ports/postgres.ts';
-import { findBinary, missingBinaries } from '../../src/infra/local/binaries.ts';
-import { type PostgresServer, startPostgres } from '../../src/infra/local/postgres.ts';
-import { postgresServers, testAccount, testDirectory } from '../support/servers.ts';
-import { startStandby } from '../support/standby.ts';
+import { postgresServers, type RunningPostgres } from '../support/servers.ts';
 import { leader, must, openScenario, rowsOf, type Scenario } from './postgres-scenario.ts';
 
-const missing = missingBinaries(['initdb', 'postgres'], '');
-for (const sentence of missing) console.log(`a primary and its standby are not tested: ${sentence}`);
-
 /** One story, told in order: a standby follows, is promoted while the old primary lives, and follows nobody any more. */
-describe.runIf(missing.length === 0)('a primary and its streaming standby', () => {
-  let primary: PostgresServer;
-  let standby: PostgresServer;
+describe.each(postgresServers())('a primary and its streaming standby, %s', (_, start) => {
+  let primary: RunningPostgres;
+  let standby: RunningPostgres;
   let scenario: Scenario;
   beforeAll(async () => {
-    const [initdb, postgres] = [findBinary('initdb', ''), findBinary('postgres', '')];
-    primary = await startPostgres({ initdb, postgres, directory: await testDirectory(), account: testAccount() });
-    standby = await startStandby(primary);
+    primary = await start('own');
+    standby = await primary.startStandby();
     scenario = await openScenario(primary);
     await caughtUp();
   });
@@ -67,9 +60,7 @@ describe.runIf(missing.length === 0)('a primary and its streaming standby', () =
   });
 
   it('are not mixed with the servers of another cluster', async () => {
-    const [other] = postgresServers();
-    if (other === undefined) throw new Error('no PostgreSQL offered although its programs are here');
-    const stranger = await other[1]();
+    const stranger = await start();
     const { username, password } = scenario.access;
     await rowsOf(
       { server: stranger },
@@ -90,7 +81,7 @@ describe.runIf(missing.length === 0)('a primary and its streaming standby', () =
   });
 
   it('are one primary on the next timeline when the old one has stopped, and its fence goes on', async () => {
-    await primary.stop();
+    await primary.kill();
     expect(await look(primary, standby)).toMatchObject({
       kind: 'ready',
       primary: serverOf(standby),

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { Secret } from '../../src/actors/model/secret.ts';
 import { ask } from '../../src/infra/cli/api-request.ts';
@@ -39,7 +39,7 @@ beforeAll(async () => {
     redis.disconnect();
   }
   sightings = seen.all;
-  const key = (await readFile(join(fleet().local.directory, 'secret-key'), 'utf8')).trim();
+  const key = (await readFile(join(fleet().place.directory, 'secret-key'), 'utf8')).trim();
   const authFile = await readFile(join(fleet().stateDir(0), 'userlist.txt'), 'utf8');
   const verifiers = [...authFile.matchAll(/SCRAM-SHA-256\$\d+:[^$]+\$([^:"]+):([^"]+)"/g)];
   expect(verifiers.length).toBeGreaterThanOrEqual(3);
@@ -47,7 +47,7 @@ beforeAll(async () => {
     ...passwords,
     'the secret key': key,
     'the bytes of the secret key': Buffer.from(key, 'base64'),
-    "the store's password": fleet().local.redis.password.reveal(),
+    "the store's password": fleet().redis.password.reveal(),
     ...Object.fromEntries(
       verifiers.flatMap(([, stored = '', server = ''], index) => [
         [`stored key ${index}`, stored],
@@ -62,7 +62,7 @@ const everythingHappens = async (): Promise<void> => {
   passwords['the administrator'] = odd('administrator');
   passwords['a wrong password'] = odd('wrong');
   passwords['a refused password'] = odd('refused');
-  const { host, port } = fleet().local.postgres;
+  const { host, port } = fleet().postgres;
   const literal = passwords['the administrator'].replaceAll("'", "''");
   // Membership in the role that owns what is there: so it is when an operator changes administrators.
   await queryPostgres(
@@ -120,8 +120,8 @@ describe('a fleet', () => {
   });
 
   it('gives no process a secret as an argument or by its environment', () => {
-    const ours = [...sightings].filter((text) => text.includes(fleet().local.directory));
-    expect(ours.length).toBeGreaterThanOrEqual(3 + 6 + 2);
+    const ours = [...sightings].filter((text) => text.includes(fleet().place.directory));
+    expect(ours.length).toBeGreaterThanOrEqual(3 + 6);
     expect(finds(new Map([...sightings].map((text) => [text.split('\0').slice(0, 3).join(' '), text])))).toEqual([]);
   });
 
@@ -146,8 +146,10 @@ describe('a fleet', () => {
   });
 
   it('has no file that others can read', async () => {
-    expect(await exposedIn(fleet().local.directory, secrets)).toEqual([]);
-    expect(await exposedIn(fleet().runDir, secrets)).toEqual([]);
+    expect(await exposedIn(fleet().place.directory, secrets)).toEqual([]);
+    // Those of local servers too.
+    for (const { passwordFile } of [fleet().redis, fleet().postgres])
+      expect(await exposedIn(dirname(passwordFile), secrets)).toEqual([]);
   });
 
   it('sends no password to PostgreSQL, so that even a server that logs every statement has none', async () => {
@@ -155,7 +157,7 @@ describe('a fleet', () => {
     await queryPostgres(fleet(), 'select pg_reload_conf()');
     await fleet().change({ type: 'addClient', name: 'fifth', database: 'fifth', backend: 'main', extraUserRoles: [] });
     const { username, password } = await fleet().credentials('fifth');
-    const log = (await logsOf(fleet())).get('postgres/postgres.log') ?? '';
+    const log = (await logsOf(fleet())).get('postgres') ?? '';
     expect(log).toMatch(new RegExp(`statement: .*role.*${username}`, 'i'));
     expect(markersIn(log, { ...passwords, password })).toEqual([]);
   });

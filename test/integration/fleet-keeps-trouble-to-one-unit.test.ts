@@ -46,7 +46,7 @@ it('tells on every unit what one unit suffers from, and no client of another uni
   await killing;
   await seen('nobody kills it any more', isServing);
 
-  await using stranger = await strangerAt(fleet().unit(0).address, fleet().local.listenPort);
+  await using stranger = await strangerAt(fleet().unit(0).address, fleet().listenPort);
   await seen('a stranger shares its address', lacks('address', /part of the clients/));
   await stranger.end();
   await seen('the stranger is gone', isServing);

@@ -1,5 +1,3 @@
-import { readFile, rename, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { Secret } from '../../src/actors/model/secret.ts';
@@ -21,11 +19,14 @@ interface Harm {
 }
 
 const sql = (text: string) => () => queryPostgres(fleet(), text);
-const hba = () => join(fleet().local.postgres.dataDirectory, 'pg_hba.conf');
 let administratorsSecret = '';
 let usualHba = '';
+/** PostgreSQL itself writes the file, wherever it runs: a line for each row, as it is. */
 const withHba = async (text: string): Promise<void> => {
-  await writeFile(hba(), text);
+  const [{ file } = { file: '' }] = await queryPostgres(fleet(), "select current_setting('hba_file') as file");
+  const asItIs = String.raw`(format csv, quote E'\x01', delimiter E'\x02', null E'\x03')`;
+  const lines = `select line from string_to_table('${text.replaceAll("'", "''")}', E'\\n') as line`;
+  await queryPostgres(fleet(), `copy (${lines}) to '${String(file)}' with ${asItIs}`);
   await queryPostgres(fleet(), 'select pg_reload_conf()');
 };
 const alterSystem = (change: string) => async () => {
@@ -76,7 +77,11 @@ describe('a fleet whose backend was harmed', () => {
   beforeAll(async () => {
     const secret = await queryPostgres(fleet(), "select rolpassword from pg_authid where rolname = 'troupe_admin'");
     administratorsSecret = z.tuple([z.object({ rolpassword: z.string() })]).parse(secret)[0].rolpassword;
-    usualHba = await readFile(hba(), 'utf8');
+    const [{ hba } = { hba: '' }] = await queryPostgres(
+      fleet(),
+      "select pg_read_file(current_setting('hba_file')) as hba",
+    );
+    usualHba = String(hba).trimEnd();
   });
 
   it.each(harms)('in $what says so within 5 s, serves on, and is well 5 s after it was undone', async (row) => {
@@ -146,18 +151,11 @@ describe('a fleet whose backend was harmed', () => {
   });
 
   it('by stopping it says so, and is well within 5 s after it has come back', async () => {
-    const { postgres } = fleet().local;
-    const away = `${postgres.dataDirectory}-away`; // Nobody can start it again without its data.
-    await rename(postgres.dataDirectory, away);
-    postgres.process.signal('SIGQUIT');
-    await postgres.process.ended;
+    await fleet().postgres.kill();
     await fleet()
       .watch(0)
       .until(says('main', /is away: no primary within reach: .*ECONNREFUSED/), soonMs);
-    await rename(away, postgres.dataDirectory);
-    await expect
-      .poll(() => queryPostgres(fleet(), 'select 1 as one').catch(String), { timeout: 30_000, interval: 100 })
-      .toEqual([{ one: 1 }]);
+    await fleet().postgres.startAgain();
     await fleet().watch(0).until(isWell, soonMs);
     await fleet().everyoneActive(isWell, soonMs);
   });
@@ -174,7 +172,7 @@ const isWell = ({ relations }: FleetStatus): boolean => relations.every(({ state
 /** A client that is connected all the time, and has a server connection of its own. */
 const held = async (): Promise<AsyncDisposable & { ask(): Promise<unknown> }> => {
   const { username, password, database } = fleet().first;
-  const server = { host: fleet().unit(1).address, port: fleet().local.listenPort };
+  const server = { host: fleet().unit(1).address, port: fleet().listenPort };
   const session = await connectAs(server, { username, password: new Secret(password) }, database);
   const ask = async () => (await session.client.query('select 1 as one')).rows[0]?.one;
   await ask();

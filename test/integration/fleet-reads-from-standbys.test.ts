@@ -1,36 +1,25 @@
-import { rename } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import type { FleetStatus, UnitStatus } from '../../src/actors/model/status.ts';
 import { Secret } from '../../src/actors/model/secret.ts';
-import {
-  asSuperuser,
-  createAdministrator,
-  type PostgresServer,
-  startCluster,
-  startPostgres,
-} from '../../src/infra/local/postgres.ts';
+import { asSuperuser, createAdministrator, startPostgres } from '../../src/infra/local/postgres.ts';
 import { startLoad, unharmed } from '../support/fleet-load.ts';
 import { queryThrough } from '../support/fleet-query.ts';
 import { program, useFleet } from '../support/fleet-under-test.ts';
-import { startStandby } from '../support/standby.ts';
-import { testAccount, testDirectory } from '../support/servers.ts';
+import { type RunningPostgres, testAccount, testDirectory } from '../support/servers.ts';
 
 const fleet = useFleet({ againMs: 6_000 });
 
 /** One story, told in order: a backend gets a standby, loses it, gets it back, and is then led by it. */
 describe('a fleet whose backend has a standby', () => {
-  let standby: PostgresServer;
+  let standby: RunningPostgres;
   const administrator = { username: 'troupe_admin', password: new Secret('a-new-password') };
   beforeAll(async () => {
     await inPrimary(`alter role ${administrator.username} password '${administrator.password.reveal()}'`);
-    standby = await startStandby(fleet().local.postgres);
+    standby = await fleet().postgres.startStandby();
   }, 60_000);
-  afterAll(async () => {
-    await standby.stop();
-  });
 
-  const inPrimary = (sql: string) => inServer(fleet().local.postgres, sql);
+  const inPrimary = (sql: string) => inServer(fleet().postgres, sql);
   const textOf = ({ host, port }: { readonly host: string; readonly port: number }) => `${host}:${port}`;
   const reading = () => ({ ...fleet().first, database: 'first_readonly' });
   const integrate = (...servers: readonly { readonly host: string; readonly port: number }[]) =>
@@ -46,7 +35,7 @@ describe('a fleet whose backend has a standby', () => {
   const mainIn = ({ relations }: FleetStatus) => relations.find(({ name }) => name === 'main');
 
   it('reads from the standby through every unit, and cannot write there', async () => {
-    await integrate(fleet().local.postgres, standby);
+    await integrate(fleet().postgres, standby);
     await fleet().everyoneActive((status) => mainIn(status)?.servers?.standbys.length === 1);
     await queryThrough(fleet(), 0, fleet().first, 'create table seen (v int); insert into seen values (42)');
     await servesReads();
@@ -68,17 +57,17 @@ describe('a fleet whose backend has a standby', () => {
   it('goes to another address of its primary without an error to those who write', async () => {
     await fleet().cli('config', 'pool_mode=transaction');
     await using load = await startLoad(fleet(), [0, 1, 2]);
-    const { port } = fleet().local.postgres;
+    const { port } = fleet().postgres;
     await integrate({ host: 'localhost', port }, standby);
     await fleet().everyoneActive((status) => mainIn(status)?.servers?.primary === `localhost:${port}`);
     const reports = await load.end();
     expect(reports).toEqual(unharmed(reports));
-    await integrate(fleet().local.postgres, standby);
-    await fleet().everyoneActive((status) => mainIn(status)?.servers?.primary === textOf(fleet().local.postgres));
+    await integrate(fleet().postgres, standby);
+    await fleet().everyoneActive((status) => mainIn(status)?.servers?.primary === textOf(fleet().postgres));
   });
 
   it('refuses reads at once while no standby is there, and writes go on', async () => {
-    await standby.stop();
+    await standby.kill();
     await fleet()
       .watch(0)
       .until((status) => mainIn(status)?.servers?.standbys.length === 0, 5_000);
@@ -98,7 +87,7 @@ describe('a fleet whose backend has a standby', () => {
     ]);
     for (let again = 0; again < 3; again += 1)
       await expect(queryThrough(fleet(), 1, reading(), 'insert into seen values (1)')).rejects.toThrow(/read-only/);
-    standby = await startCluster(standby);
+    await standby.startAgain();
     await fleet()
       .watch(0)
       .until((status) => mainIn(status)?.servers?.standbys.length === 1, 5_000);
@@ -108,10 +97,7 @@ describe('a fleet whose backend has a standby', () => {
   });
 
   it('follows a standby that is promoted when the primary has died, within seconds', async () => {
-    const { postgres } = fleet().local;
-    await rename(postgres.dataDirectory, `${postgres.dataDirectory}-away`); // Nobody can start it again.
-    postgres.process.signal('SIGQUIT');
-    await postgres.process.ended;
+    await fleet().postgres.kill();
     await inServer(standby, 'select pg_promote()');
     const began = performance.now();
     await expect
@@ -128,9 +114,8 @@ describe('a fleet whose backend has a standby', () => {
   });
 
   it('stays where it is when the old primary comes back as a primary, and writes nothing there', async () => {
-    const { postgres } = fleet().local;
-    const before = { ...postgres };
-    await rename(`${postgres.dataDirectory}-away`, postgres.dataDirectory);
+    const { postgres: before } = fleet();
+    await before.startAgain();
     const status = await fleet()
       .watch(0)
       .until((seen) => mainIn(seen)?.state === 'blocked', 20_000);

@@ -1,4 +1,3 @@
-import { rename } from 'node:fs/promises';
 import { expect, it } from 'vitest';
 import { queryPostgres } from '../support/fleet-query.ts';
 import { signalTo, useFleet } from '../support/fleet-under-test.ts';
@@ -11,11 +10,7 @@ it('a client removed while PostgreSQL is stopped goes when it is back, though th
   await fleet().everyoneActive();
   expect(await rolesNamed(username)).toEqual([{ rolname: username }]);
 
-  const { postgres } = fleet().local;
-  const away = `${postgres.dataDirectory}-away`; // Nobody can start it again without its data.
-  await rename(postgres.dataDirectory, away);
-  postgres.process.signal('SIGQUIT');
-  await postgres.process.ended;
+  await fleet().postgres.kill();
   await fleet().change({ type: 'removeRelation', name: 'second' });
 
   const status = await fleet()
@@ -32,7 +27,7 @@ it('a client removed while PostgreSQL is stopped goes when it is back, though th
     .until(({ leader: now }) => (now?.epoch ?? 0) > (status.leader?.epoch ?? 0));
   expect(led.relations.find(({ name }) => name === 'second')).toMatchObject({ life: 'dying' });
 
-  await rename(away, postgres.dataDirectory);
+  await fleet().postgres.startAgain();
   const after = await fleet().everyoneActive(({ relations }) => relations.every(({ name }) => name !== 'second'));
   expect(after.relations.map(({ name, life }) => [name, life])).toEqual([
     ['main', 'alive'],

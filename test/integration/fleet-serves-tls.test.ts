@@ -53,7 +53,7 @@ const psql = async (unit: number, trusted: string, sql: string): Promise<string>
   await writeFile(trust, trusted);
   const { database, username, password } = fleet().first;
   const { address } = fleet().unit(unit);
-  const login = `host=localhost hostaddr=${address} port=${fleet().local.listenPort} dbname=${database} user=${username}`;
+  const login = `host=localhost hostaddr=${address} port=${fleet().listenPort} dbname=${database} user=${username}`;
   const { stdout } = await promisify(execFile)(
     program('psql'),
     ['-XAtq', '-c', sql, `${login} sslmode=verify-full sslrootcert=${trust}`],
@@ -64,7 +64,7 @@ const psql = async (unit: number, trusted: string, sql: string): Promise<string>
 const shown = (): Promise<readonly (string | null)[]> =>
   Promise.all(
     numbers.map((unit) =>
-      certificateAt(fleet().unit(unit).address, fleet().local.listenPort, AbortSignal.timeout(5_000)),
+      certificateAt(fleet().unit(unit).address, fleet().listenPort, AbortSignal.timeout(5_000)),
     ),
   );
 const everywhere = ({ certificate }: Pair) => numbers.map(() => new X509Certificate(certificate).fingerprint256);
@@ -111,7 +111,7 @@ it('files that do not belong together are refused in a sentence, the ones before
 
 it('a client without TLS is served all the same', async () => {
   const { database, username, password } = fleet().first;
-  const login = `host=${fleet().unit(2).address} port=${fleet().local.listenPort} dbname=${database} user=${username}`;
+  const login = `host=${fleet().unit(2).address} port=${fleet().listenPort} dbname=${database} user=${username}`;
   const { stdout } = await promisify(execFile)(
     program('psql'),
     ['-XAtq', '-c', 'select 2', `${login} sslmode=disable`],

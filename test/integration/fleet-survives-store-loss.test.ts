@@ -1,9 +1,6 @@
-import { mkdir, rmdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import type { FleetStatus } from '../../src/actors/model/status.ts';
-import type { RedisServer } from '../../src/infra/local/redis.ts';
 import { startLoad, unharmed } from '../support/fleet-load.ts';
 import { queryThrough } from '../support/fleet-query.ts';
 import { signalTo, useFleet } from '../support/fleet-under-test.ts';
@@ -14,12 +11,12 @@ const fleet = useFleet({ againMs: 3_000 });
 
 it('serves without its store, mends itself meanwhile, and is together again when the store is back', async () => {
   const before = await fleet().everyoneActive();
-  const { redis } = fleet().local;
+  const { redis } = fleet();
 
   // Frozen: nobody notices, everybody says so.
   const everywhere = await startLoad(fleet(), [0, 1, 2]);
   await using _everywhere = everywhere;
-  redis.process.signal('SIGSTOP');
+  await redis.freeze();
   const frozenAt = performance.now();
   for (const unit of [0, 1, 2]) await fleet().watch(unit).until(isAway);
   await delay(frozenMs - (performance.now() - frozenAt)); // The fault takes as long as it takes.
@@ -42,9 +39,7 @@ it('serves without its store, mends itself meanwhile, and is together again when
 
   // Then everything, twice: a store that takes connections and answers nothing, and one that is not there.
   await unitLost(before);
-  const release = await holdDown(redis);
-  redis.process.signal('SIGKILL');
-  await redis.process.ended;
+  await redis.kill();
   const alone = await unitLost(before);
   expect(await queryThrough(fleet(), 0, fleet().first, 'select current_database() as d')).toEqual([
     { d: fleet().first.database },
@@ -52,9 +47,8 @@ it('serves without its store, mends itself meanwhile, and is together again when
 
   // Back: all connected again, by themselves.
   const said = fleet().statuses.length;
-  await release();
+  await redis.startAgain();
   const after = await fleet().everyoneActive();
-  expect(fleet().local.redis.process.pid).not.toBe(redis.process.pid);
   const second = await elsewhere.end();
   expect(second).toEqual(unharmed(second));
   expect(second).toHaveLength(4);
@@ -88,13 +82,6 @@ const unitLost = async (before: FleetStatus): Promise<FleetStatus> => {
   expect(alone).toMatchObject({ answeredBy: 'pgbouncer/0', backplane: { state: 'unreachable' } });
   expect(alone.units[0]?.generation.applied).toBe(before.generation.published);
   return alone;
-};
-
-/** Nobody can start it again while its configuration cannot be written. */
-const holdDown = async ({ passwordFile }: RedisServer): Promise<() => Promise<void>> => {
-  const inTheWay = join(dirname(passwordFile), 'redis.conf.new');
-  await mkdir(inTheWay);
-  return () => rmdir(inTheWay);
 };
 
 const isAway = ({ backplane }: FleetStatus): boolean => backplane.state === 'unreachable';

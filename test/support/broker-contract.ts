@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { ProcessMark } from '../../src/infra/files/process-mark.ts';
 
 /** What a test asks the process that owns the servers of a run, and what it hears. */
 export const questionSchema = z.discriminatedUnion('type', [
@@ -9,6 +10,9 @@ export const questionSchema = z.discriminatedUnion('type', [
     id: z.string(),
     action: z.enum(['freeze', 'thaw', 'kill', 'startAgain', 'stop']),
   }),
+  z.object({ type: z.literal('log'), id: z.string() }),
+  /** Of a server of PostgreSQL. */
+  z.object({ type: z.literal('standby'), id: z.string() }),
   z.object({ type: z.literal('pgbouncers') }),
   z.object({ type: z.literal('program') }),
 ]);
@@ -39,6 +43,8 @@ declare module 'vitest' {
       /** Everything a run leaves on disk is below it. */
       readonly root: string;
       readonly account: { readonly name: string; readonly uid: number; readonly gid: number };
+      /** Whose all that a test starts is: the process that looks whether anything was left. */
+      readonly owner: ProcessMark;
       readonly redis: readonly string[];
       readonly postgres: readonly string[];
     };

@@ -63,6 +63,10 @@ export class Broker {
         return question.shared ? this.#share(question.provider) : this.#start(question.provider);
       case 'act':
         return this.#act(question.id, question.action);
+      case 'log':
+        return this.#server(question.id).log();
+      case 'standby':
+        return this.#startStandby(question.id);
       case 'pgbouncers':
         return this.#options.pgbouncers();
       case 'program':
@@ -76,15 +80,26 @@ export class Broker {
     return started;
   }
 
-  async #start(name: string): Promise<Started> {
-    const { root, account, providers, onStarted } = this.#options;
+  #start(name: string): Promise<Started> {
+    const { providers } = this.#options;
     const provider = providers.find((one) => one.name === name);
     if (provider === undefined) throw new Error(`there is no provider "${name}" in this run`);
+    return this.#have(provider.start);
+  }
+
+  #startStandby(primary: string): Promise<Started> {
+    const { label, startStandby } = this.#server(primary);
+    if (startStandby === undefined) throw new Error(`${label} has no standbys`);
+    return this.#have(startStandby);
+  }
+
+  async #have(start: Provider['start']): Promise<Started> {
+    const { root, account, onStarted } = this.#options;
     this.#starts += 1;
     const id = String(this.#starts);
     const directory = join(root, id);
     await createOwnedDirectory(directory, account);
-    const server = await provider.start(directory);
+    const server = await start(directory);
     this.#servers.set(id, server);
     onStarted(server.label);
     const passwordFile = join(directory, 'password');
@@ -94,9 +109,13 @@ export class Broker {
   }
 
   async #act(id: string, action: Action): Promise<void> {
+    await this.#server(id)[action]();
+    if (action === 'stop') this.#servers.delete(id);
+  }
+
+  #server(id: string): TestServer {
     const server = this.#servers.get(id);
     if (server === undefined) throw new Error(`there is no server ${id} in this run`);
-    await server[action]();
-    if (action === 'stop') this.#servers.delete(id);
+    return server;
   }
 }

@@ -30,7 +30,7 @@ export class ConnectionCount implements AsyncDisposable {
   }
 
   static async open(fleet: FleetUnderTest, limit: number): Promise<ConnectionCount> {
-    const { host, port, superuser } = fleet.local.postgres;
+    const { host, port, superuser } = fleet.postgres;
     const client = new Client({
       host,
       port,

@@ -4,6 +4,7 @@ import type { TestProject } from 'vitest/node';
 import { isAlive, markOf, type ProcessMark } from '../../src/infra/files/process-mark.ts';
 import { docker } from './docker.ts';
 import { ownedThings, removeThings } from './e2e-things.ts';
+import { buildHaproxyImage, buildUnitImage } from './images.ts';
 import { keptWords } from './kept-words.ts';
 
 declare module 'vitest' {
@@ -29,11 +30,12 @@ export const setup = async (project: TestProject): Promise<() => Promise<void>> 
   rmSync(keptWords, { recursive: true, force: true });
   await removeThings(await ownedThings((owner) => !isAlive(owner)));
   const images: Images = {
-    trixie: await build('troupe-e2e', '.', ['-f', 'deploy/Dockerfile']),
-    next: await build('troupe-e2e:next', '.', ['-f', 'deploy/Dockerfile', '--build-arg', 'REVISION=next']),
-    forky: await build('troupe-e2e:forky', '.', ['-f', 'deploy/Dockerfile', '--build-arg', 'SUITE=forky', ...oldLists]),
-    haproxy: await build('troupe-e2e-haproxy', 'deploy/haproxy', []),
+    trixie: await buildUnitImage('trixie'),
+    next: await buildUnitImage('next'),
+    forky: await buildUnitImage('forky'),
+    haproxy: await buildHaproxyImage(),
   };
+  for (const name of Object.values(images)) say(`image ${name}`);
   const owner = markOf(process.pid);
   if (owner === null) throw new Error('cannot see this process in /proc: the end-to-end tests need Linux');
   project.provide('e2e', { owner, images });
@@ -43,9 +45,6 @@ export const setup = async (project: TestProject): Promise<() => Promise<void>> 
     if (left.length > 0) throw new Error(`end-to-end tests left behind: ${left.map(({ name }) => name).join(', ')}`);
   };
 };
-
-/** Where the lists of packages are a copy whose date has passed, nothing newer is to be had. */
-const oldLists = ['--build-arg', 'APT_OPTIONS=-o Acquire::Check-Valid-Until=false'];
 
 const findEngine = async (): Promise<void> => {
   try {
@@ -64,12 +63,6 @@ class MissingEngine extends Error {
     super(`the end-to-end tests need a Docker engine with compose, and none answers here: ${why}`, options);
   }
 }
-
-const build = async (name: string, context: string, args: readonly string[]): Promise<string> => {
-  await docker(['build', '-q', '-t', name, ...args, context]);
-  say(`image ${name}`);
-  return name;
-};
 
 const say = (line: string): void => {
   console.log(`servers: ${line}`);

@@ -5,16 +5,16 @@ import type { Offer } from './test-server.ts';
  * Which of our images the Docker engine of this machine has or can get. Images are fetched here, once, where a refusal
  * becomes a sentence instead of a failed test.
  */
-export const engineServers = async (): Promise<Offer> => {
+export const engineServers = async (labels: Readonly<Record<string, string>>): Promise<Offer> => {
   const { getContainerRuntimeClient, ImageName } = await import('testcontainers');
   const client = await getContainerRuntimeClient().catch(() => undefined);
   const { containerServers } = await import('./container-servers.ts');
   if (client === undefined) {
-    const names = containerServers.map(({ name }) => name).join(', ');
-    return lacking(`no Docker engine answers: left out is what runs on ${names}, and all of "npm run test:e2e"`);
+    const names = containerServers(labels).map(({ name }) => name).join(', ');
+    return lacking(`no Docker engine answers: left out is what runs on ${names}, and all of "npm run test:containers" and "npm run test:e2e"`);
   }
   const offers = await Promise.all(
-    containerServers.map(async (provider): Promise<Offer> => {
+    containerServers(labels).map(async (provider): Promise<Offer> => {
       try {
         await client.image.pull(ImageName.fromString(provider.name), { force: false, platform: undefined });
         return { providers: [provider], lacks: [] };

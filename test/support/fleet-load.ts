@@ -48,7 +48,7 @@ export const startLoad = (
   units: readonly number[],
   kinds?: readonly LoadKind[],
 ): Promise<Load> => {
-  const port = fleet.local.listenPort;
+  const port = fleet.listenPort;
   const targets = units.map((unit) => ({ name: `unit ${unit}`, host: loopbackOf(unit), port }));
   return startLoadAt(fleet, targets, kinds);
 };

@@ -11,11 +11,11 @@ export const queryThrough = (
   { username, password, database }: Pick<Credentials, 'username' | 'password' | 'database'>,
   sql: string,
 ): Promise<Rows> =>
-  query({ host: fleet.unit(unit).address, port: fleet.local.listenPort, username, password, database }, sql);
+  query({ host: fleet.unit(unit).address, port: fleet.listenPort, username, password, database }, sql);
 
 /** As superuser, past every PgBouncer. */
 export const queryPostgres = (fleet: FleetUnderTest, sql: string, database = 'postgres'): Promise<Rows> => {
-  const { host, port, superuser } = fleet.local.postgres;
+  const { host, port, superuser } = fleet.postgres;
   return query({ host, port, username: superuser.username, password: superuser.password.reveal(), database }, sql);
 };
 

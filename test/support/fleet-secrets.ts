@@ -62,12 +62,11 @@ export const answersOf = async (fleet: FleetUnderTest): Promise<ReadonlyMap<stri
 };
 
 /** Logs of everything that runs in the fleet. */
-export const logsOf = async ({ local }: FleetUnderTest): Promise<ReadonlyMap<string, string>> => {
-  const names = await readdir(local.directory, { recursive: true });
+export const logsOf = async ({ place, redis, postgres }: FleetUnderTest): Promise<ReadonlyMap<string, string>> => {
+  const names = await readdir(place.directory, { recursive: true });
   const logs = names.filter((name) => name.endsWith('.log'));
-  return new Map(
-    await Promise.all(logs.map(async (name) => [name, await readFile(join(local.directory, name), 'utf8')] as const)),
-  );
+  const read = logs.map(async (name) => [name, await readFile(join(place.directory, name), 'utf8')] as const);
+  return new Map([...(await Promise.all(read)), ['redis', await redis.log()], ['postgres', await postgres.log()]]);
 };
 
 /** All keys and values of the store. */
@@ -96,10 +95,8 @@ const readers: Readonly<Record<string, (redis: Redis, key: string) => Promise<un
 
 const keysOf = (keys: unknown): readonly string[] => (Array.isArray(keys) ? keys.map(String) : []);
 
-export const redisOf = ({ local }: FleetUnderTest): Redis => {
-  const { host, port, password } = local.redis;
-  return new Redis({ host, port, password: password.reveal() });
-};
+export const redisOf = ({ redis: { host, port, password } }: FleetUnderTest): Redis =>
+  new Redis({ host, port, password: password.reveal() });
 
 /** Arguments and environments of all processes of this machine, again and again: some live for milliseconds only. */
 export class ProcessSightings implements Disposable {

@@ -5,34 +5,33 @@
  *   it('…', async () => { await fleet().everyoneActive(); … });
  */
 import { execFile } from 'node:child_process';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll } from 'vitest';
 import type { Change } from '../../src/actors/model/change.ts';
-import type { Application } from '../../src/actors/model/ids.ts';
 import type { Credentials, FleetStatus, UnitStatus } from '../../src/actors/model/status.ts';
 import { type ApiClient, apiAt } from '../../src/infra/cli/api-client.ts';
 import { findBinary, type Program } from '../../src/infra/local/binaries.ts';
-import { LocalFleet, type LocalUnit } from '../../src/infra/local/local-fleet.ts';
-import { type Account, identityOf } from '../../src/infra/local/service-user.ts';
+import type { LocalUnit } from '../../src/infra/local/local-fleet.ts';
+import { identityOf } from '../../src/infra/local/service-user.ts';
 import { bringUp } from '../../src/programs/bring-up.ts';
+import { FleetPlace } from './fleet-place.ts';
 import { Watch } from './fleet-watch.ts';
-import { testAccount, testDirectory, troupeProgram } from './servers.ts';
+import { pgbouncerBinaries, type RunningPostgres, type RunningRedis, testAccount, troupeProgram } from './servers.ts';
 
 export interface FleetOptions {
   /** Between the end of a process and its next start. Longer than the lease (5 s): nobody who was killed leads at once again. */
   readonly againMs: number;
   /** Further TROUPE_* values of the units. */
   readonly environment?: Readonly<Record<string, string>>;
-  /** What the units run; without it the machine's own. */
+  /** What the units run, as in `pgbouncerBinaries`; without it the first of those. */
   readonly pgbouncer?: string;
 }
 
 export const unitCount = 3;
-export const instanceCount = 2;
+const instanceCount = 2;
 const main = await troupeProgram();
-export const unitCommand = [process.execPath, main, 'unit'] as const;
 
 /** Opened before the first test, removed after the last; a test that fails shows the last words of every unit. */
 export const useFleet = (options: FleetOptions): (() => FleetUnderTest) => {
@@ -53,71 +52,63 @@ export const useFleet = (options: FleetOptions): (() => FleetUnderTest) => {
 };
 
 export class FleetUnderTest implements AsyncDisposable {
-  readonly local: LocalFleet;
-  readonly account: Account;
-  readonly pgbouncer: string;
-  readonly runDir: string;
+  readonly place: FleetPlace;
   /** Of the client that is there from the beginning. */
   readonly first: Credentials;
   readonly #watches: readonly Watch[];
   readonly #statuses: FleetStatus[];
 
-  private constructor(about: Pick<FleetUnderTest, 'local' | 'account' | 'pgbouncer' | 'runDir' | 'first'>) {
-    this.local = about.local;
-    this.account = about.account;
-    this.pgbouncer = about.pgbouncer;
-    this.runDir = about.runDir;
-    this.first = about.first;
+  private constructor(place: FleetPlace, first: Credentials) {
+    this.place = place;
+    this.first = first;
     this.#statuses = [];
     this.#watches = this.units.map(
       ({ socket }) => new Watch(apiAt(socket), (status) => void this.#statuses.push(status)),
     );
   }
 
-  static async open({
-    againMs,
-    environment = {},
-    pgbouncer = program('pgbouncer'),
-  }: FleetOptions): Promise<FleetUnderTest> {
-    const path = process.env['PATH'] ?? '';
-    const account = testAccount();
-    const runDir = join(await testDirectory(), 'run');
-    await mkdir(runDir, { mode: 0o755 });
+  static async open({ againMs, environment = {}, pgbouncer }: FleetOptions): Promise<FleetUnderTest> {
     const said: string[] = [];
     const say = (sentence: string): void => void said.push(sentence);
-    const local = await LocalFleet.open({
-      application: 'pgbouncer' as Application,
+    const place = await FleetPlace.open({
       units: unitCount,
       instances: instanceCount,
-      account,
-      runDir,
-      command: unitCommand,
-      programs: {
-        redis: findBinary('redis', path),
-        initdb: findBinary('initdb', path),
-        postgres: findBinary('postgres', path),
-        pgbouncer,
-      },
       againMs,
-      say,
-      port: 'any',
       environment,
+      pgbouncer: pgbouncer ?? (await usualPgbouncer()),
+      say,
     });
     try {
       const options = { apiOf: ({ socket }: LocalUnit) => apiAt(socket), instances: instanceCount, say };
-      const { credentials } = await bringUp(local, { ...options, signal: AbortSignal.timeout(110_000) });
-      const fleet = new FleetUnderTest({ local, account, pgbouncer, runDir, first: credentials });
+      const { credentials } = await bringUp(place, { ...options, signal: AbortSignal.timeout(110_000) });
+      const fleet = new FleetUnderTest(place, credentials);
       await fleet.everyoneActive();
       return fleet;
     } catch (cause) {
-      const words = await lastWordsOf(local);
-      await local[Symbol.asyncDispose]();
+      const words = await lastWordsOf(place);
+      await place[Symbol.asyncDispose]();
       throw new Error(`no fleet: ${String(cause)}\n${said.join('\n')}\n${words}`, { cause });
     }
   }
 
+  get redis(): RunningRedis {
+    return this.place.redis;
+  }
+
+  get postgres(): RunningPostgres {
+    return this.place.postgres;
+  }
+
+  get runDir(): string {
+    return this.place.runDir;
+  }
+
+  get listenPort(): number {
+    return this.place.listenPort;
+  }
+
   get units(): readonly LocalUnit[] {
-    return this.local.units;
+    return this.place.units;
   }
 
   /** Every status that any unit told since the fleet was opened. */
@@ -180,12 +171,12 @@ export class FleetUnderTest implements AsyncDisposable {
   /** What an instance's own console says: rows of columns. */
   async show(unit: number, instance: number, what: string): Promise<readonly (readonly string[])[]> {
     const socketDir = join(this.runDir, `pgbouncer-${unit}`, String(instance));
-    const login = ['-h', socketDir, '-p', String(this.local.listenPort), '-U', 'pgbouncer', '-d', 'pgbouncer'];
+    const login = ['-h', socketDir, '-p', String(this.listenPort), '-U', 'pgbouncer', '-d', 'pgbouncer'];
     const { stdout } = await promisify(execFile)(
       program('psql'),
       ['-XAtq', '-F', '\t', ...login, '-c', `SHOW ${what}`],
       // The console lets in without a password who has the user id of the process.
-      { cwd: '/', env: { LANG: 'C.UTF-8' }, timeout: 20_000, ...identityOf(this.account) },
+      { cwd: '/', env: { LANG: 'C.UTF-8' }, timeout: 20_000, ...identityOf(testAccount()) },
     );
     return stdout
       .trimEnd()
@@ -204,7 +195,7 @@ export class FleetUnderTest implements AsyncDisposable {
 
   /** Where a unit keeps its files. */
   stateDir(unit: number): string {
-    return join(this.local.directory, `unit-${unit}`, `pgbouncer-${unit}`);
+    return join(this.place.directory, `unit-${unit}`, `pgbouncer-${unit}`);
   }
 
   instanceFile(unit: number, instance: number, name: 'pgbouncer.ini' | 'pgbouncer.log'): Promise<string> {
@@ -212,12 +203,12 @@ export class FleetUnderTest implements AsyncDisposable {
   }
 
   lastWords(): Promise<string> {
-    return lastWordsOf(this.local);
+    return lastWordsOf(this.place);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const watch of this.#watches) watch[Symbol.dispose]();
-    await this.local[Symbol.asyncDispose]();
+    await this.place[Symbol.asyncDispose]();
   }
 }
 
@@ -226,6 +217,13 @@ export const allInstances: readonly (readonly [unit: number, instance: number])[
   { length: unitCount * instanceCount },
   (_, index) => [Math.floor(index / instanceCount), (index % instanceCount) + 1],
 );
+
+/** The first of those that there are: of the machine, or of the image. */
+const usualPgbouncer = async (): Promise<string> => {
+  const [usual] = await pgbouncerBinaries();
+  if (usual?.run == null) throw new Error(usual?.reason ?? 'there is no PgBouncer here');
+  return usual.run;
+};
 
 export const program = (name: Program): string => findBinary(name, process.env['PATH'] ?? '');
 
@@ -249,7 +247,7 @@ const isSettled = ({ leader, generation, units, backplane }: FleetStatus): boole
       unit.instances.every(({ state, pid }) => state === 'serving' && pid !== null),
   );
 
-const lastWordsOf = async ({ units }: LocalFleet): Promise<string> => {
+const lastWordsOf = async ({ units }: FleetPlace): Promise<string> => {
   const logs = await Promise.all(units.map(({ log }) => readFile(log, 'utf8').catch(() => '')));
   return logs.map((log, number) => `unit ${number}:\n${log.split('\n').slice(-15).join('\n')}`).join('\n');
 };

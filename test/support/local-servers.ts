@@ -1,9 +1,12 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { findBinary, missingBinaries, type Program } from '../../src/infra/local/binaries.ts';
 import { randomPassword } from '../../src/infra/local/owned-file.ts';
 import { type PostgresServer, startCluster, startPostgres } from '../../src/infra/local/postgres.ts';
 import { processesIn } from '../../src/infra/local/processes.ts';
 import { type RedisServer, startRedis } from '../../src/infra/local/redis.ts';
 import type { Account } from '../../src/infra/local/service-user.ts';
+import { startStandby } from './standby.ts';
 import type { Offer, Provider, TestServer } from './test-server.ts';
 
 /** Servers from this machine's own programs. */
@@ -50,12 +53,17 @@ const redis = async (directory: string, account: Account, path: string): Promise
       server = await startRedis({ ...options, port: server.port });
     },
     stop: () => server.stop(),
+    log: () => readFile(join(directory, 'redis.log'), 'utf8'),
   };
 };
 
 const postgres = async (directory: string, account: Account, path: string): Promise<TestServer> => {
   const programs = { initdb: findBinary('initdb', path), postgres: findBinary('postgres', path) };
-  let server: PostgresServer = await startPostgres({ ...programs, directory, account, maxConnections: 200 });
+  return serverOf(await startPostgres({ ...programs, directory, account, maxConnections: 250 }));
+};
+
+const serverOf = (first: PostgresServer): TestServer => {
+  let server = first;
   const signalAll = async (signal: NodeJS.Signals): Promise<void> => {
     for (const pid of await processesIn(server.dataDirectory)) process.kill(pid, signal);
   };
@@ -75,5 +83,7 @@ const postgres = async (directory: string, account: Account, path: string): Prom
       await signalAll('SIGCONT');
       await server.stop();
     },
+    log: () => readFile(join(server.options.directory, 'postgres.log'), 'utf8'),
+    startStandby: async (directory) => serverOf(await startStandby(server, directory)),
   };
 };

@@ -7,7 +7,9 @@ import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { findBinary } from '../../src/infra/local/binaries.ts';
 import { ownedByUs } from './container-owner.ts';
+import { docker } from './docker.ts';
 import { downloads } from './downloads.ts';
+import { buildUnitImage, type UnitImage } from './images.ts';
 
 /** A PgBouncer of this machine; `run` is null where `reason` says why it is not to be had. */
 export interface PgBouncerBinary {
@@ -30,18 +32,27 @@ export const pgbouncersOf = (path: string): Promise<readonly PgBouncerBinary[]> 
   return found;
 };
 
+/** Of the image: what runs in its containers. `run` is the name of the image. */
+export const pgbouncerIn = async (suite: UnitImage): Promise<PgBouncerBinary> => {
+  const image = await buildUnitImage(suite);
+  const said = await docker(['run', '--rm', '--network', 'none', '--entrypoint', 'pgbouncer', image, '-V']);
+  return { version: versionIn(said) ?? suite, run: image, reason: null };
+};
+
 let found: Promise<readonly PgBouncerBinary[]> | undefined;
 
 const binaryOf = async (wanted: string, find: () => Promise<string>): Promise<PgBouncerBinary> => {
   try {
     const run = await find();
     const { stdout } = await promisify(execFile)(run, ['-V']);
-    return { version: /^PgBouncer (\S+)/.exec(stdout)?.[1] ?? wanted, run, reason: null };
+    return { version: versionIn(stdout) ?? wanted, run, reason: null };
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     return { version: wanted, run: null, reason: `there is no PgBouncer of ${wanted} here: ${why}` };
   }
 };
+
+const versionIn = (said: string): string | undefined => /^PgBouncer (\S+)/.exec(said)?.[1];
 
 const kept = async (version: string, image: string): Promise<string> => {
   const directory = join(downloads, `pgbouncer-${version}`);

@@ -1,24 +1,29 @@
 /** Opens and closes what `servers.ts` offers to the tests of one project; named in vitest's `globalSetup`. */
-import { appendFileSync, readFileSync } from 'node:fs';
+import { appendFileSync } from 'node:fs';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { bundleInto } from '../../scripts/bundle.ts';
-import { endProcesses, processesUsing } from '../../src/infra/local/processes.ts';
 import { isAlive, markOf } from '../../src/infra/files/process-mark.ts';
 import { createScratch, serviceAccount } from '../../src/infra/local/service-user.ts';
 import { Broker } from './broker.ts';
+import { ownedBy } from './container-owner.ts';
 import { engineServers, removeForsakenContainers } from './engine.ts';
+import { endProcessesOf, removeLeaks } from './leaks.ts';
 import { localServers } from './local-servers.ts';
-import { pgbouncersOf } from './pgbouncer-binaries.ts';
+import { pgbouncerIn, pgbouncersOf } from './pgbouncer-binaries.ts';
 
 export const setup = async (project: TestProject): Promise<() => Promise<void>> => {
   await Promise.all([removeForsakenDirectories(), removeForsakenContainers()]);
   const account = await serviceAccount();
   const root = await createScratch(prefix, account);
-  await writeFile(join(root, ownerFile), JSON.stringify(markOf(process.pid)));
+  const owner = markOf(process.pid);
+  if (owner === null) throw new Error('cannot see this process in /proc: the tests need Linux');
+  await writeFile(join(root, ownerFile), JSON.stringify(owner));
+  const { ground } = project.getProvidedContext();
   const path = process.env['PATH'] ?? '';
-  const offers = [localServers(account, path), await engineServers()];
+  const labels = ownedBy(owner, root);
+  const offers = [localServers(account, path), await engineServers(labels)];
   const providers = offers.flatMap((offer) => offer.providers);
   const record = recorderFor(process.env['TROUPE_TEST_PROVIDERS']);
   for (const sentence of offers.flatMap((offer) => offer.lacks)) record(sentence);
@@ -29,7 +34,7 @@ export const setup = async (project: TestProject): Promise<() => Promise<void>> 
     account,
     providers,
     pgbouncers: async () => {
-      const found = await pgbouncersOf(path);
+      const found = ground.units === 'processes' ? await pgbouncersOf(path) : [await pgbouncerIn(ground.units)];
       for (const { version, run, reason } of found) record(run === null ? (reason ?? '') : `PgBouncer ${version}`);
       return found;
     },
@@ -44,14 +49,15 @@ export const setup = async (project: TestProject): Promise<() => Promise<void>> 
     socket: broker.socket,
     root,
     account,
+    owner,
     redis: namesOf('redis'),
     postgres: namesOf('postgres'),
   });
   return async () => {
     await broker.close();
-    const leaked = await endProcessesOf(root);
+    const leaked = await removeLeaks(root);
     await rm(root, { recursive: true, force: true });
-    if (leaked.length > 0) throw new Error(`tests of ${project.name} left processes running:\n${leaked.join('\n')}`);
+    if (leaked.length > 0) throw new Error(`tests of ${project.name} left behind:\n${leaked.join('\n')}`);
   };
 };
 
@@ -82,22 +88,5 @@ const removeForsakenDirectories = async (): Promise<void> => {
     if (owner === undefined || isAlive(JSON.parse(owner))) continue;
     await endProcessesOf(root);
     await rm(root, { recursive: true, force: true });
-  }
-};
-
-/** Tells what there was to end. */
-const endProcessesOf = async (root: string): Promise<readonly string[]> => {
-  const pids = (await processesUsing(root)).filter((pid) => pid !== process.pid);
-  const marks = pids.map(markOf).filter((mark) => mark !== null);
-  const described = marks.map(({ pid }) => `${pid} ${commandOf(pid)}`);
-  await endProcesses(marks, 'SIGKILL', 5_000);
-  return described;
-};
-
-const commandOf = (pid: number): string => {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
-  } catch {
-    return ''; // It has ended meanwhile.
   }
 };

@@ -37,37 +37,51 @@ export interface RunningServer {
   startAgain(): Promise<void>;
   /** A shared one lives on. */
   stop(): Promise<void>;
+  /** Everything it has said. */
+  log(): Promise<string>;
 }
 export interface RunningRedis extends RunningServer {
   /** Without the password. */
   readonly url: string;
   readonly password: Secret;
 }
-export interface RunningPostgres extends RunningServer, PostgresAddress {}
+export interface RunningPostgres extends RunningServer, PostgresAddress {
+  /** One that streams from it; the caller's own. */
+  startStandby(): Promise<RunningPostgres>;
+}
 
 /** `own`: for this caller alone, who may harm it and stops it. */
 export type Start<T> = (which?: 'shared' | 'own') => Promise<T>;
 export type Servers<T> = readonly (readonly [name: string, start: Start<T>])[];
 
 export const redisServers = (): Servers<RunningRedis> =>
-  inject('testServers').redis.map((provider) => [
-    provider,
-    async (which = 'shared') => {
-      const started = await startedBy(provider, which);
-      const { host, port, password } = started;
-      return { ...running(started, which), url: `redis://${host}:${port}`, password: new Secret(password) };
-    },
-  ]);
+  inject('testServers').redis.map((provider) => [provider, (which = 'shared') => startRedis(provider, which)]);
+
+const startRedis = async (provider: string, which: 'shared' | 'own'): Promise<RunningRedis> => {
+  const started = await startedBy(provider, which);
+  const { host, port, password } = started;
+  return { ...running(started, which), url: `redis://${host}:${port}`, password: new Secret(password) };
+};
 
 export const postgresServers = (): Servers<RunningPostgres> =>
-  inject('testServers').postgres.map((provider) => [
-    provider,
-    async (which = 'shared') => {
-      const started = await startedBy(provider, which);
-      const { username, password } = started;
-      return { ...running(started, which), superuser: { username, password: new Secret(password) } };
-    },
-  ]);
+  inject('testServers').postgres.map((provider) => [provider, (which = 'shared') => startPostgres(provider, which)]);
+
+const startPostgres = async (provider: string, which: 'shared' | 'own'): Promise<RunningPostgres> =>
+  asPostgres(await startedBy(provider, which), which);
+
+const asPostgres = (started: Started, which: 'shared' | 'own'): RunningPostgres => ({
+  ...running(started, which),
+  superuser: { username: started.username, password: new Secret(started.password) },
+  startStandby: async () => asPostgres(await ask({ type: 'standby', id: started.id }, startedSchema), 'own'),
+});
+
+/** What a fleet has for itself, on the ground of the project. */
+export const fleetServers = (): Promise<[RunningRedis, RunningPostgres]> => {
+  const { redis, postgres } = inject('ground');
+  return Promise.all([startRedis(redis, 'own'), startPostgres(postgres, 'own')]);
+};
+
+export const unitsInContainers = (): boolean => inject('ground').units !== 'processes';
 
 /** The shared server for the tests of a file or a describe block. */
 export const useServer = <T>(start: Start<T>): (() => T) => {
@@ -81,7 +95,10 @@ export const useServer = <T>(start: Start<T>): (() => T) => {
   };
 };
 
-/** PgBouncers of several ages as programs of this machine; `run` is null where `reason` says why there is none. */
+/**
+ * PgBouncers of several ages as programs of this machine, or the one of the image where the project has its units in containers;
+ * `run` (a path, or an image) is null where `reason` says why there is none.
+ */
 export const pgbouncerBinaries = () => ask({ type: 'pgbouncers' }, pgbouncersSchema);
 
 /** `troupe` as it ships: bundled when a test first asks, which costs a fraction of what its sources cost at every start. */
@@ -126,6 +143,7 @@ const running = ({ id, label, host, port, passwordFile }: Started, which: 'share
     kill: () => act('kill'),
     startAgain: () => act('startAgain'),
     stop: async () => (which === 'shared' ? undefined : act('stop')),
+    log: () => ask({ type: 'log', id }, z.string()),
   };
 };
 

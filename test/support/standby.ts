@@ -6,11 +6,9 @@ import { freePort } from '../../src/infra/local/free-port.ts';
 import { writeOwned } from '../../src/infra/local/owned-file.ts';
 import { type PostgresCluster, type PostgresServer, startCluster } from '../../src/infra/local/postgres.ts';
 import { createOwnedDirectory, identityOf } from '../../src/infra/local/service-user.ts';
-import { testDirectory } from './servers.ts';
 
-/** A streaming standby of a running server, on a port of its own. It is the caller's to stop. */
-export const startStandby = async (primary: PostgresCluster): Promise<PostgresServer> => {
-  const directory = await testDirectory();
+/** A streaming standby of a running server, in its directory, on a port of its own. */
+export const startStandby = async (primary: PostgresCluster, directory: string): Promise<PostgresServer> => {
   const { account } = primary.options;
   const dataDirectory = join(directory, 'data');
   const port = await freePort([primary.host]);

@@ -18,6 +18,10 @@ export interface TestServer {
   startAgain(): Promise<void>;
   /** For good, frozen or killed or not. */
   stop(): Promise<void>;
+  /** Everything it has said. */
+  log(): Promise<string>;
+  /** Of PostgreSQL: one that streams from this one, with a directory of its own. */
+  readonly startStandby?: (directory: string) => Promise<TestServer>;
 }
 
 /** One way to have a server. */

@@ -42,22 +42,25 @@ export const startUnit = async (options: UnitsOptions, unit: UnitPlace): Promise
     onSpawned: options.onSpawned,
     directory: '/', // The checkout may be closed to the account.
     log: unit.log,
-    environment: {
-      TROUPE_APPLICATION: options.application,
-      TROUPE_UNIT: unit.unit,
-      TROUPE_BACKPLANE: options.redis.url,
-      TROUPE_BACKPLANE_PASSWORD_FILE: options.redis.passwordFile,
-      TROUPE_SECRET_KEY_FILE: options.secretKeyFile,
-      TROUPE_STATE_DIR: join(options.directory, `unit-${unit.number}`),
-      TROUPE_RUN_DIR: options.runDir,
-      TROUPE_INSTANCES: String(options.instances),
-      TROUPE_LISTEN_ADDRESS: unit.address,
-      TROUPE_PGBOUNCER: options.pgbouncer,
-      TROUPE_USER: options.account.name,
-      TROUPE_DRAIN_DELAY: '0',
-      TROUPE_DRAIN_DEADLINE: '1',
-      ...options.environment,
-    },
+    environment: environmentOf(options, unit),
   });
   return { process, stop: () => process.stop([['SIGTERM', 10_000]]) };
 };
+
+/** The settings of a unit, wherever it runs. */
+export const environmentOf = (options: UnitsOptions, unit: UnitPlace): Readonly<Record<string, string>> => ({
+  TROUPE_APPLICATION: options.application,
+  TROUPE_UNIT: unit.unit,
+  TROUPE_BACKPLANE: options.redis.url,
+  TROUPE_BACKPLANE_PASSWORD_FILE: options.redis.passwordFile,
+  TROUPE_SECRET_KEY_FILE: options.secretKeyFile,
+  TROUPE_STATE_DIR: join(options.directory, `unit-${unit.number}`),
+  TROUPE_RUN_DIR: options.runDir,
+  TROUPE_INSTANCES: String(options.instances),
+  TROUPE_LISTEN_ADDRESS: unit.address,
+  TROUPE_PGBOUNCER: options.pgbouncer,
+  TROUPE_USER: options.account.name,
+  TROUPE_DRAIN_DELAY: '0',
+  TROUPE_DRAIN_DEADLINE: '1',
+  ...options.environment,
+});
