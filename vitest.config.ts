@@ -2,7 +2,10 @@ import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 import { containers, newestContainers, thisMachine } from './test/support/ground.ts';
 
+/** Two files at a time at least: most wait for servers, and each has servers, or a part of them, of its own. */
 const onServers = {
+  maxWorkers: Math.max(2, availableParallelism() - 1),
+  sequence: { groupOrder: 1 }, // After those that run one at a time.
   globalSetup: ['test/support/servers-setup.ts'],
   setupFiles: ['test/support/leak-check.ts'],
   testTimeout: 60_000,
@@ -10,10 +13,31 @@ const onServers = {
   provide: { ground: thisMachine },
 };
 
-/** What is also run with servers and units in containers: all that a fleet has to do with them. */
+const integration = (...names: readonly string[]) => names.map((name) => `test/integration/${name}.test.ts`);
+
+/** The same tests with servers and units in containers, each where it says most: what it is about differs there. */
 const onContainers = {
   ...onServers,
-  include: ['test/integration/fleet-*.test.ts'],
+  provide: { ground: containers },
+  include: integration(
+    'fleet-operates',
+    'fleet-survives-leader-loss',
+    'fleet-survives-store-loss',
+    'fleet-removes-with-backend-away',
+    'fleet-names-what-its-backend-suffers',
+    'fleet-behind-balancer',
+  ),
+};
+const onNewestContainers = {
+  ...onServers,
+  provide: { ground: newestContainers },
+  include: integration(
+    'fleet-operates',
+    'fleet-survives-store-loss',
+    'fleet-keeps-its-budget',
+    'fleet-keeps-trouble-to-one-unit',
+    'fleet-removes-unit',
+  ),
 };
 
 /** Each file has a whole fleet in containers: one at a time is enough for a small machine. */
@@ -28,20 +52,18 @@ const onImages = {
 const patient = { testTimeout: 60_000, expect: { poll: { timeout: 10_000 } } };
 
 /** Nothing that these tests run keeps anything between files: they may share a process, which halves their time. */
-const pure = { isolate: false };
+const pure = { isolate: false, maxWorkers: 1 };
 
 export default defineConfig({
   test: {
-    // Two files at a time at least: most wait for servers, and each has servers, or a part of them, of its own.
-    maxWorkers: Math.max(2, availableParallelism() - 1),
     cache: false, // The checkout may belong to somebody else.
     projects: [
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], ...patient, ...pure } },
       { test: { name: 'simulation', include: ['test/simulation/**/*.test.ts'], testTimeout: 300_000, ...pure } },
       { test: { name: 'contract', include: ['test/contract/**/*.test.ts'], ...onServers } },
       { test: { name: 'integration', include: ['test/integration/**/*.test.ts'], ...onServers } },
-      { test: { name: 'containers', ...onContainers, provide: { ground: containers } } },
-      { test: { name: 'newest-containers', ...onContainers, provide: { ground: newestContainers } } },
+      { test: { name: 'containers', ...onContainers } },
+      { test: { name: 'newest-containers', ...onNewestContainers } },
       { test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], ...onImages } },
     ],
   },

@@ -27,6 +27,9 @@ export const setup = async (project: TestProject): Promise<() => Promise<void>> 
   const providers = offers.flatMap((offer) => offer.providers);
   const record = recorderFor(process.env['TROUPE_TEST_PROVIDERS']);
   for (const sentence of offers.flatMap((offer) => offer.lacks)) record(sentence);
+  const missing = [ground.redis, ground.postgres].filter((name) => providers.every((one) => one.name !== name));
+  if (ground.units !== 'processes' && missing.length > 0)
+    throw new Error(`tests of ${project.name} need a Docker engine and here is no ${missing.join(', no ')}`);
 
   let program: Promise<string> | undefined;
   const broker = await Broker.open({
