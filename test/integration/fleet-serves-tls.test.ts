@@ -63,9 +63,7 @@ const psql = async (unit: number, trusted: string, sql: string): Promise<string>
 };
 const shown = (): Promise<readonly (string | null)[]> =>
   Promise.all(
-    numbers.map((unit) =>
-      certificateAt(fleet().unit(unit).address, fleet().listenPort, AbortSignal.timeout(5_000)),
-    ),
+    numbers.map((unit) => certificateAt(fleet().unit(unit).address, fleet().listenPort, AbortSignal.timeout(5_000))),
   );
 const everywhere = ({ certificate }: Pair) => numbers.map(() => new X509Certificate(certificate).fingerprint256);
 const told = async (): Promise<string | null> => (await fleet().credentials(fleet().first.client)).tlsAuthorities;

@@ -10,8 +10,12 @@ export const engineServers = async (labels: Readonly<Record<string, string>>): P
   const client = await getContainerRuntimeClient().catch(() => undefined);
   const { containerServers } = await import('./container-servers.ts');
   if (client === undefined) {
-    const names = containerServers(labels).map(({ name }) => name).join(', ');
-    return lacking(`no Docker engine answers: left out is what runs on ${names}, and all of "npm run test:containers" and "npm run test:e2e"`);
+    const names = containerServers(labels)
+      .map(({ name }) => name)
+      .join(', ');
+    return lacking(
+      `no Docker engine answers: left out is what runs on ${names}, and all of "npm run test:containers" and "npm run test:e2e"`,
+    );
   }
   const offers = await Promise.all(
     containerServers(labels).map(async (provider): Promise<Offer> => {
