@@ -250,7 +250,7 @@ export const redisFleet = async (server: RunningRedis, as: 'user' | 'owner' = 'u
   };
 };
 
-export const createAdmin = (server: RunningRedis): Redis => {
+const createAdmin = (server: RunningRedis): Redis => {
   const admin = new Redis(server.url, { password: server.password.reveal() });
   admin.on('error', () => {}); // Tests end servers under it.
   return admin;
