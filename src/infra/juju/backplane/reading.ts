@@ -5,6 +5,7 @@
 import type { Clock } from '../../../actors/ports/clock.ts';
 import type { RelationRef } from '../environment.ts';
 import type { SecretContent } from '../secret-files.ts';
+import { ToolRefusal } from '../tool-refusal.ts';
 import type { Bag, JujuTools, Scope } from '../tools.ts';
 import { type CharmState, readState, type Relations } from './charm-state.ts';
 
@@ -90,9 +91,18 @@ export class Reading {
 
   bag(of: RelationRef, member: string, scope: Scope): Promise<Bag | null> {
     const key = `${of.id} ${scope} ${member}`;
-    const bag = this.#bags.get(key) ?? this.#tools.readBag(of, member, scope);
+    const bag = this.#bags.get(key) ?? this.#readBag(of, member, scope);
     this.#bags.set(key, bag);
     return bag;
+  }
+
+  /** Logins are dropped with a relation: gone is one that Juju does not list either. Else the hook fails, and is run again. */
+  async #readBag(of: RelationRef, member: string, scope: Scope): Promise<Bag | null> {
+    const bag = await this.#tools.readBag(of, member, scope);
+    if (bag !== null || this.#occasion.broken?.id === of.id) return bag;
+    const listed = await this.#tools.relationIds(of.endpoint);
+    if (!listed.includes(of.id)) return null;
+    throw new ToolRefusal('relation-get', 'failed', `relation ${of.endpoint}:${of.id} is listed, and not found`);
   }
 
   /** Remote units. */
