@@ -401,6 +401,20 @@ describe('the order of hooks', () => {
   });
 });
 
+describe('a unit whose hook fails again and again', () => {
+  it('holds up no other unit', async () => {
+    await using juju = await JujuModel.open();
+    juju.deploy('app', application());
+    juju.deploy(
+      'broken',
+      scriptedCharm({ name: 'broken' }, () => Promise.reject(new Error('never'))),
+    );
+    for (let step = 0; step < 12; step += 1) await juju.step();
+    expect(hooksOf(juju.history, 'app/0')).toContain('start');
+    expect(juju.unit('broken/0').failed?.attempts).toBeGreaterThan(2);
+  });
+});
+
 describe('bags', () => {
   const related = async (
     juju: JujuModel,

@@ -414,7 +414,7 @@ export class JujuModel implements AsyncDisposable {
         return hook === null ? [] : [{ unit, hook }];
       });
     this.#bury();
-    const [next] = due;
+    const [next] = due.toSorted((a, b) => patienceFor(a.unit) - patienceFor(b.unit));
     return next === undefined ? null : await this.#run(next.unit, next.hook, null);
   }
 
@@ -814,6 +814,9 @@ export class JujuModel implements AsyncDisposable {
       throw new ImpossibleInJuju(`${unit.application.name} has no container ${container}`);
   }
 }
+
+/** Failed once, a hook is run again at once; then later and later, so the others go first. */
+const patienceFor = ({ failed }: Unit): number => (failed === null || failed.attempts < 2 ? 0 : failed.attempts);
 
 const installing = 'installing charm software';
 
