@@ -177,6 +177,8 @@ export interface ServedClient {
   readonly database: string;
   readonly backend: string;
   readonly account: Pick<Account, 'username' | 'verifier'>;
+  /** By which logins are looked up that it makes by itself; absent: it makes none, or they cannot be looked up yet. */
+  readonly lookup?: Pick<Account, 'username' | 'password'>;
 }
 
 export type WorkloadMessage =
@@ -241,7 +243,13 @@ export type ClientMessage =
   | BackendsTold
   | GenerationTold
   | RosterTold
-  | { readonly type: 'minted'; readonly id: RelationId; readonly account: Account }
+  | {
+      readonly type: 'minted';
+      readonly id: RelationId;
+      readonly account: Account;
+      /** For the login that looks up others. */
+      readonly lookup?: true;
+    }
   | { readonly type: 'recordAnswered'; readonly record: RelationRecord; readonly outcome: WriteOutcome }
   | { readonly type: 'recordRemoved'; readonly id: RelationId; readonly outcome: WriteOutcome }
   | {

@@ -11,6 +11,7 @@ import type { BudgetKey, UnitName } from '../actors/model/ids.ts';
 import { Secret } from '../actors/model/secret.ts';
 import type { InstanceLayout, Layout, PgBouncerVersion, Rendered } from '../actors/model/workload.ts';
 import { completeOptions, renderedOption } from './catalogue.ts';
+import { longestSeconds } from './client-settings.ts';
 import { authLine, connectionString, type Entries, encodeIni, settingLine } from './dialect.ts';
 import { options } from './options.ts';
 import { userEntry } from './user-entry.ts';
@@ -120,7 +121,7 @@ export const servingOf = (spec: FleetSpec, unit: UnitName, { instances }: Layout
 
 /** One login may use all of the share, so the pool is as large as the limit. */
 const databaseEntry = (
-  { name, database, host, port, readOnly }: FleetSpec['databases'][number],
+  { name, database, host, port, readOnly, lookup }: FleetSpec['databases'][number],
   share: number,
 ): readonly [string, string] => {
   const server = [
@@ -128,6 +129,7 @@ const databaseEntry = (
     ['port', port],
     ['dbname', database],
     ...(readOnly ? [['connect_query', readingOnly] as const] : []),
+    ...(lookup === undefined ? [] : [['auth_user', lookup] as const]),
   ] as const;
   const limits = [
     ['pool_size', share],
@@ -152,6 +154,8 @@ const settingsOf = (spec: FleetSpec, layout: Layout, instance: InstanceLayout, v
   ['stats_users', layout.probe.username],
   ...authSettings(layout),
   ['auth_file', layout.authFile],
+  // For databases with an auth_user; of its own a database has it from 1.22 only.
+  ...(looksUp(spec) ? [['auth_query', lookupQuery] as const] : []),
   // No logfile and no pidfile: a RELOAD that cannot open the one kills the process, the other can name somebody else's.
   ['syslog', '0'],
   ['verbose', '0'],
@@ -192,13 +196,20 @@ const authSettings = ({ console }: Layout): Entries =>
 const listenAddresses = ({ listenAddress }: Layout, { consoleAddress }: InstanceLayout): string =>
   consoleAddress === undefined ? listenAddress : `${listenAddress},${consoleAddress}`;
 
-const optionEntries = ({ options: given }: FleetSpec, version: PgBouncerVersion): Entries =>
+const optionEntries = (spec: FleetSpec, version: PgBouncerVersion): Entries =>
   byKey(options).flatMap((entry): Entries => {
     if (entry.key === 'max_db_connections') return []; // It was divided, and stands in the entries of the databases.
-    const value = renderedOption(entry, given, version);
+    const value = renderedOption(entry, spec.options, version);
     if (value === null) return [];
+    if (entry.key === idle && looksUp(spec) && Number(value) === 0) return [[idle, String(longestSeconds)]];
     return [[entry.key, entry.key === ignoring && canBeFrozenThroughStartup(version) ? '' : value]];
   });
+
+/** Logins that are looked up have no line of their own, and with none at all PgBouncer cuts who has none at once (see user-entry.ts). */
+const idle = 'client_idle_timeout';
+const looksUp = ({ databases }: FleetSpec): boolean => databases.some(({ lookup }) => lookup !== undefined);
+/** Schema-qualified, so that no search_path of a client has a say. */
+const lookupQuery = 'SELECT username, secret FROM troupe.lookup($1)';
 
 const ignoring = 'ignore_startup_parameters';
 

@@ -10,7 +10,8 @@ export interface Weakness {
 
 /**
  * By the ranges that upstream states; a distribution may have mended some in a build of the same version, which shows nowhere.
- * Left out, because nothing rendered here meets their conditions: CVE-2025-2291 and CVE-2025-12819 (auth_query), CVE-2026-6667
+ * Left out, because nothing rendered here meets their conditions: CVE-2025-2291 (the auth_query that is PgBouncer's own), CVE-2025-12819
+ * (one that is not schema-qualified), CVE-2026-6667
  * (stats users that are not our own), CVE-2026-107348 (max_packet_size above its default).
  */
 const known: readonly (Weakness & { readonly since: Release })[] = [

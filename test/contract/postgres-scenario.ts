@@ -55,6 +55,8 @@ export interface TestClient {
   readonly database: string;
   readonly account: Account;
   readonly step: Extract<PostgresStep, { type: 'ensureLogin' }>;
+  /** By which logins are looked up that it makes by itself. */
+  readonly lookup?: Account;
 }
 
 export type Rights = 'ordinary' | 'superuser';
@@ -98,7 +100,11 @@ const scenarioOf = (
         access,
         way.primary ?? primary,
         way.leadership ?? leader(1),
-        clients.map(({ step, account }) => ({ ...step, ...account })),
+        clients.map(({ step, account, lookup }) => ({
+          ...step,
+          ...account,
+          ...(lookup === undefined ? {} : { lookup }),
+        })),
         way.signal ?? new AbortController().signal,
       ),
     client: async (options = {}) => {

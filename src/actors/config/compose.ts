@@ -71,7 +71,7 @@ export const compose = (inputs: Inputs): Composed => {
     least: smallestBudget(slots),
   });
   const users = inputs.clients
-    .flatMap((client) => userOf(client, inputs))
+    .flatMap((client) => [...userOf(client, inputs), ...lookupUserOf(client)])
     .toSorted((a, b) => (a.name < b.name ? -1 : 1));
   const allotted = allottedAll(inputs, slots, budget, { databases, users });
   const holdings = allotted.flatMap((one) => one.holdings);
@@ -99,6 +99,12 @@ const userOf = ({ id, name, account }: ServedClient, { intended, held, current }
   return [{ name: account.username, secret: account.verifier, poolMode, maxConnections: budget ?? 0, timeouts }];
 };
 
+/** PgBouncer itself logs in with it, for which it needs the password. */
+const lookupUserOf = ({ lookup }: ServedClient): readonly UserSpec[] =>
+  lookup === undefined
+    ? []
+    : [{ name: lookup.username, secret: lookup.password, poolMode: null, maxConnections: 0, timeouts: {} }];
+
 /** What an operator limits: databases, all alike, and single clients. */
 export const limitsIn = (options: Options, clients: Intent['clients']): readonly Limit[] => {
   const connections = Number(completeOptions(options)['max_db_connections'] ?? 0);
@@ -123,9 +129,22 @@ const databasesOf = ({ clients, facts, current }: Inputs, maxConnections: number
     const other = entries.get(database);
     if (other !== undefined && other.backend !== backend && earlier === undefined) continue;
     const { host, port } = server;
-    entries.set(database, { name: database, database, backend, host, port, maxConnections, readOnly: false });
+    const entry = { name: database, database, backend, host, port, maxConnections, readOnly: false };
+    entries.set(database, { ...entry, ...lookupIn(database, backend, clients) });
   }
   return [...entries.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+};
+
+/** One login asks for all logins of a database, so the first of those that there are does. */
+const lookupIn = (
+  database: string,
+  backend: string,
+  clients: readonly ServedClient[],
+): Pick<DatabaseSpec, 'lookup'> => {
+  const asking = clients.find(
+    (one) => one.database === database && one.backend === backend && one.lookup !== undefined,
+  );
+  return asking?.lookup === undefined ? {} : { lookup: asking.lookup.username };
 };
 
 interface Allotted {

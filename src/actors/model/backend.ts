@@ -88,6 +88,25 @@ export type PostgresStep =
       readonly verifier: Secret;
       readonly extraUserRoles: readonly string[];
     }
+  /**
+   * For logins that the client `username` makes by itself: a role that lets those it is granted to into the database, a login that may
+   * ask for their secrets, and the function that it asks.
+   */
+  | {
+      readonly type: 'ensureLookup';
+      readonly relation: number;
+      readonly database: string;
+      readonly username: string;
+      readonly lookup: LookupLogin;
+    }
+  /** `isLast`: no other client of the database makes logins, so that nothing of it stays. `username` is the login that asks. */
+  | {
+      readonly type: 'dropLookup';
+      readonly relation: number;
+      readonly database: string;
+      readonly username: string;
+      readonly isLast: boolean;
+    }
   /** Ends its sessions, gives what it owns to the database's owner role, drops the login. The database stays. */
   | { readonly type: 'dropLogin'; readonly relation: number; readonly username: string };
 
@@ -97,6 +116,12 @@ export type PostgresOutcome =
   | { readonly kind: 'fenced' }
   /** PostgreSQL's own words: a person must act. */
   | { readonly kind: 'refused'; readonly reason: string };
+
+/** By which PgBouncer asks for the secrets of logins that Troupe did not make. */
+export interface LookupLogin {
+  readonly username: string;
+  readonly verifier: Secret;
+}
 
 /** A login that carries our tag. */
 export interface TaggedLogin {
@@ -112,11 +137,17 @@ export interface Provision {
   readonly password: Secret;
   readonly verifier: Secret;
   readonly extraUserRoles: readonly string[];
+  /** Absent or null: its login makes none, or nothing was made for that yet. */
+  readonly lookup?: LookupLogin | null;
 }
 
 /** What it does not find as it was left: `mendable` by repeating that step, `hindered` until a person acts, or its database is `lost`. */
 export type Finding =
-  | { readonly kind: 'mendable'; readonly relation: number; readonly step: 'mendDatabase' | 'ensureLogin' }
+  | {
+      readonly kind: 'mendable';
+      readonly relation: number;
+      readonly step: 'mendDatabase' | 'ensureLogin' | 'ensureLookup';
+    }
   | { readonly kind: 'hindered'; readonly relation: number; readonly reason: string }
   | { readonly kind: 'lost'; readonly relation: number; readonly reason: string };
 

@@ -26,6 +26,8 @@ export interface DatabaseSpec {
   readonly maxConnections: number;
   /** For reads from standbys: its transactions cannot write unless they say so. */
   readonly readOnly: boolean;
+  /** The login in `users` by which logins are looked up that are not there; absent: they are unknown. */
+  readonly lookup?: string;
 }
 
 /** Where clients of a backend were before it moved, and nobody answered any more: nothing there is worth waiting for. */
@@ -35,7 +37,10 @@ export interface AbandonedSpec {
   readonly port: number;
 }
 
-/** A login in every unit's auth file. `secret` is PostgreSQL's own SCRAM-SHA-256 verifier, so logins pass through. */
+/**
+ * A login in every unit's auth file. `secret` is PostgreSQL's own SCRAM-SHA-256 verifier, so logins pass through; of a login by which
+ * others are looked up it is the password, because PgBouncer itself logs in with it, and no verifier suffices for that.
+ */
 export interface UserSpec {
   readonly name: string;
   readonly secret: Secret;

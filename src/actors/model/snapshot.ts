@@ -93,6 +93,8 @@ export interface RelationRecord {
   readonly account: Account;
   /** PostgreSQL confirmed login, database and rights. */
   readonly provisioned: boolean;
+  /** For logins that the client makes by itself; absent or null: it makes none, or nothing was done for them yet. */
+  readonly lookup?: { readonly account: Account; readonly ready: boolean } | null;
   /** Our databag with the keys of `postgresql_client`; null until every live unit serves the login. */
   readonly databag: Databag | null;
 }

@@ -75,6 +75,7 @@ const specSchema = z.object({
       port: count,
       maxConnections: count,
       readOnly: z.boolean().default(false),
+      lookup: text.exactOptional(),
     }),
   ),
   users: z.array(z.object({ name: text, secret, poolMode, maxConnections: count.default(0), timeouts })),
@@ -100,13 +101,15 @@ const verdictSchema: z.ZodType<Verdict> = z.object({
   refused: z.object({ intentVersion: count, reason: text }).nullable(),
 });
 
+const account = z.object({ username: text, password: secret, verifier: secret });
 const relationSchema: z.ZodType<RelationRecord> = z.object({
   id: relationId,
   name: text,
   database: text,
   backend: text,
-  account: z.object({ username: text, password: secret, verifier: secret }),
+  account,
   provisioned: z.boolean(),
+  lookup: z.object({ account, ready: z.boolean() }).nullable().exactOptional(),
   databag: z.record(z.string(), z.union([pem, secret])).nullable(),
 });
 

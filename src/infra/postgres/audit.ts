@@ -10,6 +10,7 @@ import type { Leadership } from '../../actors/model/leadership.ts';
 import type { Clock } from '../../actors/ports/clock.ts';
 import { standingOf } from './fence.ts';
 import { faultOf, type Found, foundIn, type Standpoint, standpointOf } from './found.ts';
+import { hasLookup } from './lookup.ts';
 import { fenceDatabaseOf, lookingSessionsOf, relationOfTag, tagPrefixOf } from './names.ts';
 import { createProofs } from './proofs.ts';
 import { rolesTagged } from './role.ts';
@@ -47,12 +48,22 @@ export const createAuditor = (application: string, clock: Clock): Auditor => {
         const { logins, found, standpoint } = seen;
         const sound = provisions.filter(({ relation }) => found.get(relation)?.login.isThere === true);
         const proven = await proofs.of({ access, server }, sound, standpoint, signal);
-        const findings = provisions.flatMap((provision): readonly Finding[] => {
+        const findings: Finding[] = provisions.flatMap((provision): readonly Finding[] => {
           const its = found.get(provision.relation);
           if (its === undefined) return [];
           const fault = faultOf(application, provision, its, proven.get(provision.relation) ?? 'unknown');
           return fault === null ? [] : [fault];
         });
+        const faulty = new Set(findings.map(({ relation }) => relation));
+        for (const provision of provisions) {
+          const { relation, lookup } = provision;
+          // In the databases that have one only, since a function is seen from within its database.
+          if (lookup === undefined || lookup === null || faulty.has(relation)) continue;
+          const place = { access, server, database: provision.database };
+          if (await visits.visit(place, (session) => hasLookup(session, application, { ...provision, lookup }), signal))
+            continue;
+          findings.push({ kind: 'mendable', relation, step: 'ensureLookup' });
+        }
         return { kind: 'audited', logins, findings };
       } catch (cause) {
         if (isAbsentDatabase(cause) || isAbsentTable(cause)) return { kind: 'unfenced' };

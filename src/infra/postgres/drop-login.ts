@@ -17,17 +17,25 @@ export const dropLogin = async (desk: Desk, relation: number, username: string):
   return inOrder(
     () => underFence(desk, () => closeLogin(desk, login)),
     () => underFence(desk, () => endItsSessions(desk, login)),
-    () => clearDatabases(desk, login),
-    () => underFence(desk, () => dropRole(desk, login)),
+    () => dropOwner(desk, login),
   );
 };
 
-interface Login {
-  readonly kind: 'ours';
+/** A role that nobody can log in with (any more); the caller takes part in it. */
+export const dropOwner = (desk: Desk, owner: Owner): Promise<PostgresOutcome> =>
+  inOrder(
+    () => clearDatabases(desk, owner),
+    () => underFence(desk, () => dropRole(desk, owner)),
+  );
+
+interface Owner {
   readonly name: string;
   readonly oid: string;
-  /** Owner roles of ours that it is a member of; one, unless somebody granted it more. */
+  /** Owner roles of ours that take what it owns: those that it is a member of; one, unless somebody granted it more. */
   readonly homes: readonly string[];
+}
+interface Login extends Owner {
+  readonly kind: 'ours';
 }
 
 /**
@@ -71,13 +79,13 @@ const endItsSessions = async ({ fence }: Desk, { name, oid }: Login): Promise<Po
   throw new StillBusy(`sessions of "${name}" have not ended yet`);
 };
 
-const clearDatabases = async (desk: Desk, login: Login): Promise<PostgresOutcome> => {
+const clearDatabases = async (desk: Desk, login: Owner): Promise<PostgresOutcome> => {
   const databases = await databasesOf(desk.fence, login);
   return inOrder(...databases.map((database) => () => underFence(desk, () => clearDatabase(desk, login, database))));
 };
 
 /** Databases with something that belongs to it or is granted to it. */
-const databasesOf = async (session: Session, { oid }: Login): Promise<readonly string[]> => {
+const databasesOf = async (session: Session, { oid }: Owner): Promise<readonly string[]> => {
   const databases = await session.rows<{ name: string }>(
     `SELECT DISTINCT datname::text AS name FROM pg_shdepend JOIN pg_database ON pg_database.oid = dbid
       WHERE refclassid = 'pg_authid'::regclass AND refobjid = $1 ORDER BY 1`,
@@ -86,7 +94,7 @@ const databasesOf = async (session: Session, { oid }: Login): Promise<readonly s
   return databases.map(({ name }) => name);
 };
 
-const clearDatabase = async (desk: Desk, login: Login, database: string): Promise<PostgresOutcome> => {
+const clearDatabase = async (desk: Desk, login: Owner, database: string): Promise<PostgresOutcome> => {
   await using session = await desk.enter(database);
   await session.run('BEGIN');
   const outcome = await handOver(session, login);
@@ -95,7 +103,7 @@ const clearDatabase = async (desk: Desk, login: Login, database: string): Promis
 };
 
 /** Grants on what all databases share, and databases of its own, go here too. */
-const dropRole = async ({ fence }: Desk, login: Login): Promise<PostgresOutcome> => {
+const dropRole = async ({ fence }: Desk, login: Owner): Promise<PostgresOutcome> => {
   const outcome = await handOver(fence, login);
   if (outcome.kind !== 'done') return outcome;
   await fence.run(`DROP ROLE ${escapeIdentifier(login.name)}`);
@@ -103,7 +111,7 @@ const dropRole = async ({ fence }: Desk, login: Login): Promise<PostgresOutcome>
 };
 
 /** In the database that `session` is in, and for what all databases share. */
-const handOver = async (session: Session, login: Login): Promise<PostgresOutcome> => {
+const handOver = async (session: Session, login: Owner): Promise<PostgresOutcome> => {
   const name = escapeIdentifier(login.name);
   if (await ownsSomething(session, login)) {
     const home = await homeIn(session, login);
@@ -117,7 +125,7 @@ const handOver = async (session: Session, login: Login): Promise<PostgresOutcome
 };
 
 /** Default privileges and user mappings are nobody's but its own, and go with it. */
-const ownsSomething = async (session: Session, { oid }: Login): Promise<boolean> => {
+const ownsSomething = async (session: Session, { oid }: Owner): Promise<boolean> => {
   const [owned] = await session.rows<{ any: boolean }>(
     `SELECT EXISTS (SELECT FROM pg_shdepend
        WHERE refclassid = 'pg_authid'::regclass AND refobjid = $1 AND deptype = 'o'
@@ -129,14 +137,14 @@ const ownsSomething = async (session: Session, { oid }: Login): Promise<boolean>
 };
 
 /** The owner of this database when that is one of ours; elsewhere the owner role it came from. */
-const homeIn = async (session: Session, { homes }: Login): Promise<string | undefined> => {
+const homeIn = async (session: Session, { homes }: Owner): Promise<string | undefined> => {
   const [here] = await session.rows<{ owner: string }>(
     'SELECT pg_get_userbyid(datdba)::text AS owner FROM pg_database WHERE datname = current_database()',
   );
   return homes.find((home) => home === here?.owner) ?? homes[0];
 };
 
-const reassign = async (session: Session, { name, oid }: Login, home: string): Promise<void> => {
+const reassign = async (session: Session, { name, oid }: Owner, home: string): Promise<void> => {
   const schemas = await session.rows<{ name: string }>(
     'SELECT nspname::text AS name FROM pg_namespace WHERE nspowner = $1',
     [oid],
@@ -148,5 +156,5 @@ const reassign = async (session: Session, { name, oid }: Login, home: string): P
   await session.run(`REASSIGN OWNED BY ${escapeIdentifier(name)} TO ${escapeIdentifier(home)}`);
 };
 
-const homeless = ({ name }: Login): string =>
+const homeless = ({ name }: Owner): string =>
   `"${name}" owns things and is a member of no owner role that could take them; grant it the owner role of its database again, or run REASSIGN OWNED BY ${escapeIdentifier(name)} TO another role in each database`;

@@ -22,6 +22,8 @@ export const faultOfRoleName = (what: string, name: string): string | null =>
 
 /** Owner of a client database; NOLOGIN. */
 export const ownerRoleOf = (database: string): string => bounded('troupe_owner_', database);
+/** What a client grants to the logins that it makes; NOLOGIN. */
+export const clientRoleOf = (database: string): string => bounded('troupe_client_', database);
 /** The database of our own where the fence is. */
 export const fenceDatabaseOf = (application: string): string => bounded('troupe_', application);
 /** `application_name` of the sessions that change something: a new leader ends those of earlier ones. */
@@ -33,6 +35,8 @@ export const lookingSessionsOf = (application: string): string => bounded('troup
 export const loginTagOf = (application: string, relation: number): string => `${tagPrefixOf(application)}${relation}`;
 export const databaseTagOf = (application: string, database: string): string =>
   `${tagPrefixOf(application)}database:${database}`;
+export const clientTagOf = (application: string, database: string): string =>
+  `${tagPrefixOf(application)}client:${database}`;
 export const fenceTagOf = (application: string): string => `${tagPrefixOf(application)}fence`;
 export const tagPrefixOf = (application: string): string => `troupe:${application}:`;
 

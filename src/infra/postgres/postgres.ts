@@ -9,6 +9,7 @@ import { type Desk, inOrder, refused } from './desk.ts';
 import { dropLogin } from './drop-login.ts';
 import { ensureDatabase, mendDatabase } from './ensure-database.ts';
 import { ensureLogin } from './ensure-login.ts';
+import { dropLookup, ensureLookup } from './ensure-lookup.ts';
 import { factsOf } from './facts.ts';
 import { passFence, raiseFence } from './fence.ts';
 import { createLooker } from './look.ts';
@@ -75,6 +76,10 @@ const walkInside = (desk: Desk, step: Exclude<PostgresStep, { type: 'raiseFence'
       return mendDatabase(desk, step.database);
     case 'ensureLogin':
       return ensureLogin(desk, step);
+    case 'ensureLookup':
+      return ensureLookup(desk, step);
+    case 'dropLookup':
+      return dropLookup(desk, step);
     case 'dropLogin':
       return dropLogin(desk, step.relation, step.username);
   }
@@ -90,6 +95,10 @@ const sentenceOf = (step: PostgresStep): string => {
       return `mend the rights of database "${step.database}"`;
     case 'ensureLogin':
       return `make login "${step.username}" of database "${step.database}"`;
+    case 'ensureLookup':
+      return `make the lookup of logins in database "${step.database}"`;
+    case 'dropLookup':
+      return `drop the lookup of logins "${step.username}" of database "${step.database}"`;
     case 'dropLogin':
       return `drop login "${step.username}"`;
   }

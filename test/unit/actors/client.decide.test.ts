@@ -127,6 +127,90 @@ describe('TLS in a databag', () => {
   });
 });
 
+describe('a client that makes logins of its own', () => {
+  const maker = intentOf({ clients: { orders: clientOf({ extraUserRoles: ['createrole'] }) } });
+  const lookup = accountOf('pgbouncer_orders_2_lookup');
+  const leading = (record: RelationRecord, intent = maker) => {
+    const client = actor();
+    client.observe([record], intent);
+    client.facts(ready);
+    client.lead();
+    client.done('raiseFence', null);
+    client.audited();
+    client.feed({ type: 'generationTold', published: publishedOf({ spec: servedSpec }), verdict: noVerdict });
+    client.feed({ type: 'rosterTold', units: [unitRecordOf(0)] });
+    return client;
+  };
+  const servedSpec = specOf({ users: [userOf('pgbouncer_orders_2', 'SCRAM-SHA-256$x')], slots: [] });
+  const noVerdict = { covers: 0, good: null, refused: null };
+  const published = recordOf({
+    databag: databagOf(recordOf({}), [unitRecordOf(0)], { version: '17.11', isReadable: false }),
+  });
+
+  it('has what they need made step by step, after its credentials and not before', () => {
+    const client = leading(recordOf({ provisioned: true, databag: null }));
+    const writes = client.take().filter(({ type }) => type === 'writeRecord');
+    expect(writes).toMatchObject([{ record: { databag: { tls: 'False' } } }]);
+    client.feed({ type: 'recordAnswered', record: published, outcome: 'committed' });
+    expect(client.take()).toMatchObject([{ type: 'mint', lookup: true, username: 'pgbouncer_orders_2_lookup' }]);
+    client.feed({ type: 'minted', id: relation(2), account: lookup, lookup: true });
+    const noted = { ...published, lookup: { account: lookup, ready: false } };
+    expect(client.take()).toMatchObject([{ type: 'writeRecord', record: noted }]);
+    client.feed({ type: 'recordAnswered', record: noted, outcome: 'committed' });
+    expect(client.take()).toMatchObject([
+      { step: { type: 'ensureLookup', database: 'orders', username: 'pgbouncer_orders_2', lookup } },
+    ]);
+    client.done('ensureLookup', 2);
+    expect(client.take().filter(({ type }) => type === 'writeRecord')).toMatchObject([
+      { record: { lookup: { ready: true } } },
+    ]);
+  });
+
+  it('keeps its credentials while PostgreSQL refuses that, and says why', () => {
+    const client = leading({ ...published, lookup: { account: lookup, ready: false } });
+    client.take();
+    client.feed({
+      type: 'postgresAnswered',
+      backend: 'main',
+      relation: relation(2),
+      step: 'ensureLookup',
+      epoch: leadershipOf().epoch,
+      outcome: { kind: 'refused', reason: 'no right' },
+    });
+    expect(client.waits()).toEqual(['client:orders:trouble']);
+    expect(client.served()).toEqual(['orders']);
+  });
+
+  it('has it mended when the audit misses something of it', () => {
+    const client = leading({ ...published, lookup: { account: lookup, ready: true } });
+    client.take();
+    client.audited({ findings: [{ kind: 'mendable', relation: 2, step: 'ensureLookup' }] });
+    expect(client.take()).toMatchObject([{ step: { type: 'ensureLookup', lookup } }]);
+  });
+
+  it.each([
+    ['all of it goes with the last of them', {}, true],
+    [
+      'others of its database keep theirs',
+      { other: clientOf({ id: relation(3), extraUserRoles: ['createrole'] }) },
+      false,
+    ],
+    ['one without that right keeps nothing of it', { other: clientOf({ id: relation(3) }) }, true],
+  ])('is removed so that %s', (_, clients, isLast) => {
+    const client = leading({ ...published, lookup: { account: lookup, ready: true } }, intentOf({ clients }));
+    const steps = client.take().flatMap((effect) => (effect.type === 'postgres' ? [effect.step] : []));
+    expect(steps).toContainEqual({
+      type: 'dropLookup',
+      relation: 2,
+      database: 'orders',
+      username: 'pgbouncer_orders_2_lookup',
+      isLast,
+    });
+    client.done('dropLookup', 2);
+    expect(stepsOf(client.take())).toContain('dropLogin');
+  });
+});
+
 describe('client relations', () => {
   it('do nothing before this unit leads', () => {
     const client = actor();

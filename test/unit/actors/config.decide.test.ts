@@ -143,6 +143,15 @@ describe('publishing', () => {
     ]);
   });
 
+  it('has a database ask by the first of its clients that makes logins, with the password of that login', () => {
+    const account = { username: 'pgbouncer_orders_2_lookup', password: new Secret('open sesame') };
+    const { config } = settled();
+    config.clients({ ...orders, lookup: account });
+    const { databases, users } = publishOf(config.take());
+    expect(databases).toMatchObject([{ name: 'orders', lookup: account.username }]);
+    expect(users.find(({ name }) => name === account.username)?.secret.reveal()).toBe('open sesame');
+  });
+
   it('leaves out a login whose client the intent no longer names', () => {
     const { config } = settled();
     config.observe(intentOf({ version: 2, clients: {} }));

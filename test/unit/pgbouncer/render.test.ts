@@ -88,6 +88,31 @@ describe('TLS for clients', () => {
   });
 });
 
+describe('logins that are looked up', () => {
+  const asked = fleet({
+    databases: [database('orders', { lookup: 'asker' }), database('plain')],
+    users: [userOf('asker', 'password')],
+  });
+
+  it('are asked for where a database says by whom, schema-qualified, in every version alike', () => {
+    for (const version of ['1.18.0', '1.24.1', '1.26.1'] as const) {
+      const ini = iniOf(asked, version);
+      expect(settingsIn(ini).get('auth_query')).toBe('SELECT username, secret FROM troupe.lookup($1)');
+      expect(databasesIn(ini).get('orders')?.get('auth_user')).toBe('asker');
+      expect(databasesIn(ini).get('plain')?.has('auth_user')).toBe(false);
+    }
+    expect(filesOf(asked).authFile.reveal()).toContain('"asker" "password"');
+    expect(settingsIn(iniOf(fleet())).has('auth_query')).toBe(false);
+  });
+
+  it('are not cut off for want of a line of their own', () => {
+    const idle = (spec: FleetSpec) => settingsIn(iniOf(spec)).get('client_idle_timeout');
+    expect(idle(fleet())).toBe('0');
+    expect(Number(idle(asked))).toBeGreaterThan(30_000_000);
+    expect(idle({ ...asked, options: completeOptions({ client_idle_timeout: 60 }) })).toBe('60');
+  });
+});
+
 describe('rendered files', () => {
   it('have the sections and keys in the order that a bad line does least harm in', () => {
     const ini = iniOf(fleet());

@@ -50,7 +50,10 @@ export const absorb = (
     case 'rosterTold':
       return { ...state, units: message.units };
     case 'minted':
-      return setWork(state, message.id, { busy: false, account: message.account });
+      return setWork(state, message.id, {
+        busy: false,
+        ...(message.lookup === true ? { lookup: message.account } : { account: message.account }),
+      });
     case 'recordAnswered':
       return isKept(message.outcome)
         ? {
@@ -127,7 +130,7 @@ const postgresAnswered = (before: ClientState, message: PostgresAnswered, now: n
   if (outcome.kind !== 'done') {
     const unfenced = outcome.kind === 'fenced' ? setBackend(state, backend, { fencedUnder: null }) : state;
     // What was ready before may be gone by now: the steps begin again.
-    const again = setWork(unfenced, relation, { databaseReady: false, loginReady: false });
+    const again = setWork(unfenced, relation, { databaseReady: false, loginReady: false, lookupReady: false });
     return troubled(again, relation, kind, reason, now);
   }
   switch (step) {
@@ -141,6 +144,14 @@ const postgresAnswered = (before: ClientState, message: PostgresAnswered, now: n
         trouble: null,
         loginReady: true,
       });
+    case 'ensureLookup':
+      return setWork(settled(state, backend, relation, now), relation, {
+        busy: false,
+        trouble: null,
+        lookupReady: true,
+      });
+    case 'dropLookup':
+      return setWork(state, relation, { busy: false, trouble: null, lookupDropped: true });
     case 'dropLogin':
       return setWork(state, relation, { busy: false, trouble: null, loginDropped: true });
   }

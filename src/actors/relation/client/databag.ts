@@ -10,10 +10,15 @@ const longestName = 63;
  * Login of a relation: readable in pg_stat_activity, different for every life of a relation (ids are never used twice),
  * never longer than PostgreSQL allows.
  */
-export const usernameOf = (application: Application, name: string, id: RelationId): string => {
-  const suffix = `_${id}`;
-  return `${`${application}_${name}`.replaceAll('-', '_').slice(0, longestName - suffix.length)}${suffix}`;
-};
+export const usernameOf = (application: Application, name: string, id: RelationId): string =>
+  suffixed(`${application}_${name}`, `_${id}`);
+
+const suffixed = (name: string, suffix: string): string =>
+  `${name.replaceAll('-', '_').slice(0, longestName - suffix.length)}${suffix}`;
+
+/** The login by which logins are looked up that the relation makes by itself. */
+export const lookupNameOf = (application: Application, name: string, id: RelationId): string =>
+  suffixed(`${application}_${name}`, `_${id}_lookup`);
 
 /**
  * Our side of a `postgresql_client` relation. Every live unit that serves the database is an endpoint, for reads as well: those go to another

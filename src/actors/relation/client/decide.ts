@@ -3,7 +3,8 @@
  *
  * Life of a relation: alive (the intent names it) → dying (only our record is left) → gone (the record is removed).
  * Steps of a living one, each from facts: account minted → recorded → backend fenced → database → login → recorded as provisioned
- * → served by every live unit → databag published. A dying one: login dropped in PostgreSQL → record removed.
+ * → served by every live unit → databag published; where its login may make others, what these need is then made and recorded. A
+ * dying one: what others needed and the login dropped in PostgreSQL → record removed.
  * What moves it: the snapshot (intent and records), leadership, backend facts, generation and acknowledgements, answers, time.
  * Invariants: only a leader acts, and everything it does carries that leadership; nothing is removed unless the snapshot and the
  * backend are known; one step at a time per backend and per relation; each step may be repeated; a decision that throws
@@ -76,7 +77,8 @@ const servedOf = ({ application }: ClientSettings, state: ClientState): readonly
     ({ id, name, database, backend, life, record }) => {
       const account = record?.provisioned === true ? record.account : null;
       const kept = account ?? (state.damaged.has(id) ? publishedLogin(state, usernameOf(application, name, id)) : null);
-      return life !== 'dying' && kept !== null ? [{ id, name, database, backend, account: kept }] : [];
+      const lookup = record?.lookup?.ready === true ? { lookup: record.lookup.account } : {};
+      return life !== 'dying' && kept !== null ? [{ id, name, database, backend, account: kept, ...lookup }] : [];
     },
   );
 

@@ -1,6 +1,7 @@
 import type { BackendAccess, BackendServer, PostgresStep, Provision } from '../../model/backend.ts';
 import type { Intent } from '../../model/intent.ts';
 import { lack } from '../../model/wait-catalogue.ts';
+import type { RelationRecord } from '../../model/snapshot.ts';
 import { type Relation, relationsOf } from './relations.ts';
 import { type BackendWork, type ClientState, noBackendWork, noWork, setBackend } from './state.ts';
 import { accessOf, factsIn, type Turn } from './turn.ts';
@@ -79,9 +80,12 @@ const audit = (
   return setBackend(state, access.name, { busy: true, orphans: [] });
 };
 
+const lookupIn = ({ lookup }: RelationRecord): Pick<Provision, 'lookup'> =>
+  lookup?.ready === true ? { lookup: lookup.account } : {};
+
 const provisionsOf = (relation: Relation, on: string): readonly Provision[] => {
   const { id, database, backend, extraUserRoles, life, record } = relation;
   return life === 'alive' && backend === on && record?.provisioned === true
-    ? [{ relation: id, database, extraUserRoles, ...record.account }]
+    ? [{ relation: id, database, extraUserRoles, ...record.account, ...lookupIn(record) }]
     : [];
 };

@@ -3,8 +3,8 @@ import { unreadableIn } from '../../model/intent.ts';
 import { same } from '../../model/same.ts';
 import { lack } from '../../model/wait-catalogue.ts';
 import type { Lack } from '../../model/waits.ts';
-import { usernameOf } from './databag.ts';
-import { laggards, type NextStep, nextStep } from './next-step.ts';
+import { lookupNameOf, usernameOf } from './databag.ts';
+import { laggards, makesLogins, type NextStep, nextStep } from './next-step.ts';
 import { type Relation, relationsOf } from './relations.ts';
 import {
   type BackendWork,
@@ -77,6 +77,7 @@ const forRelation = (turn: Turn, told: ClientState, relation: Relation): ClientS
       endpoints: settings.endpoints,
       finding: backendWork.findings.find((finding) => finding.relation === id) ?? null,
       lost: lostDatabaseOf(state, relation, backendWork),
+      makersLeft: makersLeft(state, relation),
     },
     now,
   );
@@ -115,6 +116,12 @@ const isBackendGone = ({ intent }: ClientState, name: string): boolean =>
   intent.value.backends[name] === undefined &&
   unreadableIn(intent.value, 'backends', name) === undefined;
 
+/** Whether another client makes logins of its own in the same database. */
+const makersLeft = ({ intent }: ClientState, { id, database, backend }: Relation): boolean =>
+  Object.values((intent.known ? intent.value?.clients : null) ?? {}).some(
+    (other) => other.id !== id && other.database === database && other.backend === backend && makesLogins(other),
+  );
+
 /** Another client of the same database misses it. */
 const lostDatabaseOf = (state: ClientState, { id, database }: Relation, { findings }: BackendWork): string | null => {
   const others = findings.filter(({ relation }) => relation !== id && databaseOf(state, relation) === database);
@@ -133,7 +140,11 @@ const take = (turn: Turn, state: ClientState, relation: Relation, step: NextStep
       lacks.push(step.lack);
       return state;
     case 'mint':
-      effects.push({ type: 'mint', id, username: usernameOf(settings.application, name, id) });
+      effects.push(
+        step.lookup
+          ? { type: 'mint', id, username: lookupNameOf(settings.application, name, id), lookup: true }
+          : { type: 'mint', id, username: usernameOf(settings.application, name, id) },
+      );
       return setWork(state, id, { busy: true });
     case 'record':
       effects.push({ type: 'writeRecord', leadership, record: step.record });

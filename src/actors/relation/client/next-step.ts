@@ -20,6 +20,10 @@ export interface Progress {
   readonly databaseReady: boolean;
   readonly loginReady: boolean;
   readonly loginDropped: boolean;
+  /** The login that looks up others, minted; and what became of it. */
+  readonly lookup: Account | null;
+  readonly lookupReady: boolean;
+  readonly lookupDropped: boolean;
   /** Since when units have kept the credentials waiting. */
   readonly lateSince: number | null;
 }
@@ -40,11 +44,13 @@ export interface Surroundings {
   readonly finding: Finding | null;
   /** Why another client of this database cannot have it: it is not made anew behind their backs. */
   readonly lost: string | null;
+  /** Other clients of this database make logins of their own. */
+  readonly makersLeft: boolean;
 }
 
 /** The one thing to do next for a relation, or what it waits for, or nothing. */
 export type NextStep =
-  | { readonly type: 'mint' }
+  | { readonly type: 'mint'; readonly lookup: boolean }
   | { readonly type: 'record'; readonly record: RelationRecord }
   | { readonly type: 'forget' }
   | { readonly type: 'fence'; readonly primary: BackendServer }
@@ -60,13 +66,45 @@ const nextOfAlive = (relation: Relation, progress: Progress, around: Surrounding
   if (record === null) {
     const { account } = progress;
     return account === null
-      ? { type: 'mint' }
+      ? { type: 'mint', lookup: false }
       : { type: 'record', record: { id, name, database, backend, account, provisioned: false, databag: null } };
   }
   if (!record.provisioned) return provisioning(relation, record, progress, around);
   const next = publishing(relation, record, progress, around, now);
-  return next.type === 'record' ? next : (mending(relation, record, around) ?? next);
+  if (next.type === 'record') return next;
+  return mending(relation, record, around) ?? lookingUp(relation, record, progress, around) ?? next;
 };
+
+/** Its login may make others: those log in too. */
+export const makesLogins = ({ extraUserRoles }: Pick<Relation, 'extraUserRoles'>): boolean =>
+  extraUserRoles.some((role) => role.toLowerCase() === 'createrole');
+
+/** Once it has its credentials, which do not wait for this. Null when nothing is to be done for logins that it makes. */
+const lookingUp = (
+  relation: Relation,
+  record: RelationRecord,
+  progress: Progress,
+  { facts, fenced, lost }: Surroundings,
+): NextStep | null => {
+  if (!makesLogins(relation) || record.databag === null || record.lookup?.ready === true) return null;
+  if (facts?.kind !== 'ready' || lost !== null) return null;
+  const account = record.lookup?.account ?? progress.lookup;
+  if (account === null) return { type: 'mint', lookup: true };
+  if (record.lookup === undefined || record.lookup === null)
+    return { type: 'record', record: { ...record, lookup: { account, ready: false } } };
+  const { primary } = facts;
+  if (!fenced) return { type: 'fence', primary };
+  if (progress.lookupReady) return { type: 'record', record: { ...record, lookup: { account, ready: true } } };
+  return { type: 'postgres', primary, step: lookupStepOf(relation, record, account) };
+};
+
+const lookupStepOf = ({ id, database }: Relation, record: RelationRecord, lookup: Account): PostgresStep => ({
+  type: 'ensureLookup',
+  relation: id,
+  database,
+  username: record.account.username,
+  lookup,
+});
 
 const mending = (
   relation: Relation,
@@ -79,10 +117,19 @@ const mending = (
     return { type: 'wait', lack: lack.clientHindered({ ...relation, reason: finding.reason }) };
   const { primary } = facts;
   if (!fenced) return { type: 'fence', primary };
-  const { database } = relation;
-  return finding.step === 'mendDatabase'
-    ? { type: 'postgres', primary, step: { type: 'mendDatabase', database } }
-    : { type: 'postgres', primary, step: loginStepOf(relation, record) };
+  return { type: 'postgres', primary, step: mendingStepOf(finding.step, relation, record) };
+};
+
+const mendingStepOf = (
+  step: Extract<Finding, { kind: 'mendable' }>['step'],
+  relation: Relation,
+  record: RelationRecord,
+): PostgresStep => {
+  if (step === 'mendDatabase') return { type: 'mendDatabase', database: relation.database };
+  const account = record.lookup?.account;
+  return step === 'ensureLookup' && account !== undefined
+    ? lookupStepOf(relation, record, account)
+    : loginStepOf(relation, record);
 };
 
 const loginStepOf = ({ id, database, extraUserRoles }: Relation, { account }: RelationRecord): PostgresStep => {
@@ -150,8 +197,8 @@ export const laggards = (units: readonly UnitRecord[], { generation, spec }: Pub
 
 const nextOfDying = (
   relation: Relation,
-  { loginDropped }: Progress,
-  { facts, fenced, isBackendGone }: Surroundings,
+  { loginDropped, lookupDropped }: Progress,
+  { facts, fenced, isBackendGone, makersLeft }: Surroundings,
 ): NextStep => {
   if (relation.record === null) return { type: 'nothing' };
   if (loginDropped || isBackendGone) return { type: 'forget' };
@@ -159,8 +206,13 @@ const nextOfDying = (
     return { type: 'wait', lack: lack.clientRemoval({ ...relation, reason: facts?.reason ?? null }) };
   const { primary } = facts;
   if (!fenced) return { type: 'fence', primary };
-  const { username } = relation.record.account;
-  return { type: 'postgres', primary, step: { type: 'dropLogin', relation: relation.id, username } };
+  const { id, database } = relation;
+  const { account, lookup } = relation.record;
+  if (lookup !== undefined && lookup !== null && !lookupDropped) {
+    const asking = { relation: id, database, username: lookup.account.username };
+    return { type: 'postgres', primary, step: { type: 'dropLookup', ...asking, isLast: !makersLeft } };
+  }
+  return { type: 'postgres', primary, step: { type: 'dropLogin', relation: id, username: account.username } };
 };
 
 const stringOf = (value: unknown): string => (typeof value === 'string' ? value : '');

@@ -15,7 +15,7 @@ export const performWith =
   async (effect: ClientEffect, signal: AbortSignal): Promise<ClientMessage> => {
     switch (effect.type) {
       case 'mint':
-        return { type: 'minted', id: effect.id, account: await credentials.mint(effect.username) };
+        return { ...effect, type: 'minted', account: await credentials.mint(effect.username) };
       case 'writeRecord': {
         const { record } = effect;
         const outcome = await kindOrUnavailable(() => backplane.writeRelation(effect.leadership, record));

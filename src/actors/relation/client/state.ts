@@ -27,7 +27,7 @@ export interface ClientSettings {
 }
 
 export type ClientEffect =
-  | { readonly type: 'mint'; readonly id: RelationId; readonly username: string }
+  | { readonly type: 'mint'; readonly id: RelationId; readonly username: string; readonly lookup?: true }
   | { readonly type: 'writeRecord'; readonly leadership: Leadership; readonly record: RelationRecord }
   | { readonly type: 'removeRecord'; readonly leadership: Leadership; readonly id: RelationId }
   | {
@@ -107,6 +107,9 @@ export const noWork: Work = {
   databaseReady: false,
   loginReady: false,
   loginDropped: false,
+  lookup: null,
+  lookupReady: false,
+  lookupDropped: false,
   lateSince: null,
   busy: false,
   trouble: null,

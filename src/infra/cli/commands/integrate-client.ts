@@ -14,7 +14,10 @@ export const integrateClientVerb: Verb = {
   flags: {
     database: { value: 'NAME', help: 'made when it is not there' },
     backend: { value: 'NAME', help: 'may be left out when there is only one' },
-    roles: { value: 'ROLE,...', help: 'extra rights of the login: createdb, createrole' },
+    roles: {
+      value: 'ROLE,...',
+      help: 'extra rights of the login: createdb, createrole (what it makes logs in too, as a member of troupe_client_DATABASE)',
+    },
     ...settingsFlags,
     ...waitFlags,
   },
