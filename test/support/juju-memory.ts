@@ -88,7 +88,9 @@ export class MemoryJuju {
     const pending = new Map<string, StoredSecret>();
     const secretBy = (by: { readonly id?: string; readonly label?: string }): StoredSecret | undefined =>
       [...this.secrets.values(), ...pending.values()].find(
-        ({ id, label }) => id === by.id || (by.id === undefined && label === by.label),
+        ({ id, label, owner }) =>
+          // Labels of what other units own are theirs.
+          id === by.id || (by.id === undefined && label === by.label && (owner === unit || !this.units.has(owner))),
       );
     const tools: Partial<JujuTools> = {
       isLeader: async () => {
@@ -137,17 +139,23 @@ export class MemoryJuju {
         called('secret-get');
         const secret = secretBy(by);
         if (secret === undefined) return null;
-        if (secret.owner !== this.application && ![...secret.grants].some((id) => this.relations.has(id)))
+        if (
+          secret.owner !== this.application &&
+          secret.owner !== unit &&
+          ![...secret.grants].some((id) => this.relations.has(id))
+        )
           throw new ToolRefusal('secret-get', 'forbidden', 'permission denied');
         return secret.content;
       },
-      secretAdd: async ({ label, content }) => {
+      secretAdd: async ({ owner: scope, label, content }) => {
         called('secret-add');
-        if (!isLeader()) throw new ToolRefusal('secret-add', 'notLeader', 'this unit is not the leader');
+        const owner = scope === 'unit' ? unit : this.application;
+        if (scope === 'application' && !isLeader())
+          throw new ToolRefusal('secret-add', 'notLeader', 'this unit is not the leader');
         if (secretBy({ label }) !== undefined) throw new ToolRefusal('secret-add', 'labelTaken', 'already exists');
         this.#ids += 1;
         const id = `secret:s${this.#ids}`;
-        const secret = { id, label, owner: this.application, content, revision: 1, grants: new Set<number>() };
+        const secret = { id, label, owner, content, revision: 1, grants: new Set<number>() };
         pending.set(id, secret);
         commits.push(() => this.secrets.set(id, secret));
         return id;
@@ -174,7 +182,12 @@ export class MemoryJuju {
         const secret = secretBy('id' in by ? { id: by.id } : { label: by.label });
         return secret === undefined
           ? null
-          : { id: secret.id, revision: secret.revision, label: secret.label, owner: 'application' };
+          : {
+              id: secret.id,
+              revision: secret.revision,
+              label: secret.label,
+              owner: secret.owner === unit ? 'unit' : 'application',
+            };
       },
       goalState: async () => {
         called('goal-state');

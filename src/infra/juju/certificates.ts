@@ -1,0 +1,155 @@
+/**
+ * What this unit makes of its relation `certificates`. It asks for a certificate of its own in its unit bag, serves with what it is
+ * answered, asks again in time before that ends, and goes on with what it has until there is an answer. Key, request and certificate
+ * are in a secret of the unit: its pod may be gone tomorrow.
+ */
+import { randomUUID } from 'node:crypto';
+import type { TlsMaterial } from '../../actors/model/workload.ts';
+import { Secret } from '../../actors/model/secret.ts';
+import type { RelationRef } from './environment.ts';
+import type { SecretContent } from './secret-files.ts';
+import type { Bag, JujuTools } from './tools.ts';
+import type { UnitIdentity } from './wire/signing-request.ts';
+import {
+  answerIn,
+  type CertificateAnswer,
+  type IssuedCertificate,
+  requestBag,
+  requestIn,
+  signsAddresses,
+} from './wire/tls-certificates.ts';
+
+export interface OwnCertificate {
+  /** With what clients are served; null: without TLS. */
+  readonly material: TlsMaterial | null;
+  /** Why there is none, or no newer one: a sentence's part. Null: nothing is wanting. */
+  readonly lacking: string | null;
+}
+
+export interface CertificatesOptions {
+  readonly tools: JujuTools;
+  /** Null: there is no such relation, or it is going. */
+  readonly relation: RelationRef | null;
+  /** `pgbouncer/0`. */
+  readonly unit: string;
+  readonly identity: UnitIdentity;
+  /** Wall-clock ms. */
+  readonly now: number;
+}
+
+/** Of the unit, so other units have theirs under the same one. */
+const label = 'troupe-certificate';
+
+/** Looks once, and writes what follows: the secret, and the request in the unit bag. */
+export const ownCertificate = async (options: CertificatesOptions): Promise<OwnCertificate> => {
+  const { tools, relation, now } = options;
+  const kept = keptIn(await tools.secretGet({ label }, 'refresh'));
+  if (relation === null) {
+    if (kept !== null) await forget(tools);
+    return { material: null, lacking: null };
+  }
+  const bag = await providersBag(tools, relation);
+  if (kept === null) {
+    const first = await asking(options, null, bag);
+    await tools.secretAdd({ owner: 'unit', label, content: contentOf(first) });
+    await tools.writeBag(relation, 'unit', requestBag(first.request));
+    return { material: null, lacking: unanswered };
+  }
+  await publish(options, relation, kept.request);
+  const answer: CertificateAnswer = bag === null ? { kind: 'none' } : answerIn(kept, bag);
+  switch (answer.kind) {
+    case 'issued': {
+      const { certificate } = answer;
+      const current = { ...kept, certificate: certificate.chain, authorities: certificate.authorities };
+      await keep(tools, kept, isDue(certificate, now) ? await askingAgain(options, relation, current, bag) : current);
+      return { material: materialOf(current), lacking: null };
+    }
+    case 'revoked': {
+      await keep(tools, kept, await askingAgain(options, relation, { ...kept, certificate: '', authorities: '' }, bag));
+      return { material: null, lacking: 'the certificate was revoked, and another one is asked for' };
+    }
+    case 'refused':
+      return { material: materialOf(kept), lacking: `the provider does not sign the request: ${answer.reason}` };
+    case 'unusable':
+      return { material: materialOf(kept), lacking: `the answer of the provider is of no use: ${answer.reason}` };
+    case 'none':
+      // Asked anew in time, it goes on with the one it has.
+      return { material: materialOf(kept), lacking: kept.certificate === '' ? unanswered : null };
+  }
+};
+
+const unanswered = 'the provider has not answered the request yet';
+
+interface Kept {
+  readonly key: Secret;
+  readonly request: string;
+  /** Empty before the first answer. */
+  readonly certificate: string;
+  readonly authorities: string;
+}
+
+const keptIn = (content: SecretContent | null): Kept | null => {
+  const [key, request] = [content?.['key'], content?.['request']];
+  if (key === undefined || request === undefined) return null;
+  const text = (name: string): string => content?.[name]?.reveal() ?? '';
+  return { key, request: request.reveal(), certificate: text('certificate'), authorities: text('authorities') };
+};
+
+/** Juju keeps no empty values everywhere: what is empty is left out. */
+const contentOf = ({ key, request, certificate, authorities }: Kept): SecretContent => ({
+  key,
+  request: new Secret(request),
+  ...(certificate === '' ? {} : { certificate: new Secret(certificate), authorities: new Secret(authorities) }),
+});
+
+const materialOf = ({ key, certificate, authorities }: Kept): TlsMaterial | null =>
+  certificate === '' ? null : { key, certificate, authorities };
+
+const providersBag = async (tools: JujuTools, relation: RelationRef): Promise<Bag | null> => {
+  const provider = await tools.remoteApplication(relation);
+  return provider === null ? null : tools.readBag(relation, provider, 'application');
+};
+
+/** Made where it is needed, since the library costs more than all else of a dispatch. */
+const asking = async ({ identity }: CertificatesOptions, key: Secret | null, provider: Bag | null): Promise<Kept> => {
+  const { newPrivateKey, signingRequest, subjectOf } = await import('./wire/signing-request.ts');
+  const own = key ?? (await newPrivateKey());
+  const subject = subjectOf(identity);
+  const addresses = provider === null || signsAddresses(provider) ? subject.addresses : [];
+  const request = signingRequest({ ...subject, addresses }, own, randomUUID());
+  return { key: own, request, certificate: '', authorities: '' };
+};
+
+const askingAgain = async (
+  options: CertificatesOptions,
+  relation: RelationRef,
+  { key, certificate, authorities }: Kept,
+  provider: Bag | null,
+): Promise<Kept> => {
+  const { request } = await asking(options, key, provider);
+  await options.tools.writeBag(relation, 'unit', requestBag(request));
+  return { key, request, certificate, authorities };
+};
+
+const isDue = ({ renewAt }: IssuedCertificate, now: number): boolean => now >= renewAt;
+
+/** In a relation made anew, or after the charm of another maker, our bag holds none or another one. */
+const publish = async ({ tools, unit }: CertificatesOptions, relation: RelationRef, request: string): Promise<void> => {
+  const bag = await tools.readBag(relation, unit, 'unit');
+  if (bag !== null && requestIn(bag) !== request.trim()) await tools.writeBag(relation, 'unit', requestBag(request));
+};
+
+/** Only what is otherwise, because before Juju 3.6 equal content is a new revision, too. */
+const keep = async (tools: JujuTools, before: Kept, after: Kept): Promise<void> => {
+  const isSame =
+    before.request === after.request &&
+    before.certificate === after.certificate &&
+    before.authorities === after.authorities;
+  const own = isSame ? null : await tools.secretInfo({ label });
+  if (own !== null) await tools.secretSet(own.id, 'unit', contentOf(after));
+};
+
+const forget = async (tools: JujuTools): Promise<void> => {
+  const own = await tools.secretInfo({ label });
+  if (own !== null) await tools.secretRemove(own.id);
+};
