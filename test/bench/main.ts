@@ -1,4 +1,5 @@
 /** `npm run bench [-- --json]`: the budgets as figures, each beside its floor from the same run. */
+import { dispatchOfNothing } from './dispatch.ts';
 import { openBenchFleet } from './fleet.ts';
 import { leaderKilled, leaderStopped } from './hand-over.ts';
 import { idle } from './idle.ts';
@@ -17,4 +18,5 @@ const rows: Row[] = [];
   await using bench = await openBenchFleet(30, 2);
   rows.push(await propagation(bench, 500));
 }
+rows.push(...(await dispatchOfNothing()));
 process.stdout.write(json ? `${JSON.stringify({ rows })}\n` : `${reportText(rows)}\n`);
