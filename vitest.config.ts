@@ -40,12 +40,11 @@ const onNewestContainers = {
   ),
 };
 
-/** Each file has a whole fleet in containers: one at a time is enough for a small machine. */
+/** Each file has a whole fleet in containers, and mostly waits for it. */
 const onImages = {
   globalSetup: ['test/support/e2e-setup.ts'],
   testTimeout: 240_000,
   hookTimeout: 300_000,
-  fileParallelism: false,
 };
 
 /** A machine that many share is slow: how long a test takes says nothing about the code. */
