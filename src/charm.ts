@@ -14,7 +14,7 @@ import { openKubernetesApi } from './infra/kubernetes/api.ts';
 import { openPebble } from './infra/pebble/client.ts';
 import { openPebbleWorkload } from './infra/pebble/workload.ts';
 import { openPostgres } from './infra/postgres/postgres.ts';
-import { runDispatch } from './programs/dispatch.ts';
+import { type DispatchParts, runDispatch } from './programs/dispatch.ts';
 
 /** The agent answers a hook tool within seconds, or its controller is away. */
 const toolMs = 60_000;
@@ -30,6 +30,7 @@ const main = async (environment: Environment): Promise<number> => {
   const clock = createSystemClock();
   const log = new JujuLog();
   const instances = Math.min(mostInstances, Math.max(fewestInstances, availableParallelism()));
+  const tls: NonNullable<DispatchParts['tls']> = { material: null };
   await using workload = openPebbleWorkload({
     pebble: openPebble(environment['TROUPE_PEBBLE'] ?? '/charm/containers/pgbouncer/pebble.socket'),
     stateDir: environment['TROUPE_STATE_DIR'] ?? '/var/lib/pgbouncer',
@@ -37,6 +38,7 @@ const main = async (environment: Environment): Promise<number> => {
     user: environment['TROUPE_USER'] ?? 'postgres',
     listenAddress: environment['TROUPE_LISTEN_ADDRESS'] ?? '0.0.0.0',
     instances,
+    tls: () => tls.material,
     clock,
     log,
   });
@@ -53,6 +55,7 @@ const main = async (environment: Environment): Promise<number> => {
     instances,
     advertise: `${application}-service.${model.name}.svc.cluster.local`,
     kubernetes,
+    tls,
     log,
   };
   return await runDispatch(parts);

@@ -3,14 +3,19 @@
  * written → exit code. Trouble that is to be expected is a status and exit 0; a defect is exit 1, and nothing of what was decided is
  * stored, so that Juju runs the hook again.
  */
+import { hostname, networkInterfaces } from 'node:os';
 import { type Running, runOnNact } from '../actors/kit/on-nact.ts';
 import type { Hook } from '../actors/model/hook.ts';
-import type { Millis } from '../actors/model/ids.ts';
+import type { Secret } from '../actors/model/secret.ts';
+import type { TlsMaterial } from '../actors/model/workload.ts';
+import { lack } from '../actors/model/wait-catalogue.ts';
+import { type Millis, unitNumberOf } from '../actors/model/ids.ts';
 import type { Clock } from '../actors/ports/clock.ts';
 import type { Credentials } from '../actors/ports/credentials.ts';
 import type { Postgres } from '../actors/ports/postgres.ts';
 import type { Workload } from '../actors/ports/workload.ts';
 import { fleetStatusOf } from '../actors/unit/fleet-status.ts';
+import { ownCertificate } from '../infra/juju/certificates.ts';
 import { JujuBackplane } from '../infra/juju/backplane/backplane.ts';
 import type { KubernetesApi } from '../infra/kubernetes/api.ts';
 import type { Dispatched, JujuEvent } from '../infra/juju/environment.ts';
@@ -38,6 +43,8 @@ export interface DispatchParts {
   readonly kubernetes?: KubernetesApi | null;
   /** Also of the adapters; written when the dispatch ends. */
   readonly log: JujuLog;
+  /** Where the workload finds the certificate of this unit. */
+  readonly tls?: { material: TlsMaterial | null };
 }
 
 /** Juju's word about leadership is good for 30 s. */
@@ -76,7 +83,7 @@ const dispatch = async (parts: DispatchParts, event: JujuEvent): Promise<number>
     return 0;
   }
   if (event.type !== 'action') return runHook(parts, event);
-  if (event.name === 'status') return runHook(parts, { type: 'updateStatus' });
+  if (actions.has(event.name)) return runHook(parts, { type: 'updateStatus' });
   log.warn({ action: event.name }, 'there is no such action');
   await tools.actionFail(`there is no action ${event.name}`);
   return 0;
@@ -98,6 +105,8 @@ const runHook = async (parts: DispatchParts, event: HookEvent): Promise<number> 
     log,
   });
   const service = await serviceOf(parts, backplane, occasion.relationsAnew || event.type === 'updateStatus');
+  const certificate = await certificateOf(parts, backplane);
+  if (parts.tls !== undefined) parts.tls.material = certificate.material;
   const cast = createCast(
     {
       application,
@@ -129,7 +138,13 @@ const runHook = async (parts: DispatchParts, event: HookEvent): Promise<number> 
       ['client', { type: 'recalled', memory, published, wall }],
       ['unit', { type: 'recalled', memory, losses, wall }],
       ['workload', { type: 'recalled', verified: memory.verified, published }],
-      ['unit', { type: 'platformTold', lacks: [...(await backplane.lacks()), ...(service?.lacks ?? [])] }],
+      [
+        'unit',
+        {
+          type: 'platformTold',
+          lacks: [...(await backplane.lacks()), ...certificate.lacks, ...(service?.lacks ?? [])],
+        },
+      ],
       ['unit', { type: 'hookArrived', hook }],
       ['unit', { type: 'ticked', wall }],
     );
@@ -145,10 +160,60 @@ const runHook = async (parts: DispatchParts, event: HookEvent): Promise<number> 
   for (const { actor, cause } of defects)
     log.error({ actor, ...(cause instanceof ToolRefusal ? { reason: cause.message } : { err: cause }) }, 'defect');
   if (defects.length > 0) return exitDefect;
-  if (dispatched.event.type === 'action') await tellStatus(running, parts);
+  const { event: asked } = dispatched;
+  if (asked.type === 'action') await answerAction(asked.name, running, parts);
   const status = await setStatus(running, event, backplane, tools);
-  await backplane.flush({ status, ...(service === null ? {} : { service: service.applied }) });
+  await backplane.flush({
+    status,
+    hasCertificate: certificate.isKept,
+    ...(service === null ? {} : { service: service.applied }),
+  });
   return 0;
+};
+
+const keyAction = 'set-tls-private-key';
+/** Each is a look at everything, and what is told of it. */
+const actions: ReadonlySet<string> = new Set(['status', 'pre-upgrade-check', 'resume-upgrade', keyAction]);
+
+/** The key that an operator wants this unit to have; without one in the parameters a new one is made. Null: nobody asks. */
+const keyGiven = async ({ dispatched: { event }, tools }: DispatchParts): Promise<Secret | null> => {
+  if (event.type !== 'action' || event.name !== keyAction) return null;
+  const { newPrivateKey, privateKeyIn } = await import('../infra/juju/wire/signing-request.ts');
+  const { 'private-key': given } = await tools.actionParameters();
+  const key = typeof given === 'string' ? privateKeyIn(given) : await newPrivateKey();
+  if (key === null)
+    await tools.actionFail(
+      'the parameter private-key holds no private key that a certificate can be asked for with: give it as PEM, or as the base64 of that, without a passphrase',
+    );
+  return key;
+};
+
+const certificateOf = async (parts: DispatchParts, backplane: JujuBackplane) => {
+  const { dispatched, tools, clock } = parts;
+  const { application, unit, model } = dispatched;
+  const relation = await backplane.certificates();
+  const { hasCertificate } = await backplane.lastState();
+  if (relation === null && !hasCertificate) return { material: null, lacks: [], isKept: false };
+  const number = unitNumberOf(unit);
+  const { material, lacking } = await ownCertificate({
+    tools,
+    relation,
+    unit,
+    identity: {
+      application,
+      number,
+      model: model.name,
+      fqdn: `${application}-${number}.${application}-endpoints.${model.name}.svc.cluster.local`,
+      hostname: hostname(),
+      bound: Object.values(networkInterfaces()).flatMap((all) =>
+        (all ?? []).flatMap(({ internal, address }) => (internal ? [] : [address])),
+      ),
+    },
+    givenKey: await keyGiven(parts),
+    now: clock.wall(),
+  });
+  const lacks = lacking === null ? [] : [lack.certificate({ self: unit, reason: lacking })];
+  return { material, lacks, isKept: relation !== null };
 };
 
 const serviceOf = async (
@@ -214,7 +279,11 @@ const setStatus = async (
 const wordOf = (word: 'active' | 'waiting' | 'blocked' | 'maintenance' | 'down' | 'unknown'): StatusWord =>
   word === 'down' || word === 'unknown' ? 'maintenance' : word;
 
-const tellStatus = async (running: Running<UnitCast>, { dispatched, tools, clock }: DispatchParts): Promise<void> => {
+const answerAction = async (
+  name: string,
+  running: Running<UnitCast>,
+  { dispatched, tools, clock }: DispatchParts,
+): Promise<void> => {
   const status = fleetStatusOf(running.stateOf('unit'), {
     application: dispatched.application,
     self: dispatched.unit,
@@ -225,5 +294,16 @@ const tellStatus = async (running: Running<UnitCast>, { dispatched, tools, clock
     now: clock.now(),
     wall: clock.wall(),
   });
-  await tools.actionSet({ status: JSON.stringify(status) });
+  if (name === 'status') await tools.actionSet({ status: JSON.stringify(status) });
+  if (name === 'resume-upgrade')
+    await tools.actionSet({ result: 'no unit is held back: Juju refreshes one after the other' });
+  if (name !== 'pre-upgrade-check') return;
+  // A unit that is refreshed takes what is published: what cannot be had before cannot be had after.
+  const unfit = status.units.filter((unit) => unit.status !== 'active');
+  if (unfit.length === 0)
+    await tools.actionSet({ result: 'every unit serves the newest generation: refresh the application' });
+  else
+    await tools.actionFail(
+      `do not refresh yet: ${unfit.map(({ unit, status: word, message }) => `${unit} is ${word} (${message})`).join('; ')}`,
+    );
 };

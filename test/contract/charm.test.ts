@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { Random } from '../../src/actors/kit/random.ts';
 import { openKubernetesApi } from '../../src/infra/kubernetes/api.ts';
 import { ApiServer } from '../support/kubernetes/api-server.ts';
+import { authority, first } from '../support/certificates.ts';
 import { application, CharmFleet } from '../support/charm-fleet.ts';
 
 const endpoint = `${application}-service.prod.svc.cluster.local:6432`;
@@ -142,6 +143,60 @@ describe('the charm', () => {
     await fleet.settle();
     expect(fleet.statuses).toEqual(['active']);
     expect(fleet.answerTo(orders)['endpoints']).toBe(endpoint);
+  });
+
+  it('asks for a certificate for each unit, says what is wrong with one, and keeps it with its key where nobody reads it', async () => {
+    await using fleet = await CharmFleet.open(17, 1);
+    fleet.relateBackend();
+    await fleet.settle();
+    const certificates = fleet.relateAuthority(first.certificate, authority);
+    await fleet.settle();
+    const unit = fleet.unitName(0);
+    expect(fleet.status(0)).toMatch(
+      /^waiting: .* lacks a certificate that it asked for: .*the certificate is of another key/,
+    );
+    expect(fleet.materials.get(unit)).toBeNull();
+    const request = fleet.juju.bag(certificates, unit)['certificate_signing_requests'];
+    expect(request).toContain('BEGIN CERTIFICATE REQUEST');
+    const outcome = await fleet.juju.runAction(unit, 'set-tls-private-key', {
+      'private-key': Buffer.from(first.key).toString('base64'),
+    });
+    expect(outcome.status).toBe('completed');
+    await fleet.settle();
+    expect(fleet.juju.bag(certificates, unit)['certificate_signing_requests']).not.toBe(request);
+    expect(fleet.statuses).toEqual(['active']);
+    const material = fleet.materials.get(unit);
+    expect(material?.certificate).toContain(first.certificate.trim());
+    expect(material?.authorities).toContain(authority.trim());
+    expect(JSON.stringify(fleet.juju.unit(unit).state)).not.toContain('PRIVATE KEY');
+    const nonsense = await fleet.juju.runAction(unit, 'set-tls-private-key', { 'private-key': 'nonsense' });
+    expect(nonsense).toMatchObject({ status: 'failed', message: expect.stringContaining('give it as PEM') });
+    await fleet.settle();
+    expect(fleet.materials.get(unit)).toEqual(material);
+    fleet.juju.removeRelation(certificates);
+    await fleet.settle();
+    expect(fleet.materials.get(unit)).toBeNull();
+    expect(fleet.statuses).toEqual(['active']);
+  });
+
+  it('tells its status when asked, and whether it is fit to be refreshed', async () => {
+    await using fleet = (await serving(18, 1)).fleet;
+    const told = await fleet.juju.runAction(fleet.unitName(0), 'status');
+    expect(told.status).toBe('completed');
+    expect(JSON.parse(String(told.results['status']))).toMatchObject({
+      application,
+      backplane: { kind: 'juju' },
+      leader: { unit: fleet.unitName(0) },
+      units: [{ unit: fleet.unitName(0), status: 'active' }],
+    });
+    for (const action of ['pre-upgrade-check', 'resume-upgrade'])
+      expect((await fleet.juju.runAction(fleet.unitName(0), action)).status).toBe('completed');
+    fleet.postgres.away = 'connection refused';
+    const unfit = await fleet.juju.runAction(fleet.unitName(0), 'pre-upgrade-check');
+    expect(unfit).toMatchObject({
+      status: 'failed',
+      message: expect.stringMatching(/^do not refresh yet: .* is blocked/),
+    });
   });
 
   it('calls no more than six hook tools and one for each bag when nothing has changed, and writes nothing', async () => {

@@ -11,14 +11,36 @@ import type { Credentials } from '../../src/actors/ports/credentials.ts';
 import { createSystemClock } from '../../src/infra/clock/system-clock.ts';
 import { createCredentials } from '../../src/infra/credentials/credentials.ts';
 import type { KubernetesApi } from '../../src/infra/kubernetes/api.ts';
+import type { Postgres } from '../../src/actors/ports/postgres.ts';
+import type { Workload } from '../../src/actors/ports/workload.ts';
 import { MemoryWorkload } from '../../src/infra/memory/workload.ts';
 import { MemoryMachine } from '../../src/infra/memory/workload-machine.ts';
+import type { TlsMaterial } from '../../src/actors/model/workload.ts';
 import type { WallMs } from '../../src/actors/model/ids.ts';
 import { Secret } from '../../src/actors/model/secret.ts';
 import { runDispatch } from '../../src/programs/dispatch.ts';
 import { MemoryPostgres } from '../simulation/kit-fleet.ts';
 import { type Charm, charmIn, type Script, scriptedCharm } from './juju/charm.ts';
 import { JujuModel, type RanHook } from './juju/juju-model.ts';
+
+export interface RealParts {
+  workloadOf(unit: string, number: number): Promise<Workload>;
+  /** At which clients reach a unit. */
+  addressOf(number: number): string;
+  readonly postgres: Postgres;
+  readonly backend: BackendOffer;
+}
+/** What the charm of PostgreSQL tells. */
+interface BackendOffer {
+  readonly endpoints: string;
+  readonly username: string;
+  readonly password: Secret;
+}
+const memoryBackend: BackendOffer = {
+  endpoints: 'db:5432',
+  username: 'relation_user',
+  password: new Secret('backend-password'),
+};
 
 interface Told {
   readonly waits: readonly { readonly id: string }[];
@@ -35,6 +57,8 @@ export interface CharmFleetOptions {
   readonly credentials?: Credentials;
   /** Called when something was done to PostgreSQL or to PgBouncers; what it throws comes in place of the answer. */
   readonly effectDone?: (hook: string) => void;
+  /** What there is instead of PgBouncers and a PostgreSQL in memory. */
+  readonly real?: RealParts;
 }
 
 export class CharmFleet implements AsyncDisposable {
@@ -45,17 +69,21 @@ export class CharmFleet implements AsyncDisposable {
   readonly breakdowns = new Map<string, string>();
   /** The cluster, when there is one. */
   kubernetes: KubernetesApi | null = null;
+  /** With what each unit serves clients that ask for TLS, as of its last hook. */
+  readonly materials = new Map<string, TlsMaterial | null>();
   #later = 0;
 
   readonly #clock: Clock;
   readonly #credentials: Credentials;
   readonly #effectDone: (hook: string) => void;
+  readonly #real: RealParts | null;
 
-  private constructor(juju: JujuModel, { clock, credentials, effectDone }: CharmFleetOptions) {
+  private constructor(juju: JujuModel, { clock, credentials, effectDone, real }: CharmFleetOptions) {
     this.juju = juju;
     this.#clock = clock ?? createSystemClock();
     this.#credentials = credentials ?? createCredentials();
     this.#effectDone = effectDone ?? (() => {});
+    this.#real = real ?? null;
   }
 
   static async open(seed: number, units = 3, options: CharmFleetOptions = {}): Promise<CharmFleet> {
@@ -70,7 +98,7 @@ export class CharmFleet implements AsyncDisposable {
 
   /** The id of the relation. */
   relateBackend(): number {
-    this.juju.deploy('postgresql', provider());
+    this.juju.deploy('postgresql', provider(this.#real?.backend ?? memoryBackend));
     return this.juju.integrate(`${application}:backend-database`, 'postgresql:database');
   }
 
@@ -83,6 +111,12 @@ export class CharmFleet implements AsyncDisposable {
   relateLegacy(name: string, endpoint: 'db' | 'db-admin', database: string): number {
     this.juju.deploy(name, legacyRequirer(database));
     return this.juju.integrate(`${application}:${endpoint}`, `${name}:db`);
+  }
+
+  /** An authority that answers every request with the same certificate. */
+  relateAuthority(certificate: string, authority: string): number {
+    this.juju.deploy('authority', certifier(certificate, authority));
+    return this.juju.integrate(`${application}:certificates`, 'authority:certificates');
   }
 
   /** Until Juju has no hook left, and every unit has looked at the state of things once more. */
@@ -156,16 +190,20 @@ export class CharmFleet implements AsyncDisposable {
     return { ...charmIn('deploy/charm'), body: { script: (hook) => this.#dispatch(hook) } };
   }
 
+  #inMemory(unit: string, number: number): MemoryWorkload {
+    const listenAddress = `127.0.2.${number + 1}`;
+    const workload = new MemoryWorkload(this.machine, { name: unit, listenAddress, instances: 2 });
+    workload.breakDown(this.breakdowns.get(unit) ?? null);
+    return workload;
+  }
+
   async #dispatch({ environment, tools }: Parameters<Script>[0]): Promise<void> {
     const dispatched = dispatchedBy(environment);
     const { unit, application: name, model } = dispatched;
     const number = Number(unit.slice(unit.lastIndexOf('/') + 1));
-    const workload = new MemoryWorkload(this.machine, {
-      name: unit,
-      listenAddress: `127.0.2.${number + 1}`,
-      instances: 2,
-    });
-    workload.breakDown(this.breakdowns.get(unit) ?? null);
+    const real = this.#real;
+    const workload = real === null ? this.#inMemory(unit, number) : await real.workloadOf(unit, number);
+    const tls: { material: TlsMaterial | null } = { material: null };
     const log = new JujuLog();
     const clock = this.#clock;
     const later = this.#later;
@@ -173,8 +211,8 @@ export class CharmFleet implements AsyncDisposable {
     const code = await runDispatch({
       dispatched,
       tools,
-      workload: telling(workload, effectDone),
-      postgres: telling(this.postgres, effectDone),
+      workload: telling<Workload>(workload, effectDone),
+      postgres: telling<Postgres>(real?.postgres ?? this.postgres, effectDone),
       credentials: this.#credentials,
       clock: {
         now: () => clock.now(),
@@ -183,10 +221,12 @@ export class CharmFleet implements AsyncDisposable {
       },
       instances: 2,
       kubernetes: this.kubernetes,
-      advertise: `${name}-service.${model.name}.svc.cluster.local`,
+      tls,
+      advertise: real?.addressOf(number) ?? `${name}-service.${model.name}.svc.cluster.local`,
       log,
     });
     await workload[Symbol.asyncDispose]();
+    if (dispatched.event.type !== 'secretRemove') this.materials.set(unit, tls.material);
     if (code !== 0) throw new Error(`exit ${code}`);
   }
 }
@@ -220,7 +260,7 @@ const onLeader =
   };
 
 /** A PostgreSQL that makes the login that is asked for. */
-const provider = (): Charm =>
+const provider = ({ endpoints, username, password }: BackendOffer): Charm =>
   scriptedCharm(
     { name: 'postgresql', provides: { database: { interface: 'postgresql_client' } } },
     onLeader(async (tools, relation, self) => {
@@ -229,12 +269,12 @@ const provider = (): Charm =>
       const ours = await tools.readBag(relation, self, 'application');
       if (theirs?.['database'] === undefined || ours?.['secret-user'] !== undefined) return;
       const label = `database.${relation.id}.user.secret`;
-      const content = { username: new Secret('relation_user'), password: new Secret('backend-password') };
+      const content = { username: new Secret(username), password };
       const id = await tools.secretAdd({ owner: 'application', label, content });
       await tools.secretGrant(id, relation);
       await tools.writeBag(relation, 'application', {
-        database: theirs['database'],
-        endpoints: 'db:5432',
+        database: 'postgres',
+        endpoints,
         'secret-user': id,
         version: '17.0',
       });
@@ -256,4 +296,18 @@ const legacyRequirer = (database: string): Charm =>
   scriptedCharm(
     { name: 'legacy', requires: { db: { interface: 'pgsql' } } },
     onLeader((tools, relation) => tools.writeBag(relation, 'application', { database })),
+  );
+
+const certifier = (certificate: string, ca: string): Charm =>
+  scriptedCharm(
+    { name: 'authority', provides: { certificates: { interface: 'tls-certificates' } } },
+    onLeader(async (tools, relation) => {
+      const answers = [];
+      for (const unit of await tools.relationUnits(relation)) {
+        const bag = await tools.readBag(relation, unit, 'unit');
+        for (const asked of JSON.parse(bag?.['certificate_signing_requests'] ?? '[]'))
+          answers.push({ ...asked, certificate, ca, chain: [certificate, ca] });
+      }
+      await tools.writeBag(relation, 'application', { certificates: JSON.stringify(answers) });
+    }),
   );

@@ -24,7 +24,9 @@ describe('every wait', () => {
 
   it.each(entries)('of $id names who can end it', ({ example: { on, kind } }) => {
     for (const whom of on.split(', '))
-      expect(whom).toMatch(/^(?:operator|backplane|leader|units|workload|kubernetes|[a-z]+\/\d+|backend:[a-z]+)$/);
+      expect(whom).toMatch(
+        /^(?:operator|backplane|certificates|leader|units|workload|kubernetes|[a-z]+\/\d+|backend:[a-z]+)$/,
+      );
     if (on === 'operator') expect(kind).toBe('blocked');
   });
 

@@ -512,6 +512,20 @@ export const lack = {
       'Put the certificate (with those between it and its authority), its key, readable by the account of the unit and not by everybody, and the authority there, in PEM. Standalone they are the files of `--tls-certificate-file`, `--tls-key-file` and `--tls-ca-file`; they are read again within seconds, and no client is lost. Under Juju they come from the relation `certificates`.',
   }),
 
+  certificate: saying<{ readonly self: UnitName; readonly reason: string }>({
+    id: 'tls-certificate',
+    kind: 'waiting',
+    on: 'certificates',
+    what: ({ self }) => `${self} lacks a certificate that it asked for`,
+    why: ({ reason }) => reason,
+    way: 'clients are served with the one before, or without TLS when there was none, until another one comes',
+    example: { self: here, reason: 'the provider has not answered the request yet' },
+    happens:
+      'As a charm: the relation `certificates` is new, or what it brought cannot be served, or the request was turned down.',
+    remedy:
+      'Nothing for a minute. Then see the status of the charm that signs. `juju run UNIT set-tls-private-key` asks anew, with a new key.',
+  }),
+
   // The API of this unit on TCP.
 
   apiTokens: saying({

@@ -42,7 +42,7 @@ export interface Words<P> {
   /** `<name>` stands for the parameter of that name. Never renamed, never used for something else. */
   readonly id: string;
   readonly kind: Wait['kind'];
-  /** `operator`, `backplane`, `leader`, `units`, a unit, `backend:<name>`, `workload` (PgBouncer on the unit that says so) or `kubernetes`. */
+  /** `operator`, `backplane`, `certificates` (the relation), `leader`, `units`, a unit, `backend:<name>`, `workload` (PgBouncer on the unit that says so) or `kubernetes`. */
   readonly on: Text<P>;
   /** What is lacking, and for which unit, client, backend. */
   readonly what: Text<P>;

@@ -33,6 +33,8 @@ export interface CertificatesOptions {
   /** `pgbouncer/0`. */
   readonly unit: string;
   readonly identity: UnitIdentity;
+  /** A private key that an operator wants it to have; null: as it is. */
+  readonly givenKey?: Secret | null;
   /** Wall-clock ms. */
   readonly now: number;
 }
@@ -42,7 +44,7 @@ const label = 'troupe-certificate';
 
 /** Looks once, and writes what follows: the secret, and the request in the unit bag. */
 export const ownCertificate = async (options: CertificatesOptions): Promise<OwnCertificate> => {
-  const { tools, relation, now } = options;
+  const { tools, relation, now, givenKey = null } = options;
   const kept = keptIn(await tools.secretGet({ label }, 'refresh'));
   if (relation === null) {
     if (kept !== null) await forget(tools);
@@ -50,22 +52,35 @@ export const ownCertificate = async (options: CertificatesOptions): Promise<OwnC
   }
   const bag = await providersBag(tools, relation);
   if (kept === null) {
-    const first = await asking(options, null, bag);
+    const first = await asking(options, givenKey, bag);
     await tools.secretAdd({ owner: 'unit', label, content: contentOf(first) });
     await tools.writeBag(relation, 'unit', requestBag(first.request));
     return { material: null, lacking: unanswered };
+  }
+  if (givenKey !== null) {
+    await keep(tools, kept, await askingAgain(options, relation, kept, bag, givenKey));
+    return { material: materialOf(kept), lacking: kept.certificate === '' ? unanswered : null };
   }
   await publish(options, relation, kept.request);
   const answer: CertificateAnswer = bag === null ? { kind: 'none' } : answerIn(kept, bag);
   switch (answer.kind) {
     case 'issued': {
       const { certificate } = answer;
-      const current = { ...kept, certificate: certificate.chain, authorities: certificate.authorities };
+      const current = {
+        ...kept,
+        certificate: certificate.chain,
+        authorities: certificate.authorities,
+        servedKey: null,
+      };
       await keep(tools, kept, isDue(certificate, now) ? await askingAgain(options, relation, current, bag) : current);
       return { material: materialOf(current), lacking: null };
     }
     case 'revoked': {
-      await keep(tools, kept, await askingAgain(options, relation, { ...kept, certificate: '', authorities: '' }, bag));
+      await keep(
+        tools,
+        kept,
+        await askingAgain(options, relation, { ...kept, certificate: '', authorities: '', servedKey: null }, bag),
+      );
       return { material: null, lacking: 'the certificate was revoked, and another one is asked for' };
     }
     case 'refused':
@@ -86,24 +101,33 @@ interface Kept {
   /** Empty before the first answer. */
   readonly certificate: string;
   readonly authorities: string;
+  /** Of the certificate, where the request has been made with another one since. */
+  readonly servedKey: Secret | null;
 }
 
 const keptIn = (content: SecretContent | null): Kept | null => {
   const [key, request] = [content?.['key'], content?.['request']];
   if (key === undefined || request === undefined) return null;
   const text = (name: string): string => content?.[name]?.reveal() ?? '';
-  return { key, request: request.reveal(), certificate: text('certificate'), authorities: text('authorities') };
+  return {
+    key,
+    request: request.reveal(),
+    certificate: text('certificate'),
+    authorities: text('authorities'),
+    servedKey: content?.['served-key'] ?? null,
+  };
 };
 
 /** Juju keeps no empty values everywhere: what is empty is left out. */
-const contentOf = ({ key, request, certificate, authorities }: Kept): SecretContent => ({
+const contentOf = ({ key, request, certificate, authorities, servedKey }: Kept): SecretContent => ({
   key,
   request: new Secret(request),
   ...(certificate === '' ? {} : { certificate: new Secret(certificate), authorities: new Secret(authorities) }),
+  ...(servedKey === null ? {} : { 'served-key': servedKey }),
 });
 
-const materialOf = ({ key, certificate, authorities }: Kept): TlsMaterial | null =>
-  certificate === '' ? null : { key, certificate, authorities };
+const materialOf = ({ key, certificate, authorities, servedKey }: Kept): TlsMaterial | null =>
+  certificate === '' ? null : { key: servedKey ?? key, certificate, authorities };
 
 const providersBag = async (tools: JujuTools, relation: RelationRef): Promise<Bag | null> => {
   const provider = await tools.remoteApplication(relation);
@@ -117,18 +141,20 @@ const asking = async ({ identity }: CertificatesOptions, key: Secret | null, pro
   const subject = subjectOf(identity);
   const addresses = provider === null || signsAddresses(provider) ? subject.addresses : [];
   const request = signingRequest({ ...subject, addresses }, own, randomUUID());
-  return { key: own, request, certificate: '', authorities: '' };
+  return { key: own, request, certificate: '', authorities: '', servedKey: null };
 };
 
 const askingAgain = async (
   options: CertificatesOptions,
   relation: RelationRef,
-  { key, certificate, authorities }: Kept,
+  { key: before, certificate, authorities, servedKey }: Kept,
   provider: Bag | null,
+  key = before,
 ): Promise<Kept> => {
   const { request } = await asking(options, key, provider);
   await options.tools.writeBag(relation, 'unit', requestBag(request));
-  return { key, request, certificate, authorities };
+  const isServedByOther = certificate !== '' && key !== before;
+  return { key, request, certificate, authorities, servedKey: servedKey ?? (isServedByOther ? before : null) };
 };
 
 const isDue = ({ renewAt }: IssuedCertificate, now: number): boolean => now >= renewAt;

@@ -89,12 +89,13 @@ export interface JujuBackplaneOptions {
 }
 
 const peerEndpoint = 'pgb-peers';
+const certificatesEndpoint = 'certificates';
 /** The secret of the application that holds the key under which everything secret lies in the peer relation. */
 const keyLabel = 'troupe';
 const keyField = 'seal-key';
 
 /** Of charm state, what is kept for others than the actors. */
-type Kept = Partial<Pick<CharmState, 'status' | 'service'>>;
+type Kept = Partial<Pick<CharmState, 'status' | 'service' | 'hasCertificate'>>;
 
 /** As this unit found things, and as they are with what it wrote since. */
 interface Desk {
@@ -137,7 +138,12 @@ export class JujuBackplane implements Backplane {
     this.unit = unit;
     this.nonce = nonceOf(model, unit);
     this.#options = options;
-    this.#reading = new Reading(tools, clock, occasion, [peerEndpoint, backendEndpoint, ...clientEndpoints]);
+    this.#reading = new Reading(tools, clock, occasion, [
+      peerEndpoint,
+      backendEndpoint,
+      certificatesEndpoint,
+      ...clientEndpoints,
+    ]);
   }
 
   async recall(): Promise<Recalled> {
@@ -164,6 +170,13 @@ export class JujuBackplane implements Backplane {
     const desk = await this.#deskIfAny();
     const holder = desk?.isLast === true ? desk.then.lease?.holder : undefined;
     return holder === undefined ? this.nonce : nonceOf(this.#options.model, holder);
+  }
+
+  /** The relation to who signs certificates; null: there is none, or this unit is about to go. */
+  async certificates(): Promise<RelationRef | null> {
+    const desk = await this.#deskIfAny();
+    const [related] = await this.#reading.of(certificatesEndpoint);
+    return desk === null || desk.isDying || related === undefined ? null : related.relation;
   }
 
   /** As this unit left it. */

@@ -27,6 +27,8 @@ export interface CharmState {
   readonly departing: boolean;
   /** Which epoch this unit accepted last. */
   readonly epoch: number;
+  /** This unit has asked for a certificate, and there is a secret of it. */
+  readonly hasCertificate: boolean;
   /** Names the Service as it was applied last; null when it was not. */
   readonly service: string | null;
   /** As it was set last; null when Juju itself may have set one since. */
@@ -40,6 +42,7 @@ const emptyState: CharmState = {
   knowsAll: false,
   departing: false,
   epoch: 0,
+  hasCertificate: false,
   service: null,
   status: null,
 };
@@ -60,6 +63,7 @@ const schemas: { readonly [K in keyof CharmState]: z.ZodType<CharmState[K]> } = 
   knowsAll: z.boolean(),
   departing: z.boolean(),
   epoch: count,
+  hasCertificate: z.boolean(),
   service: z.string().nullable(),
   status: z.object({ word: z.string(), message: z.string() }).nullable(),
 };
