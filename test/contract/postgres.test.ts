@@ -142,7 +142,7 @@ describe.each(places)('on %s with %s rights', (_, rights, start) => {
         rowsOf(scenario, "SELECT query FROM pg_stat_activity WHERE datname = $1 AND application_name = 'orphan'", [
           database,
         ]);
-      await expect.poll(orphans).toHaveLength(1);
+      await expect.poll(orphans, { timeout: 30_000 }).toHaveLength(1);
       session.client.connection.stream.destroy();
       expect(await cut).toBe('cut');
       await expect.poll(orphans, { timeout: 30_000 }).toEqual([]);

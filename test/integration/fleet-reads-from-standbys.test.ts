@@ -91,8 +91,10 @@ describe('a fleet whose backend has a standby', () => {
     await fleet()
       .watch(0)
       .until((status) => mainIn(status)?.servers?.standbys.length === 1, 5_000);
-    await fleet().everyoneActive();
-    expect(await queryThrough(fleet(), 1, reading(), 'select pg_is_in_recovery() as there')).toEqual([{ there: true }]);
+    // It is seen before the next generation leads there.
+    await expect
+      .poll(() => queryThrough(fleet(), 1, reading(), 'select pg_is_in_recovery() as there'), { timeout: 10_000 })
+      .toEqual([{ there: true }]);
     await fleet().cli('config', '--reset', 'read_only_fallback');
   });
 
