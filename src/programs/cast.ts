@@ -38,6 +38,8 @@ export interface CastSettings {
   readonly leaveAs: 'down' | 'departed';
   /** How often connections in use alone are told to the peers; null: never. */
   readonly usageMs: number | null;
+  /** How long a unit that the roster lacks is taken for one that comes back to it; 0 where the roster is never lost. */
+  readonly rejoinMs: number;
   /** Why this process only looks. Null as a rule. */
   readonly observeOnly: Lack | null;
 }
@@ -94,7 +96,7 @@ const wholeCast = (settings: CastSettings, ports: CastPorts) => {
     },
     config: {
       initial: initialConfig,
-      decide: decideConfig({ self, answerMs: 8_000, shrinkMs: 10_000 }),
+      decide: decideConfig({ self, answerMs: 8_000, shrinkMs: 10_000, rejoinMs: settings.rejoinMs }),
       perform: performConfig(ports.backplane, ports.callers),
     },
     workload: {

@@ -124,6 +124,8 @@ const runHook = async (parts: DispatchParts, event: HookEvent): Promise<number> 
       leaveAs: 'down',
       // Whoever hears of it is started for that.
       usageMs: null,
+      // Juju itself keeps the roster.
+      rejoinMs: 0,
       observeOnly: null,
     },
     { backplane, workload, postgres, credentials, callers: { answer: () => {} } },

@@ -92,6 +92,7 @@ export const runUnit = async (settings: UnitProcessSettings, castOf = createCast
       departureGraceMs: settings.departureGraceMs,
       leaveAs: settings.leaveOnStop ? 'departed' : 'down',
       usageMs: 5_000,
+      rejoinMs: 5_000,
       observeOnly,
     },
     { backplane, workload, postgres, credentials: createCredentials(), callers },

@@ -120,6 +120,7 @@ const castSettings = {
   departureGraceMs: 3_600_000,
   leaveAs: 'down' as const,
   usageMs: 5_000,
+  rejoinMs: 5_000,
   observeOnly: null,
 };
 

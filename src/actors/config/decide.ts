@@ -18,6 +18,7 @@ import type { ConfigMessage, WriteOutcome } from '../protocol.ts';
 import { changeAsked, intentAnswered, serveAsked, withIntent } from './changes-asked.ts';
 import { lead } from './generations.ts';
 import { lacksOf } from './lacks.ts';
+import { missingIn } from './missing.ts';
 import { type ConfigEffect, type ConfigSettings, type ConfigState, isKept, retryMs } from './state.ts';
 
 type Decided = Decision<ConfigState, ConfigEffect>;
@@ -31,7 +32,7 @@ export const decideWith =
     const generation = generationIn(next);
     if (generation !== generationIn(state))
       next = { ...next, publishedAt: next.recalled?.generation === generation ? next.recalled.publishedAt : now };
-    next = lead(settings, next, now, effects);
+    next = lead(settings, { ...next, missing: missingIn(next, now) }, now, effects);
     return speak(state, next, effects, now);
   };
 

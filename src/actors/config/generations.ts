@@ -6,6 +6,7 @@ import { same } from '../model/same.ts';
 import type { UnitRecord } from '../model/snapshot.ts';
 import { clustersOf } from './backends.ts';
 import { type Composed, compose } from './compose.ts';
+import { expectedUnits } from './missing.ts';
 import { type ConfigEffect, type ConfigSettings, type ConfigState, factsFor } from './state.ts';
 
 export const lead = (
@@ -14,7 +15,7 @@ export const lead = (
   now: number,
   effects: ConfigEffect[],
 ): ConfigState => {
-  const composed = composedFrom(before, now - before.publishedAt < settings.shrinkMs);
+  const composed = composedFrom(settings, before, now);
   const state = same(composed, before.composed) ? before : { ...before, composed };
   const { leadership, published: current } = state;
   if (leadership === null || !current.known || !state.intent.known || now < state.retryAt) return state;
@@ -33,7 +34,7 @@ export const lead = (
 };
 
 /** Null while an input is unknown: whatever publishes, removes or shrinks needs all of them. */
-const composedFrom = (state: ConfigState, isPatient: boolean): Composed | null => {
+const composedFrom = (settings: ConfigSettings, state: ConfigState, now: number): Composed | null => {
   const { intent, published: current, units, clients, leadership } = state;
   const facts = factsFor(state);
   if (leadership === null) return null;
@@ -50,9 +51,9 @@ const composedFrom = (state: ConfigState, isPatient: boolean): Composed | null =
       facts,
       current.value?.spec.backends ?? [],
     ),
-    units: units.value,
+    units: expectedUnits(settings, state, now),
     current: current.value,
-    isPatient,
+    isPatient: now - state.publishedAt < settings.shrinkMs,
   });
 };
 

@@ -15,6 +15,8 @@ export interface ConfigSettings {
   readonly answerMs: number;
   /** How long a generation may take to have shares of the budget given back before what is free goes to those who wait for theirs. */
   readonly shrinkMs: number;
+  /** How long a unit that the roster lacks is taken for one that comes back to it; 0 where the roster is never lost. */
+  readonly rejoinMs: number;
 }
 
 export type ConfigEffect =
@@ -54,6 +56,8 @@ export interface ConfigState {
   readonly verdict: Verdict;
   readonly records: readonly RelationRecord[];
   readonly units: Known<readonly UnitRecord[]>;
+  /** Units that the newest generation counts on and the roster lacks, and since when. */
+  readonly missing: ReadonlyMap<UnitName, number>;
   /** Of backends, as told; for whom see `under`. */
   readonly facts: Known<Omit<BackendsTold, 'type'>>;
   readonly clients: Known<readonly ServedClient[]>;
@@ -79,6 +83,7 @@ export const initial: ConfigState = {
   verdict: { covers: 0, good: null, refused: null },
   records: [],
   units: unknown,
+  missing: new Map(),
   facts: unknown,
   clients: unknown,
   leadership: null,

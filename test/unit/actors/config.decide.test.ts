@@ -25,7 +25,7 @@ import {
   nonce,
 } from '../../support/builders.ts';
 
-const decide = decideWith({ self: unit(0), answerMs: 8_000, shrinkMs: 10_000 });
+const decide = decideWith({ self: unit(0), answerMs: 8_000, shrinkMs: 10_000, rejoinMs: 5_000 });
 const ready: BackendFacts = {
   kind: 'ready',
   primary: { host: 'db1', port: 5432 },
@@ -94,6 +94,51 @@ const settled = (intent = intentOf()) => {
   if (verdict?.type === 'judge') config.feed({ type: 'judgeAnswered', verdict: verdict.verdict, outcome: 'committed' });
   return { config, published };
 };
+
+describe('a unit that the roster lacks', () => {
+  const three = [unitRecordOf(0), unitRecordOf(1), unitRecordOf(2)];
+  const withThree = () => {
+    const { config, published } = settled();
+    config.roster(...three);
+    const spec = publishOf(config.take());
+    config.feed({
+      type: 'publishAnswered',
+      outcome: 'committed',
+      published: { ...published, spec, generation: generation(2) },
+    });
+    config.take();
+    return config;
+  };
+  const slotsIn = (effects: readonly ConfigEffect[]) => publishOf(effects).slots.map((slot) => slot.unit);
+
+  it('keeps its share while it may come back: a store that lost the roster hears of its units one by one', () => {
+    const config = withThree();
+    config.roster(unitRecordOf(2));
+    config.feed({ type: 'ticked', wall: wall(0) }, 4_000);
+    config.roster(unitRecordOf(0), unitRecordOf(2));
+    config.roster(...three);
+    config.feed({ type: 'ticked', wall: wall(0) }, 10_000);
+    expect(config.take().filter(({ type }) => type === 'publish')).toEqual([]);
+  });
+
+  it('has left when it does not come back', () => {
+    const config = withThree();
+    config.roster(unitRecordOf(0), unitRecordOf(2));
+    config.feed({ type: 'ticked', wall: wall(0) }, 4_990);
+    expect(config.take().filter(({ type }) => type === 'publish')).toEqual([]);
+    config.feed({ type: 'ticked', wall: wall(0) }, 20);
+    expect(slotsIn(config.take())).toEqual([unit(0), unit(2)]);
+  });
+
+  it('is not waited for when it was to leave', () => {
+    const config = withThree();
+    const departures = [{ unit: unit(1), nonce: nonce('n1'), forced: false }];
+    const { published, verdict } = config.state();
+    config.observe(intentOf({ departures }), published.known ? published.value : null, verdict);
+    config.roster(unitRecordOf(0), unitRecordOf(2));
+    expect(slotsIn(config.take())).toEqual([unit(0), unit(2)]);
+  });
+});
 
 describe('publishing', () => {
   it('needs every input: each missing one alone holds it back, and the message that brings it publishes', () => {

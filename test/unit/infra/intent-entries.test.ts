@@ -178,7 +178,7 @@ const published = (
   intent: Intent,
   before: FleetSpec | null,
 ): { readonly spec: FleetSpec | null; readonly waits: readonly string[] } => {
-  const decide = decideConfigWith({ self: unit(0), answerMs: 8_000, shrinkMs: 10_000 });
+  const decide = decideConfigWith({ self: unit(0), answerMs: 8_000, shrinkMs: 10_000, rejoinMs: 5_000 });
   const generation = before === null ? null : publishedOf({ spec: before });
   const messages: readonly ConfigMessage[] = [
     { type: 'observed', snapshot: snapshotOf({ intent, published: generation, relations: records }) },
