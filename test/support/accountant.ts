@@ -124,7 +124,9 @@ const connected = async ({ username, password, database }: Login, port: number) 
     password,
     database,
     connectionTimeoutMillis: 10_000,
-    query_timeout: 20_000,
+    // PgBouncer opens one connection of a pool at a time. One that was begun in a network that is gone is given up after 15 s, and
+    // the next is tried 15 s later: who comes meanwhile waits, and is served.
+    query_timeout: 40_000,
   });
   client.on('error', () => {}); // The query under way hears it too.
   await client.connect();
