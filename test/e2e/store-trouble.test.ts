@@ -55,8 +55,10 @@ describe('a fleet of PgBouncer 1.26 on Redis 8', () => {
     const before = await fleet().status();
     await using words = await UnitWords.of(fleet());
     await using clients = await Accountant.start(fleet());
-    await fleet().compose('restart', 'valkey');
+    // A restart may be over before every unit has asked for anything.
+    await fleet().compose('stop', 'valkey');
     await words.until('each has seen it go', ({ backplane }) => backplane.state !== 'connected');
+    await fleet().compose('start', 'valkey');
     const after = await fleet().until('all are well', isWell);
     await clients.untilWritten(50);
     expect(await clients.close()).toMatchObject(unharmed);
