@@ -29,7 +29,12 @@ describe('the folder of a unit', () => {
 
   it.each([
     ['who has not said so for long', elsewhere, markOf(process.pid), 40],
-    ['a process of this machine that has ended', hostname(), { ...markOf(process.pid), pid: 2 ** 22 + 1 }, 1],
+    [
+      'a process of this machine that has ended',
+      hostname(),
+      { pid: 2 ** 22 + 1, startedAt: 1, bootId: 'of an earlier boot' },
+      1,
+    ],
     ['this process itself', hostname(), markOf(process.pid), 1],
   ])('is not held by %s', async (_, host, mark, secondsAgo) => {
     await heldBy(host, mark, secondsAgo);
