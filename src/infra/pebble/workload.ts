@@ -7,7 +7,8 @@ import type { Clock } from '../../actors/ports/clock.ts';
 import { type ConsoleRow, type Workload, WorkloadUnavailable } from '../../actors/ports/workload.ts';
 import type { Log } from '../files/log.ts';
 import { isSystemError } from '../files/system-error.ts';
-import { done, failed, refused } from '../instances/outcome.ts';
+import { onNamed } from '../instances/named.ts';
+import { failed } from '../instances/outcome.ts';
 import { defaultPatience, type Patience } from '../instances/patience.ts';
 import { pause, resume } from '../instances/pause.ts';
 import type { Reached } from '../instances/reached.ts';
@@ -115,25 +116,8 @@ const performStep = async (unit: Unit, step: Step, signal: AbortSignal): Promise
     case 'resume':
     case 'drain':
     case 'stop':
-      return performOn(unit, step.type, step.instances, signal);
+      return onNamed(step.type, step.instances, unit.instances, (named) => steps[step.type](unit, named, signal));
   }
-};
-
-const performOn = async (
-  unit: Unit,
-  type: keyof typeof steps,
-  ids: readonly number[],
-  signal: AbortSignal,
-): Promise<StepOutcome> => {
-  const stranger = ids.find((id) => unit.instances.every((instance) => instance.id !== id));
-  if (stranger !== undefined)
-    return refused(`cannot ${type} instance ${stranger}: this unit has ${unit.instances.length}`);
-  if (ids.length === 0) return done;
-  return steps[type](
-    unit,
-    unit.instances.filter(({ id }) => ids.includes(id)),
-    signal,
-  );
 };
 
 type StepOn = (unit: Unit, instances: readonly Instance[], signal: AbortSignal) => Promise<StepOutcome>;

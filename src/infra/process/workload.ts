@@ -12,7 +12,8 @@ import { inspect } from './inspect.ts';
 import { Instance } from './instance.ts';
 import { isSystemError } from '../files/system-error.ts';
 import { obstacleOf, wordsOf } from './obstacles.ts';
-import { failed, refused } from '../instances/outcome.ts';
+import { onNamed } from '../instances/named.ts';
+import { failed } from '../instances/outcome.ts';
 import { defaultPatience, type Patience } from '../instances/patience.ts';
 import { pause, resume } from '../instances/pause.ts';
 import type { Reached } from '../instances/reached.ts';
@@ -141,24 +142,8 @@ const performStep = async (unit: Unit, step: Step, signal: AbortSignal): Promise
     case 'resume':
     case 'drain':
     case 'stop':
-      return performOn(unit, step.type, step.instances, signal);
+      return onNamed(step.type, step.instances, unit.instances, (named) => steps[step.type](unit, named, signal));
   }
-};
-
-const performOn = async (
-  unit: Unit,
-  type: keyof typeof steps,
-  ids: readonly number[],
-  signal: AbortSignal,
-): Promise<StepOutcome> => {
-  const stranger = ids.find((id) => unit.instances.every((instance) => instance.id !== id));
-  if (stranger !== undefined)
-    return refused(`cannot ${type} instance ${stranger}: this unit has ${unit.instances.length}`);
-  return steps[type](
-    unit,
-    unit.instances.filter(({ id }) => ids.includes(id)),
-    signal,
-  );
 };
 
 const reachedOf = (instances: readonly Instance[]): readonly Reached[] =>
