@@ -6,7 +6,8 @@ import { freePort } from '../../src/infra/local/free-port.ts';
 import { type Account, createScratch, serviceAccount } from '../../src/infra/local/service-user.ts';
 import { charmIn } from '../support/juju/charm.ts';
 import { counterpartsPython } from '../support/juju/counterparts-python.ts';
-import { JujuModel, type RanHook } from '../support/juju/juju-model.ts';
+import type { RanHook } from '../support/juju/hook-record.ts';
+import { JujuModel } from '../support/juju/juju-model.ts';
 import { startSmallPebble } from '../support/pebble/small-pebble.ts';
 import { median, type Row, rounded } from './report.ts';
 

@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Secret } from '../../src/actors/model/secret.ts';
 import { type Charm, charmIn, ImpossibleInJuju, type Script, scriptedCharm } from '../support/juju/charm.ts';
 import { toolTimeOf } from '../support/juju/tool-time.ts';
-import { HookFailed, JujuModel, type RanHook } from '../support/juju/juju-model.ts';
+import { HookFailed, type RanHook } from '../support/juju/hook-record.ts';
+import { JujuModel } from '../support/juju/juju-model.ts';
 
 let home = '';
 beforeAll(async () => {

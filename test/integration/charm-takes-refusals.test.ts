@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { endStateOf } from '../support/charm-end-state.ts';
 import { application, CharmFleet } from '../support/charm-fleet.ts';
 import { createHurriedClock } from '../support/hurried-clock.ts';
-import type { FaultAt } from '../support/juju/juju-model.ts';
+import type { FaultAt } from '../support/juju/hook-record.ts';
 
 const notFound = 'invalid value "x" for option -r: relation not found';
 

@@ -21,7 +21,8 @@ import { Secret } from '../../src/actors/model/secret.ts';
 import { runDispatch } from '../../src/programs/dispatch.ts';
 import { MemoryPostgres } from '../simulation/kit-fleet.ts';
 import { type Charm, charmIn, type Script, scriptedCharm } from './juju/charm.ts';
-import { JujuModel, type RanHook } from './juju/juju-model.ts';
+import type { RanHook } from './juju/hook-record.ts';
+import { JujuModel } from './juju/juju-model.ts';
 
 export interface RealParts {
   workloadOf(unit: string, number: number): Promise<Workload>;

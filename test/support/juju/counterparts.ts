@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Charm, charmIn } from './charm.ts';
 import { counterpartsFolder } from './counterparts-python.ts';
-import type { DeployOptions } from './juju-model.ts';
+import type { DeployOptions } from './controller.ts';
 
 export type CounterpartName = 'client-v0' | 'client-v1' | 'client-legacy' | 'backend-v0' | 'backend-v1';
 

@@ -1,4 +1,4 @@
-import type { ToolCallRecord } from './juju-model.ts';
+import type { ToolCallRecord } from './hook-record.ts';
 
 /**
  * How much of a dispatch was spent in hook tools, in ms: from the start of the first of some that overlap to the answer of the last.

@@ -1,0 +1,213 @@
+/** What the operator does to a model, and what Juju would not let him do. */
+import { type Charm, type CharmOption, ImpossibleInJuju, type OptionValue } from './charm.ts';
+import type { Controller, DeployOptions } from './controller.ts';
+import { addUnit, bury, kill } from './life.ts';
+import { pebblesStart } from './pods.ts';
+import type { ActionOutcome, Application, Notice, Unit, Values } from './things.ts';
+
+export const deploy = (controller: Controller, name: string, charm: Charm, options: DeployOptions): void => {
+  if (controller.applications.has(name)) throw new ImpossibleInJuju(`there is an application ${name} already`);
+  const application: Application = {
+    name,
+    charm,
+    revision: 1,
+    options: {},
+    leader: null,
+    dying: false,
+    version: '',
+    status: null,
+    leaderSettings: {},
+    units: new Map(),
+  };
+  controller.applications.set(name, application);
+  controller.deployments.set(name, options);
+  configure(controller, name, options.options ?? {});
+  for (const [endpoint, { role }] of charm.endpoints)
+    if (role === 'peers') controller.newRelation([{ application, endpoint }]);
+  scale(controller, name, options.units ?? 1);
+};
+
+/** As a StatefulSet does: the highest numbers come and go. */
+export const scale = (controller: Controller, name: string, units: number): void => {
+  const application = controller.application(name);
+  const alive = [...application.units.values()].filter(({ life }) => life === 'alive');
+  if (alive.length < application.units.size && units > alive.length)
+    throw new ImpossibleInJuju(`units of ${name} are still leaving: settle first`);
+  for (let number = alive.length; number < units; number += 1) addUnit(controller, application, number);
+  for (const unit of alive.toSorted((a, b) => b.number - a.number).slice(0, Math.max(0, alive.length - units)))
+    kill(controller, unit);
+};
+
+/** The highest one is gone with its pod, and none of its hooks runs any more. */
+export const loseUnit = (controller: Controller, application: string): void => {
+  const units = [...controller.application(application).units.values()];
+  const unit = units.toSorted((a, b) => b.number - a.number)[0];
+  if (unit === undefined) throw new ImpossibleInJuju(`${application} has no units`);
+  kill(controller, unit);
+  unit.life = 'dead';
+  for (const relation of controller.relations.values()) relation.members.delete(unit.name);
+  bury(controller);
+};
+
+/** `application:endpoint` each; the id of the relation. */
+export const integrate = (controller: Controller, one: string, other: string): number => {
+  const sides = [controller.side(one), controller.side(other)] as const;
+  const roles = sides.map(({ application, endpoint }) => application.charm.endpoints.get(endpoint));
+  const [first, second] = roles;
+  if (first?.interface !== second?.interface || !isProviderAndRequirer(roles))
+    throw new ImpossibleInJuju(`${one} and ${other} do not fit together`);
+  for (const [at, side] of sides.entries()) {
+    const limit = roles[at]?.limit ?? Number.POSITIVE_INFINITY;
+    if (controller.relationsOf(side.application.name, side.endpoint).length >= limit)
+      throw new ImpossibleInJuju(`${side.application.name}:${side.endpoint} takes no further relation`);
+  }
+  const isThere = [...controller.relations.values()].some((relation) =>
+    sides.every(({ application, endpoint }) =>
+      relation.sides.some((side) => side.application === application && side.endpoint === endpoint),
+    ),
+  );
+  if (isThere) throw new ImpossibleInJuju(`${one} and ${other} are related already`);
+  return controller.newRelation([...sides]);
+};
+
+export const removeRelation = (controller: Controller, id: number): void => {
+  const relation = controller.relation(id);
+  if (relation.sides.length === 1) throw new ImpossibleInJuju('a peer relation ends with its application');
+  relation.dying = true;
+  bury(controller);
+};
+
+export const removeApplication = (controller: Controller, name: string): void => {
+  const application = controller.application(name);
+  application.dying = true;
+  for (const relation of controller.relations.values())
+    if (relation.sides.length > 1 && relation.sides.some((side) => side.application === application))
+      relation.dying = true;
+  for (const unit of application.units.values()) if (unit.life === 'alive') kill(controller, unit);
+  bury(controller);
+};
+
+/** Null resets. */
+export const configure = (
+  controller: Controller,
+  name: string,
+  changes: Readonly<Record<string, OptionValue | null>>,
+): void => {
+  const application = controller.application(name);
+  for (const [option, value] of Object.entries(changes)) {
+    const declared = application.charm.options.get(option);
+    if (declared === undefined) throw new ImpossibleInJuju(`${name} has no option ${option}`);
+    if (value !== null && !isOfType(value, declared.type))
+      throw new ImpossibleInJuju(`option ${option} of ${name} is a ${declared.type}, and ${String(value)} is not`);
+  }
+  application.options = Object.fromEntries(
+    Object.entries({ ...application.options, ...changes }).flatMap(([option, value]) =>
+      value === null ? [] : [[option, value] as const],
+    ),
+  );
+};
+
+/** Each pod is made anew, the highest number first. */
+export const refresh = (controller: Controller, name: string, charm: Charm): void => {
+  const application = controller.application(name);
+  application.charm = charm;
+  application.revision += 1;
+  for (const unit of application.units.values()) unit.stopAsked = unit.done.installed;
+};
+
+/** The charm container alone: a start, and its agent has forgotten which Pebble it knew. */
+export const restartAgent = (controller: Controller, name: string): void => {
+  const unit = controller.unit(name);
+  if (!unit.done.started) throw new ImpossibleInJuju(`${name} has not been started yet`);
+  unit.done.started = false;
+  pebblesStart(controller, unit);
+};
+
+/** The workload container alone. */
+export const restartWorkload = (controller: Controller, name: string, container: string): void => {
+  const unit = controller.unit(name);
+  refuseUnknownContainer(unit, container);
+  unit.workloads.set(container, { in: 0 });
+};
+
+export const notify = (controller: Controller, name: string, notice: Notice): void => {
+  const unit = controller.unit(name);
+  refuseUnknownContainer(unit, notice.container);
+  unit.notices.push(notice);
+};
+
+export const moveLeadership = (controller: Controller, name: string, to: string | null): void => {
+  const application = controller.application(name);
+  if (to !== null && (controller.unit(to).application !== application || controller.unit(to).life !== 'alive'))
+    throw new ImpossibleInJuju(`${to} cannot lead ${name}`);
+  application.leader = to;
+};
+
+/** Of one unit, or of all of an application. */
+export const updateStatus = (controller: Controller, name: string): void => {
+  const units = name.includes('/') ? [controller.unit(name)] : [...controller.application(name).units.values()];
+  for (const unit of units) unit.updateStatus = true;
+};
+
+/** Resolves when it ran. */
+export const startAction = (
+  controller: Controller,
+  name: string,
+  action: string,
+  parameters: Readonly<Record<string, unknown>>,
+): Promise<ActionOutcome> => {
+  const unit = controller.unit(name);
+  const declared = unit.application.charm.actions.get(action);
+  if (declared === undefined) throw new ImpossibleInJuju(`${unit.application.name} has no action ${action}`);
+  for (const [parameter, value] of Object.entries(parameters)) {
+    const type = declared[parameter]?.type;
+    if (declared[parameter] === undefined || (type !== undefined && !isOfJsonType(value, type)))
+      throw new ImpossibleInJuju(`action ${action} takes no ${parameter} like ${String(value)}`);
+  }
+  const defaults = Object.entries(declared).flatMap(([parameter, { default: value }]) =>
+    value === undefined ? [] : [[parameter, value] as const],
+  );
+  const { promise, resolve } = Promise.withResolvers<ActionOutcome>();
+  unit.actions.push({
+    id: controller.next(),
+    name: action,
+    parameters: { ...Object.fromEntries(defaults), ...parameters },
+    finished: resolve,
+  });
+  return promise;
+};
+
+/** Granted to these applications; its URI. */
+export const addUserSecret = (controller: Controller, content: Values, to: readonly string[]): string => {
+  const xid = controller.newXid();
+  controller.secrets.set(xid, {
+    xid,
+    owner: { kind: 'user', name: 'admin' },
+    label: '',
+    description: '',
+    revisions: new Map([[1, content]]),
+    latest: 1,
+    toldObsolete: new Set(),
+    grants: to.map((application) => ({ to: application, relation: null })),
+    consumers: new Map(),
+  });
+  return `secret:${xid}`;
+};
+
+const refuseUnknownContainer = ({ application }: Unit, container: string): void => {
+  if (!application.charm.containers.includes(container))
+    throw new ImpossibleInJuju(`${application.name} has no container ${container}`);
+};
+
+const isProviderAndRequirer = (found: readonly ({ readonly role: string } | undefined)[]): boolean =>
+  ['provides', 'requires'].every((role) => found.some((endpoint) => endpoint?.role === role));
+
+const isOfType = (value: OptionValue, type: CharmOption['type']): boolean => {
+  if (type === 'int') return Number.isInteger(value);
+  if (type === 'float') return typeof value === 'number';
+  if (type === 'secret') return typeof value === 'string' && value.startsWith('secret:');
+  return typeof value === type;
+};
+
+const isOfJsonType = (value: unknown, type: string): boolean =>
+  type === 'integer' ? Number.isInteger(value) : type === 'array' ? Array.isArray(value) : typeof value === type;
