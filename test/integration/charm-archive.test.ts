@@ -1,16 +1,14 @@
 import { execFile } from 'node:child_process';
-import { createWriteStream } from 'node:fs';
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { type Entry, openPromise } from 'yauzl';
 import { archive, architectures, charmFile, charmInto, ownArchitecture } from '../../scripts/charm-archive.ts';
 import { charmIn } from '../support/juju/charm.ts';
 import { JujuModel } from '../support/juju/juju-model.ts';
+import { unpack } from '../support/packed-charm.ts';
 
 let place = '';
 const packed = () => join(place, 'packed.charm');
@@ -25,27 +23,10 @@ beforeAll(async () => {
 });
 afterAll(() => rm(place, { recursive: true, force: true }));
 
-interface Packed {
-  readonly path: string;
-  readonly mode: number;
-}
 const regular = 0o100_000;
 
 /** As Juju unpacks it, into an empty directory. */
-const unpackInto = async (directory: string): Promise<readonly Packed[]> => {
-  const zip = await openPromise(packed());
-  const entries: Packed[] = [];
-  for await (const entry of zip.eachEntry()) {
-    const mode = modeOf(entry);
-    entries.push({ path: entry.fileName, mode });
-    const path = join(directory, entry.fileName);
-    await mkdir(dirname(path), { recursive: true });
-    await pipeline(await zip.openReadStreamPromise(entry), createWriteStream(path, { mode: mode & 0o777 }));
-    await chmod(path, mode & 0o777);
-  }
-  return entries;
-};
-const modeOf = ({ externalFileAttributes }: Entry): number => externalFileAttributes >>> 16;
+const unpackInto = (directory: string) => unpack(packed(), directory);
 
 const unpacked = async (name: string): Promise<string> => {
   const directory = join(place, name);

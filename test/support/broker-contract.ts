@@ -15,6 +15,7 @@ export const questionSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('standby'), id: z.string() }),
   z.object({ type: z.literal('pgbouncers') }),
   z.object({ type: z.literal('program') }),
+  z.object({ type: z.literal('charm') }),
 ]);
 export type Question = z.infer<typeof questionSchema>;
 export type Action = Extract<Question, { type: 'act' }>['action'];

@@ -12,6 +12,7 @@ export interface BrokerOptions {
   readonly providers: readonly Provider[];
   readonly pgbouncers: () => Promise<unknown>;
   readonly program: () => Promise<string>;
+  readonly charm: () => Promise<string>;
   /** Called with the label of each server that is started. */
   readonly onStarted: (label: string) => void;
 }
@@ -71,6 +72,8 @@ export class Broker {
         return this.#options.pgbouncers();
       case 'program':
         return this.#options.program();
+      case 'charm':
+        return this.#options.charm();
     }
   }
 

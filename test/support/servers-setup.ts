@@ -11,6 +11,7 @@ import { ownedBy } from './container-owner.ts';
 import { engineServers, removeForsakenContainers } from './engine.ts';
 import { endProcessesOf, removeLeaks } from './leaks.ts';
 import { localServers } from './local-servers.ts';
+import { packedCharmIn } from './packed-charm.ts';
 import { pgbouncerIn, pgbouncersOf } from './pgbouncer-binaries.ts';
 
 export const setup = async (project: TestProject): Promise<() => Promise<void>> => {
@@ -32,6 +33,7 @@ export const setup = async (project: TestProject): Promise<() => Promise<void>> 
     throw new Error(`tests of ${project.name} need a Docker engine and here is no ${missing.join(', no ')}`);
 
   let program: Promise<string> | undefined;
+  let charm: Promise<string> | undefined;
   const broker = await Broker.open({
     root,
     account,
@@ -44,6 +46,10 @@ export const setup = async (project: TestProject): Promise<() => Promise<void>> 
     program: () => {
       program ??= programIn(join(root, 'program'));
       return program;
+    },
+    charm: () => {
+      charm ??= packedCharmIn(join(root, 'charm'));
+      return charm;
     },
     onStarted: record,
   });

@@ -104,6 +104,9 @@ export const pgbouncerBinaries = () => ask({ type: 'pgbouncers' }, pgbouncersSch
 /** `troupe` as it ships: bundled when a test first asks, which costs a fraction of what its sources cost at every start. */
 export const troupeProgram = () => ask({ type: 'program' }, z.string());
 
+/** The charm as it is deployed: packed and unpacked when a test first asks, into a directory that holds nothing else. */
+export const packedCharm = () => ask({ type: 'charm' }, z.string());
+
 /** An empty database on a server, by a name that no other test has. */
 export const freshDatabase = async (server: PostgresAddress): Promise<string> => {
   const name = `test_${randomBytes(6).toString('hex')}`;

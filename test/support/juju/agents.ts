@@ -112,7 +112,10 @@ export class Agents implements AsyncDisposable {
     const played = script ?? ('script' in charm.body ? charm.body.script : undefined);
     if (played !== undefined)
       return await runScript(played, environment, unit.charmDirectory, (request) => this.#answer(request));
-    return await runProcess(unit.charmDirectory, environment, this.#limitMs, this.#account, (child) => {
+    const deployed = this.#controller.deployments.get(unit.application.name);
+    const within = (await deployed?.within?.(unit.name, unit.charmDirectory)) ?? [];
+    const as = { limitMs: this.#limitMs, account: this.#account, within };
+    return await runProcess(unit.charmDirectory, environment, as, (child) => {
       running.child = child;
     });
   }

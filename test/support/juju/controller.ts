@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { Chance } from './chance.ts';
 import { type OptionValue, ImpossibleInJuju } from './charm.ts';
+import type { Within } from './dispatch-run.ts';
 import type { Store } from './hook-context.ts';
 import type { World } from './next-hook.ts';
 import type { Application, Relation, SecretThing, Side, Unit, Values } from './things.ts';
@@ -13,6 +14,8 @@ export interface DeployOptions {
   readonly address?: (unit: string) => string;
   /** Added to the environment of its dispatches: what a test must say and Juju would not. */
   readonly environment?: (unit: string) => Values;
+  /** Where its dispatches run, for instance in its pod; as processes of this machine where nothing is said. */
+  readonly within?: (unit: string, directory: string) => Promise<Within>;
   /** Called when a pod is made anew: what its workload containers had is gone. */
   readonly newPod?: (unit: string) => Promise<void>;
 }

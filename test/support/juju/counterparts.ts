@@ -1,14 +1,27 @@
 /** Charms that nobody here wrote the libraries of, to be related to ours in a model of Juju; and what they say they were told. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Pair } from '../certificates.ts';
 import { type Charm, charmIn } from './charm.ts';
 import { counterpartsFolder } from './counterparts-python.ts';
 import type { DeployOptions } from './controller.ts';
 
-export type CounterpartName = 'client-v0' | 'client-v1' | 'client-legacy' | 'backend-v0' | 'backend-v1';
+export type CounterpartName =
+  | 'client-v0'
+  | 'client-v1'
+  | 'client-legacy'
+  | 'backend-v0'
+  | 'backend-v1'
+  | 'certificates';
 
 /** What one was told, by the name that its library gives to that. */
 export type Told = Readonly<Record<string, unknown>> & { readonly event: string; readonly hook: string };
+
+interface Played {
+  readonly asks?: unknown;
+  readonly answers?: unknown;
+  readonly signs?: Pair;
+}
 
 export class Counterparts {
   readonly #python: string;
@@ -23,8 +36,8 @@ export class Counterparts {
     return charmIn(join(counterpartsFolder, name));
   }
 
-  /** `asks`: the requests of a client, by the names of its library. `answers`: what a backend answers with. */
-  options({ asks, answers, ...options }: DeployOptions & { asks?: unknown; answers?: unknown } = {}): DeployOptions {
+  /** `asks`: the requests of a client, by the names of its library. `answers`: what a backend answers with. `signs`: an authority. */
+  options({ asks, answers, signs, ...options }: DeployOptions & Played = {}): DeployOptions {
     return {
       ...options,
       environment: () => ({
@@ -33,6 +46,7 @@ export class Counterparts {
         COUNTERPARTS_RECORDS: this.#records,
         ...(asks === undefined ? {} : { CLIENT_REQUESTS: JSON.stringify(asks) }),
         ...(answers === undefined ? {} : { BACKEND_ANSWER: JSON.stringify(answers) }),
+        ...(signs === undefined ? {} : { CERTIFICATES_AUTHORITY: JSON.stringify(signs) }),
       }),
     };
   }

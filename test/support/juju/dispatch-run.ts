@@ -23,19 +23,28 @@ export interface Account {
   readonly gid: number;
 }
 
+/** A program and its arguments that becomes the one named behind them, with the same environment. Empty: no such program. */
+export type Within = readonly string[];
+
+interface RunAs {
+  readonly limitMs: number;
+  readonly account: Account | null;
+  readonly within: Within;
+}
+
 /** `started` hears of the process, so that a fault can end it. */
 export const runProcess = async (
   directory: string,
   environment: Values,
-  limitMs: number,
-  account: Account | null,
+  { limitMs, account, within }: RunAs,
   started: (child: ChildProcess) => void,
 ): Promise<Ended> => {
   const dispatch = join(directory, 'dispatch');
   await access(dispatch, constants.X_OK).catch((cause: unknown) => {
     throw new ImpossibleInJuju(`there is no executable dispatch in ${directory}`, { cause });
   });
-  const child = spawn(dispatch, [], {
+  const [program, ...args] = [...within, dispatch];
+  const child = spawn(program, args, {
     cwd: directory,
     env: environment,
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -48,6 +48,8 @@ export interface ModelOptions {
 }
 
 export class JujuModel implements AsyncDisposable {
+  /** Units that are cut off from the controller: none of their hooks runs. Who leads is the test's to say. */
+  readonly cutOff = new Set<string>();
   readonly #controller: Controller;
   readonly #agents: Agents;
 
@@ -176,6 +178,7 @@ export class JujuModel implements AsyncDisposable {
     const { chance, world } = this.#controller;
     const due = chance
       .shuffled(this.#controller.units(), ({ name }) => name)
+      .filter(({ name }) => !this.cutOff.has(name))
       .flatMap((unit) => {
         const hook = nextHook(unit, world);
         return hook === null ? [] : [{ unit, hook }];
@@ -189,13 +192,17 @@ export class JujuModel implements AsyncDisposable {
   async settle({
     attempts = 5,
     atMost = 2_000,
+    after = async () => {},
   }: {
     readonly attempts?: number;
     readonly atMost?: number;
+    /** Called after each of them. */
+    readonly after?: () => Promise<void>;
   } = {}): Promise<readonly RanHook[]> {
     const ran: RanHook[] = [];
     for (let next = await this.step(); next !== null; next = await this.step()) {
       ran.push(next);
+      await after();
       const failed = this.#controller.findUnit(next.unit)?.failed;
       if (!next.succeeded && (failed?.attempts ?? 0) >= attempts) throw new HookFailed(next);
       if (ran.length > atMost)

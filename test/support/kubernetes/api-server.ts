@@ -3,9 +3,9 @@
  * apply as its documentation has it (a manager's fields that it applies no longer go; what others set stays). It refuses objects
  * that Kubernetes would refuse.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { createServer } from 'node:https';
+import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ import type { Node, Pod, Service } from 'kubernetes-types/core/v1.js';
 import type { Status } from 'kubernetes-types/meta/v1.js';
 import { z } from 'zod';
 import type { KubernetesPlace } from '../../../src/infra/kubernetes/api.ts';
-import { authority, first } from '../certificates.ts';
+import { authority, first, type Pair } from '../certificates.ts';
 
 export type Verb = 'get' | 'list' | 'patch';
 
@@ -29,16 +29,21 @@ export class ApiServer implements AsyncDisposable {
   /** Answers with this instead, when it is set. */
   answers: { readonly status: number; readonly body: string } | null = null;
   readonly #account = mkdtempSync(join(tmpdir(), 'troupe-account-'));
-  readonly #server = createServer({ cert: first.certificate, key: first.key }, (request, response) => {
-    void this.#serve(request, response);
-  });
+  readonly #server: Server;
   readonly #managed = new Map<string, Managed>();
   #nextNodePort = 30_000;
 
-  static async open(): Promise<ApiServer> {
-    const server = new ApiServer();
+  private constructor({ certificate, key }: Pair) {
+    this.#server = createServer({ cert: certificate, key }, (request, response) => {
+      void this.#serve(request, response);
+    });
+  }
+
+  /** `pair`: for the address at which it is reached; `ca`: who has signed it. */
+  static async open(pair: Pair = first, ca: string = authority): Promise<ApiServer> {
+    const server = new ApiServer(pair);
     await new Promise<void>((resolve) => server.#server.listen(0, '127.0.0.1', resolve));
-    server.mountAccount();
+    server.mountAccount({ ca });
     return server;
   }
 
@@ -48,6 +53,7 @@ export class ApiServer implements AsyncDisposable {
 
   /** Writes what Kubernetes mounts into every pod. */
   mountAccount({ token = this.token, ca = authority }: { readonly token?: string; readonly ca?: string } = {}): void {
+    chmodSync(this.#account, 0o755); // Dispatches may run as somebody else.
     writeFileSync(join(this.#account, 'token'), `${token}\n`);
     writeFileSync(join(this.#account, 'ca.crt'), ca);
   }

@@ -1,0 +1,293 @@
+/**
+ * The charm as it is deployed: packed, with a pod for each unit, in a Juju model and a cluster of the test, beside a real PostgreSQL
+ * and charms on the libraries of others. Clients log in from a pod of their own, through the Service that the charm has made.
+ */
+import { execFile } from 'node:child_process';
+import { chmod, mkdir, mkdtemp, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { asSuperuser } from '../../../src/infra/local/postgres.ts';
+import { issuer, ofCluster } from '../certificates.ts';
+import { charmIn } from '../juju/charm.ts';
+import { type CounterpartName, Counterparts, type Told } from '../juju/counterparts.ts';
+import { counterpartsPython } from '../juju/counterparts-python.ts';
+import type { Account } from '../juju/dispatch-run.ts';
+import type { RanHook } from '../juju/hook-record.ts';
+import { JujuModel } from '../juju/juju-model.ts';
+import { ApiServer } from '../kubernetes/api-server.ts';
+import { type PebbleProgram, pebbleProgram } from '../pebble/program.ts';
+import { packedCharm, pgbouncerBinaries, type RunningPostgres, testDirectory } from '../servers.ts';
+import { Cluster, type Place, troubleWithClusters } from './cluster.ts';
+import type { Lane } from './cluster-process.ts';
+import { Pod } from './pod.ts';
+
+const application = 'pgbouncer-k8s';
+
+/** What there must be on this machine; otherwise a sentence. */
+export type GroundParts =
+  | { readonly kind: 'there'; readonly python: string; readonly pgbouncer: string; readonly version: string }
+  | { readonly kind: 'missing'; readonly reason: string };
+
+export const groundParts = async (): Promise<GroundParts> => {
+  const missing = (reason: string): GroundParts => ({ kind: 'missing', reason });
+  const trouble = await troubleWithClusters();
+  if (trouble !== null) return missing(trouble);
+  const python = await counterpartsPython();
+  if (python.run === null) return missing(python.reason ?? '');
+  const binary = (await pgbouncerBinaries()).findLast(({ run }) => run !== null);
+  if (binary?.run == null) return missing('there is no PgBouncer here');
+  return { kind: 'there', python: python.run, pgbouncer: binary.run, version: binary.version };
+};
+
+export interface GroundOptions {
+  readonly seed: number;
+  readonly units: number;
+  readonly server: RunningPostgres;
+  readonly parts: Extract<GroundParts, { kind: 'there' }>;
+  /** As whom dispatches run; root when null. */
+  readonly account?: Account | null;
+}
+
+/** What a client needs to log in. */
+export interface Login {
+  readonly host: string;
+  readonly port: string;
+  readonly username: string;
+  readonly password: string;
+  readonly database: string;
+  /** Of who must have signed the certificate that the server shows for its name; nothing is checked, or encrypted, without. */
+  readonly authority?: string;
+}
+
+const addresses = { kubernetes: '10.96.0.1', postgres: '10.2.0.5', client: '10.1.255.1' };
+
+export class CharmGround implements AsyncDisposable {
+  readonly juju: JujuModel;
+  readonly pods = new Map<string, Pod>();
+  readonly kubernetes: ApiServer;
+  readonly counterparts: Counterparts;
+  readonly #cluster: Cluster;
+  readonly #client: Place;
+  readonly #home: string;
+  readonly #pebble: PebbleProgram;
+  readonly #options: GroundOptions;
+  readonly #addressesOfServices = new Map<string, string>();
+  readonly #stack: AsyncDisposableStack;
+  #numbered = 0;
+
+  private constructor(
+    parts: Pick<CharmGround, 'juju' | 'kubernetes' | 'counterparts'>,
+    own: { cluster: Cluster; client: Place; home: string; pebble: PebbleProgram; options: GroundOptions },
+    stack: AsyncDisposableStack,
+  ) {
+    this.juju = parts.juju;
+    this.kubernetes = parts.kubernetes;
+    this.counterparts = parts.counterparts;
+    this.#cluster = own.cluster;
+    this.#client = own.client;
+    this.#home = own.home;
+    this.#pebble = own.pebble;
+    this.#options = own.options;
+    this.#stack = stack;
+  }
+
+  static async open(options: GroundOptions): Promise<CharmGround> {
+    await using made = new AsyncDisposableStack();
+    const home = await testDirectory('g-');
+    await chmod(home, 0o755);
+    const cluster = made.use(await Cluster.open(join(home, 'cluster')));
+    const kubernetes = made.use(await ApiServer.open(ofCluster, ofCluster.certificate));
+    await cluster.lead(addresses.kubernetes, 443, kubernetes.place);
+    await cluster.lead(addresses.postgres, 5432, options.server);
+    const client = await cluster.place(addresses.client, [], `mount --bind ${cluster.hosts} /etc/hosts; exec cat`);
+    made.defer(() => client.end());
+    const juju = made.use(await JujuModel.open({ seed: options.seed }));
+    const records = await mkdtemp(join(home, 'records-'));
+    const counterparts = new Counterparts(options.parts.python, records);
+    const pebble = await pebbleProgram();
+    const own = { cluster, client, home, pebble, options };
+    const ground = new CharmGround({ juju, kubernetes, counterparts }, own, made.move());
+    juju.deploy(application, charmIn(await packedCharm()), {
+      units: options.units,
+      address: () => ground.#newAddress(),
+      environment: () => ({ KUBERNETES_SERVICE_HOST: addresses.kubernetes, KUBERNETES_SERVICE_PORT: '443' }),
+      within: async (unit, directory) => (await ground.#podOf(unit)).within(directory, options.account ?? null),
+      newPod: (unit) => ground.#endPod(unit),
+    });
+    return ground;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const unit of [...this.pods.keys()]) await this.#endPod(unit);
+    await this.#stack.disposeAsync();
+  }
+
+  get units(): readonly string[] {
+    return this.juju.applications.has(application) ? this.juju.unitsOf(application) : [];
+  }
+
+  /** Word and message of each unit. */
+  get statuses(): readonly string[] {
+    return this.units.map((unit) => {
+      const { word, message } = this.juju.unit(unit).status;
+      return message === '' ? word : `${word}: ${message}`;
+    });
+  }
+
+  /** Runs the hooks that are due, and lets every unit look at the state of things once more. */
+  async settle(): Promise<readonly RanHook[]> {
+    const ran = [...(await this.#settleOnce())];
+    if (this.units.length === 0) return ran;
+    this.juju.updateStatus(application);
+    return [...ran, ...(await this.#settleOnce())];
+  }
+
+  /** A PostgreSQL that answers with what is true of the real one. */
+  relateBackend(kind: 'backend-v0' | 'backend-v1' = 'backend-v0'): number {
+    const { superuser } = this.#options.server;
+    const answers = {
+      resource: 'postgres',
+      username: superuser.username,
+      password: superuser.password.reveal(),
+      endpoints: `${addresses.postgres}:5432`,
+      version: '17.0',
+    };
+    return this.#relate('postgresql', kind, `${application}:backend-database`, 'database', { answers });
+  }
+
+  relateClient(name: string, kind: 'client-v0' | 'client-v1' | 'client-legacy', asks: readonly unknown[]): number {
+    const [ours, theirs] = kind === 'client-legacy' ? ['db', 'db'] : ['database', 'database'];
+    return this.#relate(name, kind, `${application}:${ours}`, theirs, { asks });
+  }
+
+  relateAuthority(): number {
+    return this.#relate('authority', 'certificates', `${application}:certificates`, 'certificates', { signs: issuer });
+  }
+
+  /** What the unit of a counterpart was told, in order. */
+  told(counterpart: string): Promise<readonly Told[]> {
+    return this.counterparts.told(`${counterpart}/0`);
+  }
+
+  /** From the pod of clients, with libpq: the rows, without a heading. */
+  async query(login: Login, sql: string): Promise<string> {
+    const { host, port, username, password, database, authority } = login;
+    const directory = await mkdtemp(join(this.#home, 'login-'));
+    const root = join(directory, 'root.crt');
+    if (authority !== undefined) await writeFile(root, authority);
+    const environment = {
+      PGHOST: host,
+      PGPORT: port,
+      PGUSER: username,
+      PGPASSWORD: password,
+      PGDATABASE: database,
+      PGCONNECT_TIMEOUT: '10',
+      ...(authority === undefined ? { PGSSLMODE: 'disable' } : { PGSSLMODE: 'verify-full', PGSSLROOTCERT: root }),
+    };
+    const psql = ['psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-c', sql];
+    const entered = [`--target=${this.#client.pid}`, '--net', '--mount', ...psql];
+    const { stdout } = await promisify(execFile)('nsenter', entered, {
+      env: { ...process.env, ...environment },
+      timeout: 30_000,
+    });
+    return stdout.trim();
+  }
+
+  /** Names that the cluster has made for the roles of this application. */
+  async rolesLeft(): Promise<readonly string[]> {
+    return await asSuperuser(this.#options.server, async (client) => {
+      const { rows } = await client.query(
+        `select rolname from pg_roles where rolname !~ '^pg_' and rolname <> $1 order by 1`,
+        [this.#options.server.superuser.username],
+      );
+      return rows.map(({ rolname }) => String(rolname));
+    });
+  }
+
+  #relate(name: string, kind: CounterpartName, ours: string, theirs: string, played: Played): number {
+    if (!this.juju.applications.has(name))
+      this.juju.deploy(name, this.counterparts.charm(kind), this.counterparts.options(played));
+    return this.juju.integrate(ours, `${name}:${theirs}`);
+  }
+
+  #settleOnce(): Promise<readonly RanHook[]> {
+    return this.juju.settle({ after: () => this.#follow() });
+  }
+
+  /** What Kubernetes does beside all that: pods of units that are gone end, and Services lead to pods that stay. */
+  async #follow(): Promise<void> {
+    const units = this.units;
+    for (const unit of this.pods.keys()) if (!units.includes(unit)) await this.#endPod(unit);
+    if (units.length === 0) this.kubernetes.services.clear();
+    const staying = units.filter((unit) => this.juju.unit(unit).life === 'alive');
+    const targets = staying.flatMap((unit) => this.pods.get(unit)?.address ?? []);
+    const lanes: Lane[] = [];
+    for (const [key, { spec }] of this.kubernetes.services) {
+      const host = await this.#addressOf(key);
+      for (const { port, targetPort = port } of spec?.ports ?? [])
+        lanes.push({ host, port, to: targets.map((target) => ({ host: target, port: Number(targetPort) })) });
+    }
+    await this.#cluster.balance(lanes);
+  }
+
+  /** Of a Service, as `namespace/name`. */
+  async #addressOf(key: string): Promise<string> {
+    const known = this.#addressesOfServices.get(key);
+    if (known !== undefined) return known;
+    const address = `10.96.1.${this.#addressesOfServices.size + 1}`;
+    await this.#cluster.own(address);
+    this.#addressesOfServices.set(key, address);
+    const names = [...this.#addressesOfServices].map(([service, at]) => {
+      const [namespace, name] = service.split('/');
+      return [`${name}.${namespace}.svc.cluster.local`, at] as const;
+    });
+    await this.#cluster.name(new Map(names));
+    return address;
+  }
+
+  async #podOf(unit: string): Promise<Pod> {
+    const known = this.pods.get(unit);
+    if (known !== undefined) return known;
+    this.#numbered += 1;
+    const home = join(this.#home, `pod-${this.#numbered}`);
+    await mkdir(home);
+    const name = unit.replace('/', '-');
+    const pod = await Pod.start(this.#cluster, {
+      name,
+      address: this.juju.unit(unit).address,
+      home,
+      pebble: this.#pebble,
+      pgbouncer: this.#options.parts.pgbouncer,
+      account: this.kubernetes.place.account,
+    });
+    this.pods.set(unit, pod);
+    this.kubernetes.pods.push({
+      metadata: {
+        name,
+        namespace: this.juju.name,
+        labels: { 'app.kubernetes.io/name': application },
+        ownerReferences: [
+          { apiVersion: 'apps/v1', kind: 'StatefulSet', name: application, uid: 'uid-1', controller: true },
+        ],
+      },
+      spec: { containers: [], nodeName: 'node-1' },
+    });
+    await this.#follow();
+    return pod;
+  }
+
+  async #endPod(unit: string): Promise<void> {
+    const pod = this.pods.get(unit);
+    this.pods.delete(unit);
+    const at = this.kubernetes.pods.findIndex(({ metadata }) => metadata?.name === unit.replace('/', '-'));
+    if (at >= 0) this.kubernetes.pods.splice(at, 1);
+    await pod?.[Symbol.asyncDispose]();
+  }
+
+  #newAddress(): string {
+    this.#numbered += 1;
+    return `10.1.${1 + (this.#numbered >> 8)}.${this.#numbered & 255}`;
+  }
+}
+
+type Played = NonNullable<Parameters<Counterparts['options']>[0]>;

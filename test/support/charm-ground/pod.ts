@@ -1,0 +1,159 @@
+/**
+ * The pod of one unit: a charm container, in which Juju runs dispatches, and a workload container, whose first process is a Pebble.
+ * They share a network and the directory of Pebble's socket, as Juju makes it, and nothing else. Neither sees this checkout, but for
+ * the small Pebble, which is a part of it.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, mkdir } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { openPebble } from '../../../src/infra/pebble/client.ts';
+import { PebbleError } from '../../../src/infra/pebble/trouble.ts';
+import type { Account, Within } from '../juju/dispatch-run.ts';
+import type { PebbleProgram } from '../pebble/program.ts';
+import type { Cluster, Place } from './cluster.ts';
+
+export interface PodOptions {
+  /** Its host name. */
+  readonly name: string;
+  readonly address: string;
+  /** An empty directory for it. */
+  readonly home: string;
+  readonly pebble: PebbleProgram;
+  /** Program of a PgBouncer. */
+  readonly pgbouncer: string;
+  /** The directory that Kubernetes mounts as the service account. */
+  readonly account: string;
+}
+
+export class Pod implements AsyncDisposable {
+  readonly address: string;
+  readonly #place: Place;
+  readonly #options: PodOptions;
+  readonly #shared: string;
+  #workload: ChildProcess | null = null;
+
+  private constructor(place: Place, options: PodOptions) {
+    this.#place = place;
+    this.#options = options;
+    this.address = options.address;
+    this.#shared = join(options.home, 'pebble');
+  }
+
+  static async start(cluster: Cluster, options: PodOptions): Promise<Pod> {
+    const shared = join(options.home, 'pebble');
+    await mkdir(shared, { recursive: true });
+    await chmod(shared, 0o755);
+    const script = charmContainer(options, shared, cluster.hosts);
+    const pod = new Pod(await cluster.place(options.address, ['--uts'], script), options);
+    await pod.startWorkload();
+    return pod;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.killWorkload();
+    await this.#place.end();
+  }
+
+  /** A dispatch in the charm container, as root unless another account is named. */
+  within(directory: string, account: Account | null): Within {
+    const { pid } = this.#place;
+    const as = account === null ? [] : [`--setuid=${account.uid}`, `--setgid=${account.gid}`];
+    return [nsenter, `--target=${pid}`, '--net', '--uts', '--mount', '--root', `--wdns=${directory}`, ...as];
+  }
+
+  /** Cut off from all others, or there again. */
+  reach(isReached: boolean): Promise<void> {
+    return this.#place.reach(isReached);
+  }
+
+  /** The workload container alone ends, without a word. */
+  async killWorkload(): Promise<void> {
+    const container = this.#workload;
+    this.#workload = null;
+    if (container === null || container.exitCode !== null) return;
+    const gone = once(container, 'close');
+    container.kill('SIGKILL');
+    await gone;
+  }
+
+  /** A new container, with nothing of the one before. */
+  async startWorkload(): Promise<void> {
+    const { pebble, home } = this.#options;
+    const script = workloadContainer(this.#options, this.#shared);
+    const apart = ['--mount', '--pid', '--fork', '--kill-child=KILL', '--propagation', 'private'];
+    const command = [...enter(this.#place), 'unshare', ...apart, 'sh', '-euc', script];
+    const container = spawn('setpriv', ['--pdeathsig', 'KILL', ...command], {
+      cwd: home,
+      env: { PATH: path, LANG: 'C.UTF-8', ...pebble.environment(inContainer) },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    this.#workload = container;
+    const said = text(container.stderr);
+    await untilAnswers(join(this.#shared, 'pebble.socket'), container, said);
+  }
+}
+
+const nsenter = '/usr/bin/nsenter';
+const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+const inContainer = '/charm/container';
+
+const enter = ({ pid }: Place): readonly string[] => ['nsenter', `--target=${pid}`, '--net', '--uts'];
+
+const quoted = (word: string): string => `'${word.replaceAll("'", `'"'"'`)}'`;
+
+/** A new root with the programs of this machine in it, and nothing else. */
+const newRoot = (root: string): readonly string[] => [
+  `root=${quoted(root)}`,
+  'mkdir -p "$root"',
+  'mount -t tmpfs -o mode=755 tmpfs "$root"',
+  'for name in bin sbin lib lib32 lib64 libx32 usr etc dev; do',
+  '  if [ -L "/$name" ]; then cp -P "/$name" "$root/"',
+  '  elif [ -d "/$name" ]; then mkdir "$root/$name"; mount --rbind "/$name" "$root/$name"; fi',
+  'done',
+  'mkdir -p "$root/proc" "$root/run" "$root/var/lib" "$root/tmp"',
+  'chmod 1777 "$root/tmp"',
+  'mount -t proc proc "$root/proc"',
+  'put() { mkdir -p "$root$2"; mount --bind "$1" "$root$2"; }',
+];
+
+/** Juju's own are below the directory for temporary files: the charm, the hook tools, and the socket that they speak to. */
+const charmContainer = ({ name, home, account }: PodOptions, shared: string, hosts: string): string =>
+  [
+    ...newRoot(join(home, 'charm')),
+    `printf %s ${quoted(name)} > /proc/sys/kernel/hostname`,
+    `put ${quoted(tmpdir())} ${quoted(tmpdir())}`,
+    `put ${quoted(shared)} /charm/containers/pgbouncer`,
+    `put ${quoted(account)} /var/run/secrets/kubernetes.io/serviceaccount`,
+    `mount --bind ${quoted(hosts)} "$root/etc/hosts"`,
+    'exec chroot "$root" cat',
+  ].join('\n');
+
+const workloadContainer = ({ home, pebble, pgbouncer }: PodOptions, shared: string): string =>
+  [
+    ...newRoot(join(home, 'workload')),
+    `put ${quoted(shared)} ${inContainer}`,
+    ...pebble.needs.map((needed) => `put ${quoted(needed)} ${quoted(needed)}`),
+    // A program of another distribution has its libraries beside it.
+    `put ${quoted(dirname(pgbouncer))} ${quoted(dirname(pgbouncer))}`,
+    'mount -t tmpfs tmpfs "$root/usr/local/sbin"',
+    `cp ${quoted(pgbouncer)} "$root/usr/local/sbin/pgbouncer"`,
+    `exec chroot "$root" ${pebble.command(inContainer).map(quoted).join(' ')}`,
+  ].join('\n');
+
+const untilAnswers = async (socket: string, container: ChildProcess, said: Promise<string>): Promise<void> => {
+  const pebble = openPebble(socket);
+  for (;;) {
+    try {
+      await pebble.systemInfo(AbortSignal.timeout(1_000));
+      return;
+    } catch (cause) {
+      if (!(cause instanceof PebbleError)) throw cause;
+      if (container.exitCode !== null)
+        throw new Error(`the workload container ended: ${(await said).trim()}`, { cause });
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+};
