@@ -12,6 +12,7 @@ import { toolsOnPath } from './infra/juju/tool-process.ts';
 import { createJujuTools } from './infra/juju/tools.ts';
 import { openKubernetesApi } from './infra/kubernetes/api.ts';
 import { openPebble } from './infra/pebble/client.ts';
+import { openTelemetry } from './infra/pebble/telemetry.ts';
 import { openPebbleWorkload } from './infra/pebble/workload.ts';
 import { openPostgres } from './infra/postgres/postgres.ts';
 import { type DispatchParts, runDispatch } from './programs/dispatch.ts';
@@ -31,8 +32,9 @@ const main = async (environment: Environment): Promise<number> => {
   const log = new JujuLog();
   const instances = Math.min(mostInstances, Math.max(fewestInstances, availableParallelism()));
   const tls: NonNullable<DispatchParts['tls']> = { material: null };
+  const pebble = openPebble(environment['TROUPE_PEBBLE'] ?? '/charm/containers/pgbouncer/pebble.socket');
   await using workload = openPebbleWorkload({
-    pebble: openPebble(environment['TROUPE_PEBBLE'] ?? '/charm/containers/pgbouncer/pebble.socket'),
+    pebble,
     stateDir: environment['TROUPE_STATE_DIR'] ?? '/var/lib/pgbouncer',
     binary: environment['TROUPE_PGBOUNCER'] ?? 'pgbouncer',
     user: environment['TROUPE_USER'] ?? 'postgres',
@@ -56,6 +58,7 @@ const main = async (environment: Environment): Promise<number> => {
     advertise: `${application}-service.${model.name}.svc.cluster.local`,
     kubernetes,
     tls,
+    telemetry: openTelemetry({ pebble }),
     log,
   };
   return await runDispatch(parts);

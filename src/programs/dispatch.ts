@@ -24,9 +24,11 @@ import { ToolRefusal } from '../infra/juju/tool-refusal.ts';
 import type { JujuTools, StatusWord } from '../infra/juju/tools.ts';
 import { featuresOf } from '../infra/juju/version.ts';
 import { version } from '../version.ts';
+import type { Telemetry } from '../infra/pebble/telemetry.ts';
 import { createCast, type UnitCast } from './cast.ts';
 import { makeService, type ServiceMade } from './charm-service.ts';
 import { type HookEvent, hookOf, occasionOf } from './charm-hooks.ts';
+import { serveWatchers } from './charm-watchers.ts';
 
 export interface DispatchParts {
   readonly dispatched: Dispatched;
@@ -45,6 +47,8 @@ export interface DispatchParts {
   readonly log: JujuLog;
   /** Where the workload finds the certificate of this unit. */
   readonly tls?: { material: TlsMaterial | null };
+  /** Left out, nobody outside is told how the workload does. */
+  readonly telemetry?: Telemetry;
 }
 
 /** Juju's word about leadership is good for 30 s. */
@@ -164,9 +168,11 @@ const runHook = async (parts: DispatchParts, event: HookEvent): Promise<number> 
   if (defects.length > 0) return exitDefect;
   const { event: asked } = dispatched;
   if (asked.type === 'action') await answerAction(asked.name, running, parts);
+  const watchers = await serveWatchers(parts, backplane);
   const status = await setStatus(running, event, backplane, tools);
   await backplane.flush({
     status,
+    watchers,
     hasCertificate: certificate.isKept,
     ...(service === null ? {} : { service: service.applied }),
   });

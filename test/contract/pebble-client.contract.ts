@@ -5,6 +5,7 @@ import { parse } from 'yaml';
 import { markOf } from '../../src/infra/files/process-mark.ts';
 import { openPebble, type Pebble } from '../../src/infra/pebble/client.ts';
 import { PebbleError, type Trouble } from '../../src/infra/pebble/trouble.ts';
+import { LokiServer } from '../support/loki-server.ts';
 import type { PebbleDaemon, PebbleOptions } from '../support/pebble/daemon.ts';
 import { testAccount, testDirectory } from '../support/servers.ts';
 
@@ -204,6 +205,36 @@ export const pebbleClientContract = (
         await expect(pebble.addLayer('bad', layer, never)).rejects.toThrow(words);
         expect(await troubleOf(pebble.addLayer('bad', layer, never))).toMatchObject({ kind: 'refused', status: 400 });
         expect(await pebble.plan(never)).toBe(before);
+      });
+    });
+
+    describe('log targets', () => {
+      const target = (location: string, services: readonly string[]) => ({
+        'log-targets': { loki: { override: 'replace', type: 'loki', location, services, labels: { of: 'a test' } } },
+      });
+
+      it('are sent what services write, go on with where they were first told to, and are turned off with no services', async () => {
+        await using loki = await LokiServer.open();
+        const one = await service({ command: `sh -c 'while :; do echo said; sleep 0.1; done'` });
+        await pebble.addLayer('logs', target(loki.url, [one]), never);
+        await act('start', one);
+        await loki.until(({ labels, line }) => labels['of'] === 'a test' && line === 'said');
+        expect(loki.said[0]?.labels).toEqual({ of: 'a test', pebble_service: one });
+        await using other = await LokiServer.open();
+        await pebble.addLayer('logs', target(other.url, [one]), never);
+        const count = loki.said.length;
+        await loki.until(() => loki.said.length > count);
+        expect(other.said).toEqual([]);
+        await pebble.addLayer('logs', target(other.url, []), never);
+        expect(parse(await pebble.plan(never))['log-targets']).toMatchObject({ loki: { services: [] } });
+        await act('stop', one);
+      });
+
+      it.each([
+        ['of a service that is not there', target('http://127.0.0.1:1', ['nobody']), /unknown service "nobody"/],
+        ['without a location', target('', []), /must define "location" for log target "loki"/],
+      ])('are refused when %s', async (_, layer, words) => {
+        await expect(pebble.addLayer('bad-logs', layer, never)).rejects.toThrow(words);
       });
     });
 

@@ -18,6 +18,7 @@ import { MemoryMachine } from '../../src/infra/memory/workload-machine.ts';
 import type { TlsMaterial } from '../../src/actors/model/workload.ts';
 import type { WallMs } from '../../src/actors/model/ids.ts';
 import { Secret } from '../../src/actors/model/secret.ts';
+import type { Telemetry } from '../../src/infra/pebble/telemetry.ts';
 import { runDispatch } from '../../src/programs/dispatch.ts';
 import { MemoryPostgres } from '../simulation/kit-fleet.ts';
 import { type Charm, charmIn, type Script, scriptedCharm } from './juju/charm.ts';
@@ -60,6 +61,10 @@ export interface CharmFleetOptions {
   readonly effectDone?: (hook: string) => void;
   /** What there is instead of PgBouncers and a PostgreSQL in memory. */
   readonly real?: RealParts;
+  /** What the container of a unit does for those who watch over it. */
+  readonly telemetryOf?: (unit: string) => Telemetry;
+  /** Of Juju. */
+  readonly version?: string;
 }
 
 export class CharmFleet implements AsyncDisposable {
@@ -78,17 +83,21 @@ export class CharmFleet implements AsyncDisposable {
   readonly #credentials: Credentials;
   readonly #effectDone: (hook: string) => void;
   readonly #real: RealParts | null;
+  readonly #telemetryOf: (unit: string) => Telemetry | null;
 
-  private constructor(juju: JujuModel, { clock, credentials, effectDone, real }: CharmFleetOptions) {
+  private constructor(juju: JujuModel, { clock, credentials, effectDone, real, telemetryOf }: CharmFleetOptions) {
     this.juju = juju;
     this.#clock = clock ?? createSystemClock();
     this.#credentials = credentials ?? createCredentials();
     this.#effectDone = effectDone ?? (() => {});
     this.#real = real ?? null;
+    this.#telemetryOf = telemetryOf ?? (() => null);
   }
 
   static async open(seed: number, units = 3, options: CharmFleetOptions = {}): Promise<CharmFleet> {
-    const fleet = new CharmFleet(await JujuModel.open({ seed }), options);
+    const { version } = options;
+    const juju = await JujuModel.open({ seed, ...(version === undefined ? {} : { version }) });
+    const fleet = new CharmFleet(juju, options);
     fleet.juju.deploy(application, fleet.#charm(), { units });
     return fleet;
   }
@@ -208,6 +217,7 @@ export class CharmFleet implements AsyncDisposable {
     const log = new JujuLog();
     const clock = this.#clock;
     const later = this.#later;
+    const telemetry = this.#telemetryOf(unit);
     const effectDone = (): void => this.#effectDone(`${unit} ${environment['JUJU_HOOK_NAME'] ?? ''}`);
     const code = await runDispatch({
       dispatched,
@@ -224,6 +234,7 @@ export class CharmFleet implements AsyncDisposable {
       kubernetes: this.kubernetes,
       tls,
       advertise: real?.addressOf(number) ?? `${name}-service.${model.name}.svc.cluster.local`,
+      ...(telemetry === null ? {} : { telemetry }),
       log,
     });
     await workload[Symbol.asyncDispose]();

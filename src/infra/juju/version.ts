@@ -14,6 +14,8 @@ export interface JujuFeatures {
   readonly userSecrets: boolean;
   readonly openPort: boolean;
   readonly customNotices: boolean;
+  /** Its Pebble sends what services write to Loki. */
+  readonly logForwarding: boolean;
   readonly checkHooks: boolean;
   readonly relationModel: boolean;
   /** Single revisions of a secret may be removed: before, the removal could take other revisions with it. */
@@ -27,6 +29,7 @@ export const featuresOf = (version: JujuVersion | null): JujuFeatures => {
     userSecrets: since(3, 3, 0),
     openPort: since(3, 0, 3),
     customNotices: since(3, 4, 0),
+    logForwarding: since(3, 4, 0),
     checkHooks: since(3, 6, 0),
     relationModel: since(3, 6, 2),
     revisionRemoval: since(3, 6, 11),

@@ -6,6 +6,7 @@ import type { Bag } from '../../../src/infra/juju/tools.ts';
 import { backendAnswerIn, backendOf, backendRequest } from '../../../src/infra/juju/wire/backend.ts';
 import type { ClientRelation } from '../../../src/infra/juju/wire/client-relation.ts';
 import { requestIdOf } from '../../../src/infra/juju/wire/client-v1.ts';
+import { logLabels, logLocationIn } from '../../../src/infra/juju/wire/loki-push-api.ts';
 import { askedByPgsql, pgsqlChangesFor, type PgsqlRelation } from '../../../src/infra/juju/wire/pgsql.ts';
 import { askedBy, changesFor, secretsFor } from '../../../src/infra/juju/wire/postgresql-client.ts';
 import { relationIdOf } from '../../../src/infra/juju/wire/relation-id.ts';
@@ -286,6 +287,21 @@ const ancestor = (): readonly Row[] => {
   ];
 };
 
+const watched = {
+  model: 'shop',
+  modelUuid: '9a3c0ee2-2d9b-4b6f-8b52-6d7e5f7f0a11',
+  application: 'pgbouncer',
+  unit: 'pgbouncer/0',
+};
+
+const watchers = (): readonly Row[] => {
+  const endpoint = { endpoint: '{"url": "http://10.1.0.9:3100/loki/api/v1/push"}' };
+  return [
+    ['logging: a log target in the workload', 'location', String(logLocationIn(endpoint))],
+    ...bagRows('logging: labels of each line', logLabels(watched)),
+  ];
+};
+
 export const wireCharts = (): readonly Chart[] => [
   { file: 'client-v0.md', rows: clientV0() },
   { file: 'client-v0-without-secrets.md', rows: clientV0Plain() },
@@ -295,4 +311,5 @@ export const wireCharts = (): readonly Chart[] => [
   { file: 'legacy-client.md', rows: legacy() },
   { file: 'backend.md', rows: backend() },
   { file: 'refreshed-from-the-ancestor.md', rows: ancestor() },
+  { file: 'watchers.md', rows: watchers() },
 ];

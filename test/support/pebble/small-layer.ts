@@ -33,15 +33,24 @@ const check = z.strictObject({
   threshold: z.number().optional(),
   tcp: z.strictObject({ port: z.number(), host: z.string().optional() }),
 });
+const logTarget = z.strictObject({
+  override: z.enum(['merge', 'replace']),
+  type: z.literal('loki').optional(),
+  location: z.string().optional(),
+  services: z.array(z.string()).optional(),
+  labels: z.record(z.string().regex(/^(?!pebble_)/), z.string()).optional(),
+});
 const layer = z.strictObject({
   summary: z.string().optional(),
   description: z.string().optional(),
   services: z.record(z.string(), service).default({}),
   checks: z.record(z.string(), check).default({}),
+  'log-targets': z.record(z.string(), logTarget).default({}),
 });
 export type Layer = z.infer<typeof layer>;
 export type ServiceConfig = z.infer<typeof service>;
 export type CheckConfig = z.infer<typeof check>;
+export type LogTargetConfig = z.infer<typeof logTarget>;
 
 /** Throws a sentence. */
 export const parseLayer = (label: string, text: string): Layer => {
@@ -54,18 +63,30 @@ export const parseLayer = (label: string, text: string): Layer => {
   throw new Error(`cannot parse layer "${label}": ${path}: ${issue?.message ?? 'no layer'}`);
 };
 
-/** `over` on top of `under`, item by item as each says. Throws a sentence when the result is no plan. */
-export const merged = (under: Layer, over: Layer): Layer => {
-  const plan = {
-    services: mergedItems(under.services, over.services),
-    checks: mergedItems(under.checks, over.checks),
-  };
+/** `over` on top of `under`, item by item as each says. */
+export const merged = (under: Layer, over: Layer): Layer => ({
+  services: mergedItems(under.services, over.services),
+  checks: mergedItems(under.checks, over.checks),
+  'log-targets': mergedItems(under['log-targets'], over['log-targets']),
+});
+
+/** Of layers, the lowest first. Throws a sentence when they make none. */
+export const planOf = (layers: readonly Layer[]): Layer => {
+  const plan = layers.reduce(merged, emptyLayer);
   for (const [name, { command }] of Object.entries(plan.services))
     if (command === undefined) throw new Error(`plan must define "command" for service "${name}"`);
+  for (const [name, { location = '', services = [] }] of Object.entries(plan['log-targets'])) {
+    if (location === '') throw new Error(`plan must define "location" for log target "${name}"`);
+    const unknown = services.map((one) => one.replace(/^-/, '')).find((one) => !isKnown(one, plan.services));
+    if (unknown !== undefined) throw new Error(`log target "${name}" specifies unknown service "${unknown}"`);
+  }
   return plan;
 };
 
-export const emptyLayer: Layer = { services: {}, checks: {} };
+const isKnown = (service: string, services: Layer['services']): boolean =>
+  service === 'all' || services[service] !== undefined;
+
+export const emptyLayer: Layer = { services: {}, checks: {}, 'log-targets': {} };
 
 const mergedItems = <T extends { readonly override: 'merge' | 'replace' }>(
   under: Readonly<Record<string, T>>,

@@ -16,8 +16,9 @@ import { accountOf } from './small-account.ts';
 import { SmallCheck } from './small-check.ts';
 import { SmallExec } from './small-exec.ts';
 import { attempt, list, makeDirectory, problemOf, read, remove, write } from './small-files.ts';
-import { emptyLayer, type Layer, merged, parseLayer } from './small-layer.ts';
-import { SmallService } from './small-service.ts';
+import { emptyLayer, type Layer, merged, parseLayer, planOf } from './small-layer.ts';
+import { SmallLogTarget } from './small-log-target.ts';
+import { type LogLine, SmallService } from './small-service.ts';
 
 export const startSmallPebble = async ({ directory, environment }: PebbleOptions): Promise<PebbleDaemon> => {
   const socket = join(directory, 'pebble.socket');
@@ -52,6 +53,7 @@ class SmallPebble {
   #plan: Layer = emptyLayer;
   readonly #services = new Map<string, SmallService>();
   readonly #checks = new Map<string, SmallCheck>();
+  readonly #logTargets = new Map<string, SmallLogTarget>();
   readonly #changes = new Map<string, Change>();
   readonly #execs = new Map<string, SmallExec>();
   readonly #notices = new Map<string, Notice>();
@@ -82,6 +84,7 @@ class SmallPebble {
     this.#server.close();
     this.#server.closeAllConnections();
     for (const check of this.#checks.values()) check.end();
+    for (const target of this.#logTargets.values()) target.end();
     for (const execution of this.#execs.values()) execution.kill();
     await Promise.all([...this.#services.values()].map((service) => service.end()));
   }
@@ -113,7 +116,7 @@ class SmallPebble {
       case 'layers':
         return sync(this.#addLayer(checkedBody(layerBody, given())));
       case 'plan':
-        return sync(stringify({ services: this.#plan.services, checks: this.#plan.checks }));
+        return sync(stringify(this.#plan));
       case 'services':
         return isPost ? this.#act(checkedBody(actBody, given())) : sync(this.#listServices(namesIn(url, 'names')));
       case 'signals':
@@ -178,7 +181,7 @@ class SmallPebble {
       const added = parseLayer(label, layer);
       const own = before === undefined ? added : merged(before, added);
       const layers = new Map([...this.#layers, [label, own]]);
-      const plan = [...layers.values()].reduce(merged, emptyLayer);
+      const plan = planOf([...layers.values()]);
       this.#layers.set(label, own);
       this.#plan = plan;
     } catch (cause) {
@@ -188,6 +191,11 @@ class SmallPebble {
     this.#checks.clear();
     for (const [name, config] of Object.entries(this.#plan.checks))
       this.#checks.set(name, new SmallCheck(name, config));
+    for (const [name, config] of Object.entries(this.#plan['log-targets'])) {
+      const target = this.#logTargets.get(name) ?? new SmallLogTarget(config);
+      target.config = config;
+      this.#logTargets.set(name, target);
+    }
     return true;
   }
 
@@ -218,7 +226,10 @@ class SmallPebble {
   async #start(name: string): Promise<readonly string[]> {
     const config = this.#plan.services[name];
     if (config === undefined) throw new Error(`cannot find service "${name}" in plan`);
-    const service = this.#services.get(name) ?? new SmallService(name, config, this.#environment);
+    const said = (line: LogLine): void => {
+      for (const target of this.#logTargets.values()) target.note(line);
+    };
+    const service = this.#services.get(name) ?? new SmallService(name, config, this.#environment, said);
     this.#services.set(name, service);
     try {
       await service.start(config);

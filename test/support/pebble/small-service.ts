@@ -26,11 +26,18 @@ export class SmallService {
   #backoffMs = 0;
   #backoff: NodeJS.Timeout | undefined;
   readonly #environment: Readonly<Record<string, string>>;
+  readonly #said: (line: LogLine) => void;
 
-  constructor(name: string, config: ServiceConfig, environment: Readonly<Record<string, string>>) {
+  constructor(
+    name: string,
+    config: ServiceConfig,
+    environment: Readonly<Record<string, string>>,
+    said: (line: LogLine) => void,
+  ) {
     this.name = name;
     this.config = config;
     this.#environment = environment;
+    this.#said = said;
   }
 
   get current(): 'active' | 'inactive' | 'backoff' | 'error' {
@@ -179,7 +186,9 @@ export class SmallService {
   }
 
   #note(message: string): void {
-    this.logs.push({ time: new Date().toISOString(), service: this.name, message });
+    const line = { time: new Date().toISOString(), service: this.name, message };
+    this.logs.push(line);
+    this.#said(line);
     if (this.logs.length > keptLines) this.logs.shift();
   }
 }

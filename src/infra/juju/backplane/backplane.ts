@@ -74,6 +74,7 @@ import {
   type UnitData,
 } from './peer-data.ts';
 import { type Occasion, Reading } from './reading.ts';
+import { readLogLocations, watcherEndpoints } from './watchers.ts';
 
 export interface JujuBackplaneOptions {
   readonly tools: JujuTools;
@@ -95,7 +96,7 @@ const keyLabel = 'troupe';
 const keyField = 'seal-key';
 
 /** Of charm state, what is kept for others than the actors. */
-type Kept = Partial<Pick<CharmState, 'status' | 'service' | 'hasCertificate'>>;
+type Kept = Partial<Pick<CharmState, 'status' | 'service' | 'hasCertificate' | 'watchers'>>;
 
 /** As this unit found things, and as they are with what it wrote since. */
 interface Desk {
@@ -143,6 +144,7 @@ export class JujuBackplane implements Backplane {
       backendEndpoint,
       certificatesEndpoint,
       ...clientEndpoints,
+      ...watcherEndpoints,
     ]);
   }
 
@@ -177,6 +179,12 @@ export class JujuBackplane implements Backplane {
     const desk = await this.#deskIfAny();
     const [related] = await this.#reading.of(certificatesEndpoint);
     return desk === null || desk.isDying || related === undefined ? null : related.relation;
+  }
+
+  /** Where logs of this unit are to go; null: as it is, because this unit is about to go, or has no peers yet. */
+  async logLocations(): Promise<readonly string[] | null> {
+    const desk = await this.#deskIfAny();
+    return desk === null || desk.isDying ? null : readLogLocations(this.#reading, this.#options.occasion);
   }
 
   /** As this unit left it. */

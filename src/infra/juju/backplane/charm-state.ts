@@ -31,8 +31,16 @@ export interface CharmState {
   readonly hasCertificate: boolean;
   /** Names the Service as it was applied last; null when it was not. */
   readonly service: string | null;
+  /** What those who watch over this application told, and what was done for them. */
+  readonly watchers: WatchersState;
   /** As it was set last; null when Juju itself may have set one since. */
   readonly status: { readonly word: string; readonly message: string } | null;
+}
+export interface WatchersState {
+  /** URLs to which logs go. */
+  readonly logs: readonly string[];
+  /** The workload was told to send logs, and was not told to stop since. */
+  readonly forwards: boolean;
 }
 export type Relations = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
@@ -44,6 +52,7 @@ const emptyState: CharmState = {
   epoch: 0,
   hasCertificate: false,
   service: null,
+  watchers: { logs: [], forwards: false },
   status: null,
 };
 
@@ -65,6 +74,7 @@ const schemas: { readonly [K in keyof CharmState]: z.ZodType<CharmState[K]> } = 
   epoch: count,
   hasCertificate: z.boolean(),
   service: z.string().nullable(),
+  watchers: z.object({ logs: z.array(z.string()), forwards: z.boolean() }),
   status: z.object({ word: z.string(), message: z.string() }).nullable(),
 };
 const keys = Object.keys(schemas) as readonly (keyof CharmState)[];

@@ -1,0 +1,154 @@
+/** The charm and those who watch over it: what they are told, and what no hook pays for that is not about them. */
+import { parse } from 'yaml';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { dispatchedBy } from '../../src/infra/juju/environment.ts';
+import { openPebble } from '../../src/infra/pebble/client.ts';
+import { openTelemetry } from '../../src/infra/pebble/telemetry.ts';
+import { application, CharmFleet, type CharmFleetOptions } from '../support/charm-fleet.ts';
+import { type Charm, scriptedCharm } from '../support/juju/charm.ts';
+import type { PebbleDaemon } from '../support/pebble/daemon.ts';
+import { startSmallPebble } from '../support/pebble/small-pebble.ts';
+import { testDirectory } from '../support/servers.ts';
+
+const never = new AbortController().signal;
+const environment = { PATH: '/usr/bin:/bin' };
+
+/** Containers of units, two of them. */
+const daemons = new Map<string, PebbleDaemon>();
+beforeAll(async () => {
+  for (const number of [0, 1])
+    daemons.set(
+      `${application}/${number}`,
+      await startSmallPebble({ directory: await testDirectory('pw-'), environment }),
+    );
+});
+afterAll(async () => {
+  for (const daemon of daemons.values()) await daemon[Symbol.asyncDispose]();
+});
+const pebbleOf = (unit: string) => openPebble(daemons.get(unit)?.socket ?? '/nowhere');
+
+/** Where the logs of a unit go, by the plan of its Pebble. */
+const placesOf = async (unit: string): Promise<readonly string[]> => {
+  const targets: Record<string, { location: string; services: string[] }> = parse(await pebbleOf(unit).plan(never))[
+    'log-targets'
+  ];
+  return Object.values(targets)
+    .flatMap(({ location, services }) => (services.length > 0 ? [location] : []))
+    .toSorted((a, b) => a.localeCompare(b));
+};
+const everywhere = async () => Promise.all([0, 1].map((number) => placesOf(`${application}/${number}`)));
+
+const watched = async (seed: number, options: CharmFleetOptions = {}): Promise<CharmFleet> => {
+  for (const daemon of daemons.values()) await daemon.startAgain();
+  const fleet = await CharmFleet.open(seed, 2, {
+    telemetryOf: (unit) => openTelemetry({ pebble: pebbleOf(unit) }),
+    ...options,
+  });
+  fleet.relateBackend();
+  fleet.relateClient('orders');
+  await fleet.settle();
+  expect(fleet.statuses).toEqual(['active', 'active']);
+  return fleet;
+};
+
+const urlOf = (unit: string): string => `http://${unit.replace('/', '-')}.loki:3100/loki/api/v1/push`;
+
+/** A Loki whose units tell where they take logs: whatever `told` says. */
+const loki = (told: (unit: string) => string = (unit) => JSON.stringify({ url: urlOf(unit) })): Charm =>
+  scriptedCharm(
+    { name: 'loki', provides: { logging: { interface: 'loki_push_api' } } },
+    async ({ environment: variables, tools }) => {
+      const { event, unit } = dispatchedBy(variables);
+      if (!('relation' in event) || event.type === 'relationBroken') return;
+      await tools.writeBag(event.relation, 'unit', { endpoint: told(unit) });
+    },
+  );
+
+describe('logs', () => {
+  it('of every unit go to every unit of Loki, follow them as they come and go, and stop with the relation', async () => {
+    await using fleet = await watched(1);
+    fleet.juju.deploy('loki', loki(), { units: 2 });
+    const relation = fleet.juju.integrate(`${application}:logging`, 'loki:logging');
+    await fleet.settle();
+    const both = [urlOf('loki/0'), urlOf('loki/1')];
+    expect(await everywhere()).toEqual([both, both]);
+    expect(fleet.juju.bag(relation, application)).toEqual({});
+
+    fleet.juju.scale('loki', 1);
+    await fleet.settle();
+    expect(await everywhere()).toEqual([[both[0]], [both[0]]]);
+
+    await daemons.get(`${application}/1`)?.startAgain();
+    expect(await placesOf(`${application}/1`)).toEqual([]);
+    fleet.juju.restartWorkload(`${application}/1`, 'pgbouncer');
+    await fleet.settle();
+    expect(await everywhere()).toEqual([[both[0]], [both[0]]]);
+
+    fleet.juju.removeRelation(relation);
+    await fleet.settle();
+    expect(await everywhere()).toEqual([[], []]);
+    expect(fleet.statuses).toEqual(['active', 'active']);
+  });
+
+  it('go nowhere when what Loki tells is no place, and no hook fails of that', async () => {
+    await using fleet = await watched(2);
+    const nonsense = ['', '{}', '[', '{"url": 7}', '{"url": "file:///etc/passwd"}', '{"url": "http://a b\\n"}', 'null'];
+    fleet.juju.deploy(
+      'loki',
+      loki((unit) => nonsense[Number(unit.split('/')[1])] ?? ''),
+      { units: nonsense.length },
+    );
+    fleet.juju.integrate(`${application}:logging`, 'loki:logging');
+    const ran = await fleet.settle();
+    expect(ran.filter(({ succeeded }) => !succeeded)).toEqual([]);
+    expect(await everywhere()).toEqual([[], []]);
+  });
+
+  it('go on being sent by a unit that leaves, and are told to a workload that was away once it is back', async () => {
+    await using fleet = await watched(3);
+    const away = daemons.get(`${application}/1`);
+    await away?.kill();
+    fleet.juju.deploy('loki', loki());
+    const relation = fleet.juju.integrate(`${application}:logging`, 'loki:logging');
+    await fleet.settle();
+    await away?.startAgain();
+    await fleet.settle();
+    expect(await everywhere()).toEqual([[urlOf('loki/0')], [urlOf('loki/0')]]);
+    await away?.kill();
+    fleet.juju.removeRelation(relation);
+    await fleet.settle();
+    expect(fleet.statuses).toEqual(['active', 'active']);
+    await away?.startAgain();
+    await fleet.settle();
+    expect(await everywhere()).toEqual([[], []]);
+    fleet.juju.integrate(`${application}:logging`, 'loki:logging');
+    await fleet.settle();
+    fleet.juju.scale(application, 1);
+    await fleet.settle();
+    expect(await everywhere()).toEqual([[urlOf('loki/0')], [urlOf('loki/0')]]);
+  });
+
+  it('stay where they are on a Juju whose Pebble cannot send them', async () => {
+    await using fleet = await watched(4, { version: '3.3.0' });
+    fleet.juju.deploy('loki', loki());
+    fleet.juju.integrate(`${application}:logging`, 'loki:logging');
+    await fleet.settle();
+    expect(await everywhere()).toEqual([[], []]);
+    expect(fleet.statuses).toEqual(['active', 'active']);
+  });
+});
+
+describe('a hook that is not about them', () => {
+  it('calls not one hook tool more for being watched', async () => {
+    await using fleet = await watched(5);
+    const callsOf = async () => {
+      await fleet.settle();
+      fleet.juju.updateStatus(application);
+      return (await fleet.juju.settle()).map(({ unit, calls }) => [unit, calls.map(({ tool }) => tool)]);
+    };
+    const before = await callsOf();
+    fleet.juju.deploy('loki', loki(), { units: 3 });
+    fleet.juju.integrate(`${application}:logging`, 'loki:logging');
+    expect(await callsOf()).toEqual(before);
+  });
+});
