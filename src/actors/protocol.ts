@@ -195,7 +195,7 @@ export type WorkloadMessage =
       readonly clients: readonly ConnectedClient[] | null;
     }
   | { readonly type: 'stepTaken'; readonly step: Step['type']; readonly outcome: StepOutcome }
-  | { readonly type: 'workloadUnavailable'; readonly reason: string };
+  | { readonly type: 'workloadUnavailable'; readonly reason: string; readonly comesByItself: boolean };
 
 export type PeersMessage =
   | Observed

@@ -366,34 +366,6 @@ describe('a hook that fails', () => {
 });
 
 describe('what the ancestor defers', () => {
-  it('start, until the container is available (workload)', async () => {
-    await using fleet = await CharmFleet.open(20, 1);
-    fleet.breakdowns.set(fleet.unitName(0), 'Pebble does not answer');
-    fleet.relateBackend();
-    await fleet.settle();
-    expect(fleet.waits(0)).toEqual(expect.arrayContaining(['workload', 'backend:main']));
-    expect(fleet.status(0)).toMatch(/^blocked: .*Pebble does not answer/);
-    fleet.breakdowns.clear();
-    fleet.juju.restartWorkload(fleet.unitName(0), 'pgbouncer');
-    await fleet.settle();
-    expect(fleet.statuses).toEqual(['active']);
-  });
-
-  it('start and pebble-ready of a unit that does not lead, until the leader has published (fleet-spec)', async () => {
-    await using fleet = await CharmFleet.open(21, 2);
-    const other = fleet.unitName(1);
-    // Everything of the other unit, nothing of the leader.
-    fleet.juju.faultAt = ({ unit }) => (unit === other ? null : 'before');
-    await fleet.steps(40);
-    expect(fleet.waits(1)).toContain('fleet-spec');
-    expect(fleet.machine.processOf(other, 1)).toBeNull();
-    fleet.juju.faultAt = () => null;
-    fleet.relateBackend();
-    await fleet.settle();
-    expect(fleet.statuses).toEqual(['active', 'active']);
-    expect(fleet.machine.processOf(other, 1)).not.toBeNull();
-  });
-
   it('a client, until its backend is there (client:orders:backend), and no auth file names it before', async () => {
     await using fleet = await CharmFleet.open(22, 2);
     const orders = fleet.relateClient('orders');

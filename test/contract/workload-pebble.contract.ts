@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Secret } from '../../src/actors/model/secret.ts';
 import type { TlsMaterial } from '../../src/actors/model/workload.ts';
-import { type Workload, WorkloadUnavailable } from '../../src/actors/ports/workload.ts';
+import { type Workload, WorkloadAway } from '../../src/actors/ports/workload.ts';
 import { certificateAt } from '../../src/infra/instances/handshake.ts';
 import { isAtLeast } from '../../src/pgbouncer/version.ts';
 import { planChange } from '../../src/pgbouncer/plan.ts';
@@ -105,7 +105,7 @@ const ownMatters = (openMachine: () => Promise<PebbleMachine>): void => {
     await serve(workload, { port, canary: 'gen-1' });
     const daemon = await machine.daemonOf('a');
     await daemon.kill();
-    await expect(inspect(workload)).rejects.toThrow(WorkloadUnavailable);
+    await expect(inspect(workload)).rejects.toThrow(WorkloadAway);
     await expect(take(workload, { type: 'reload', instances: all })).rejects.toThrow(/Pebble does not answer/);
     await daemon.startAgain();
     expect((await inspect(workload)).instances.map(({ state }) => state)).toEqual(['absent', 'absent']);

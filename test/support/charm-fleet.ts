@@ -53,6 +53,7 @@ interface Told {
 const patient = { attempts: 100 };
 
 export const application = 'pgbouncer-k8s';
+const container = 'pgbouncer';
 
 export interface CharmFleetOptions {
   readonly clock?: Clock;
@@ -71,7 +72,7 @@ export class CharmFleet implements AsyncDisposable {
   readonly juju: JujuModel;
   readonly machine = new MemoryMachine();
   readonly postgres = new MemoryPostgres();
-  /** Why the container of a unit cannot be reached. */
+  /** Why the container of a unit is not there. */
   readonly breakdowns = new Map<string, string>();
   /** The cluster, when there is one. */
   kubernetes: KubernetesApi | null = null;
@@ -127,6 +128,29 @@ export class CharmFleet implements AsyncDisposable {
   relateAuthority(certificate: string, authority: string): number {
     this.juju.deploy('authority', certifier(certificate, authority));
     return this.juju.integrate(`${application}:certificates`, 'authority:certificates');
+  }
+
+  /** The workload container of a unit is not there, until `containerComes`. */
+  containerGoes(number: number): void {
+    const unit = this.unitName(number);
+    this.breakdowns.set(unit, 'Pebble does not answer');
+    for (const instance of [1, 2]) {
+      const process = this.machine.processOf(unit, instance);
+      if (process !== null) this.machine.end(process);
+    }
+    this.juju.stopWorkload(unit, container);
+  }
+  containerComes(number: number): void {
+    this.breakdowns.delete(this.unitName(number));
+    this.juju.restartWorkload(this.unitName(number), container);
+  }
+
+  /** Hooks of one unit, up to and with the first of that name. */
+  async upTo(number: number, hook: string): Promise<void> {
+    for (let ran = await this.juju.stepOf(this.unitName(number)); ran?.hook !== hook; ) {
+      if (ran === null) throw new Error(`${this.unitName(number)} has no hook ${hook} to run`);
+      ran = await this.juju.stepOf(this.unitName(number));
+    }
   }
 
   /** Until Juju has no hook left, and every unit has looked at the state of things once more. */
@@ -203,7 +227,7 @@ export class CharmFleet implements AsyncDisposable {
   #inMemory(unit: string, number: number): MemoryWorkload {
     const listenAddress = `127.0.2.${number + 1}`;
     const workload = new MemoryWorkload(this.machine, { name: unit, listenAddress, instances: 2 });
-    workload.breakDown(this.breakdowns.get(unit) ?? null);
+    workload.goAway(this.breakdowns.get(unit) ?? null);
     return workload;
   }
 

@@ -291,6 +291,24 @@ export const lack = {
       'Mend what the system says about the path named (`df -h`, `ls -ld`, `mount`). The unit goes on by itself within seconds.',
   }),
 
+  workloadAway: saying({
+    id: 'workload',
+    kind: 'waiting',
+    on: 'workload',
+    what: ({ self }) => `${self} does not reach its instances`,
+    why: ({ reason }) => reason,
+    way: 'it looks after them as soon as their container is there',
+    example: {
+      self: here,
+      reason:
+        'cannot use Pebble: Pebble does not answer at /charm/containers/pgbouncer/pebble.socket: there is no such socket yet',
+    },
+    happens:
+      'As a charm: the container of PgBouncer is not there yet, its image is being fetched for one, or it starts again.',
+    remedy:
+      'Nothing: Juju tells the unit when the container is there. When it lasts, see why the pod does not come up (`kubectl -n MODEL describe pod APPLICATION-N`).',
+  }),
+
   pgbouncer: saying({
     id: 'pgbouncer',
     kind: 'blocked',

@@ -2,7 +2,12 @@ import type { ConnectedClient, Inspection, Step, StepOutcome } from '../model/wo
 
 /** The workload cannot be reached at all (no state directory, Pebble away). Whether the step was done is unknown. */
 export class WorkloadUnavailable extends Error {
-  override readonly name = 'WorkloadUnavailable';
+  override readonly name: string = 'WorkloadUnavailable';
+}
+
+/** Its container is not there yet, or starts again: it comes by itself. */
+export class WorkloadAway extends WorkloadUnavailable {
+  override readonly name = 'WorkloadAway';
 }
 
 /** Rows of a console's SHOW command, values as text; null for NULL. */

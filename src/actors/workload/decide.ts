@@ -92,8 +92,11 @@ const absorb = (
       };
     case 'stepTaken':
       return stepTaken(state, message, now);
-    case 'workloadUnavailable':
-      return { ...state, busy: 'no', plan: null, outdated: true, inspectedAt: now, unavailable: message.reason };
+    case 'workloadUnavailable': {
+      const { reason, comesByItself } = message;
+      const unavailable = { reason, comesByItself };
+      return { ...state, busy: 'no', plan: null, outdated: true, inspectedAt: now, unavailable };
+    }
   }
 };
 

@@ -1,4 +1,4 @@
-import { type Workload, WorkloadUnavailable } from '../ports/workload.ts';
+import { type Workload, WorkloadAway, WorkloadUnavailable } from '../ports/workload.ts';
 import type { WorkloadMessage } from '../protocol.ts';
 import type { WorkloadEffect } from './state.ts';
 
@@ -15,6 +15,6 @@ export const performWith =
         : { type: 'stepTaken', step: effect.step.type, outcome: await workload.take(effect.step, signal) };
     } catch (cause) {
       if (!(cause instanceof WorkloadUnavailable)) throw cause;
-      return { type: 'workloadUnavailable', reason: cause.message };
+      return { type: 'workloadUnavailable', reason: cause.message, comesByItself: cause instanceof WorkloadAway };
     }
   };

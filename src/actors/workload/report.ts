@@ -74,7 +74,8 @@ export const lacksOf = ({ self }: WorkloadSettings, state: WorkloadState, now: n
   const lacks: Lack[] = [];
   // What was found by looking and what a step stumbled over is one lack.
   const once = (found: Lack): void => void (lacks.some(({ id }) => id === found.id) || lacks.push(found));
-  if (unavailable !== null) once(lack.workload({ self, reason: unavailable }));
+  if (unavailable !== null)
+    once((unavailable.comesByItself ? lack.workloadAway : lack.workload)({ self, reason: unavailable.reason }));
   if (inspection.known) {
     const { binary, obstacles } = inspection.value;
     if (binary.kind === 'missing') once(lack.pgbouncer({ self, reason: binary.reason }));

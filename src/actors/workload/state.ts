@@ -110,7 +110,8 @@ export interface WorkloadState {
   /** How each instance ended last, in words. */
   readonly endings: ReadonlyMap<number, string>;
   readonly repairs: readonly Repair[];
-  readonly unavailable: string | null;
+  /** Why the workload cannot be reached. */
+  readonly unavailable: { readonly reason: string; readonly comesByItself: boolean } | null;
   readonly leaving: Leaving | null;
   readonly report: WorkloadReport | null;
   readonly waits: readonly Wait[];

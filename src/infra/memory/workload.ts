@@ -9,7 +9,7 @@ import type {
   Step,
   StepOutcome,
 } from '../../actors/model/workload.ts';
-import { type ConsoleRow, type Workload, WorkloadUnavailable } from '../../actors/ports/workload.ts';
+import { type ConsoleRow, type Workload, WorkloadAway, WorkloadUnavailable } from '../../actors/ports/workload.ts';
 import { listenPortOf } from '../../pgbouncer/ini.ts';
 import { canaryIn, poolsShown, settingsShown } from '../../pgbouncer/show.ts';
 import { configMismatches } from '../../pgbouncer/verify.ts';
@@ -33,7 +33,7 @@ export class MemoryWorkload implements Workload {
   readonly #watching: Disposable;
   /** Processes that this coordinator started: only of those the system tells it the end. */
   readonly #children = new Set<number>();
-  #unavailable: string | null = null;
+  #unavailable: (() => WorkloadUnavailable) | null = null;
 
   constructor(machine: MemoryMachine, unit: UnitInMemory) {
     this.#machine = machine;
@@ -126,7 +126,12 @@ export class MemoryWorkload implements Workload {
 
   /** A fault: from now on the workload cannot be reached, until null. */
   breakDown(reason: string | null): void {
-    this.#unavailable = reason;
+    this.#unavailable = reason === null ? null : () => new WorkloadUnavailable(reason);
+  }
+
+  /** A container that is not there: what it brings comes by itself, until null. */
+  goAway(reason: string | null): void {
+    this.#unavailable = reason === null ? null : () => new WorkloadAway(reason);
   }
 
   /** Leaves the processes running, as a coordinator does that ends or is killed. */
@@ -137,7 +142,7 @@ export class MemoryWorkload implements Workload {
 
   #check(signal: AbortSignal): void {
     if (signal.aborted) throw new WorkloadUnavailable('the question was cancelled', { cause: signal.reason });
-    if (this.#unavailable !== null) throw new WorkloadUnavailable(this.#unavailable);
+    if (this.#unavailable !== null) throw this.#unavailable();
   }
 
   #process(instance: number): PgBouncerProcess | null {

@@ -4,7 +4,7 @@
  */
 import type { Step, StepOutcome, TlsMaterial } from '../../actors/model/workload.ts';
 import type { Clock } from '../../actors/ports/clock.ts';
-import { type ConsoleRow, type Workload, WorkloadUnavailable } from '../../actors/ports/workload.ts';
+import { type ConsoleRow, type Workload, WorkloadAway, WorkloadUnavailable } from '../../actors/ports/workload.ts';
 import type { Log } from '../files/log.ts';
 import { isSystemError } from '../files/system-error.ts';
 import { onNamed } from '../instances/named.ts';
@@ -164,8 +164,11 @@ const usable = async <T>(what: string, work: () => Promise<T>, signal: AbortSign
     return answer;
   } catch (cause) {
     if (signal.aborted) throw new WorkloadUnavailable(`${what} was cancelled`, { cause });
-    if (cause instanceof PebbleError || isSystemError(cause))
-      throw new WorkloadUnavailable(`cannot use ${what}: ${cause.message}`, { cause });
-    throw cause;
+    if (!(cause instanceof PebbleError || isSystemError(cause))) throw cause;
+    const Unavailable = comesByItself(cause) ? WorkloadAway : WorkloadUnavailable;
+    throw new Unavailable(`cannot use ${what}: ${cause.message}`, { cause });
   }
 };
+
+const comesByItself = (cause: Error): boolean =>
+  cause instanceof PebbleError && (cause.trouble.kind === 'away' || cause.trouble.kind === 'restarting');

@@ -112,6 +112,10 @@ export class JujuModel implements AsyncDisposable {
   restartAgent(name: string): void {
     operator.restartAgent(this.#controller, name);
   }
+  /** The workload container is away, its image is being fetched for one: no hook of it before `restartWorkload`. */
+  stopWorkload(name: string, container: string): void {
+    operator.stopWorkload(this.#controller, name, container);
+  }
   /** The workload container alone. */
   restartWorkload(name: string, container: string): void {
     operator.restartWorkload(this.#controller, name, container);
@@ -186,6 +190,14 @@ export class JujuModel implements AsyncDisposable {
     bury(this.#controller);
     const [next] = due.toSorted((a, b) => patienceFor(a.unit) - patienceFor(b.unit));
     return next === undefined ? null : await this.#agents.run(next.unit, next.hook, null);
+  }
+
+  /** One hook of this unit, whatever the others have to do: agents do not wait for each other. Null when it has none. */
+  async stepOf(name: string): Promise<RanHook | null> {
+    const unit = this.unit(name);
+    const hook = nextHook(unit, this.#controller.world);
+    bury(this.#controller);
+    return hook === null ? null : await this.#agents.run(unit, hook, null);
   }
 
   /** Runs hooks until there are none; those that ran. Rejects with HookFailed when one fails `attempts` times in a row. */

@@ -43,6 +43,9 @@ export const nextHook = (unit: Unit, world: World): Hook | null => {
   );
 };
 
+/** Of a workload whose Pebble does not answer. */
+export const notYet = Number.POSITIVE_INFINITY;
+
 /** Hooks of workloads come anywhere after install: each hook that goes before brings them nearer. */
 export const countDown = (unit: Unit): void => {
   for (const workload of unit.workloads.values()) workload.in -= 1;
@@ -138,7 +141,7 @@ const leadershipHook = (unit: Unit, world: World): Hook | null => {
 const workloadHook = (unit: Unit, when: 'whenDue' | 'anyway'): Hook | null => {
   if (!unit.done.installed) return null;
   for (const [container, workload] of unit.workloads) {
-    if (when === 'whenDue' && workload.in > 0) continue;
+    if (workload.in === notYet || (when === 'whenDue' && workload.in > 0)) continue;
     return plain(
       `${container}-pebble-ready`,
       () => {

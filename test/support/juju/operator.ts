@@ -2,6 +2,7 @@
 import { type Charm, type CharmOption, ImpossibleInJuju, type OptionValue } from './charm.ts';
 import type { Controller, DeployOptions } from './controller.ts';
 import { addUnit, bury, kill } from './life.ts';
+import { notYet } from './next-hook.ts';
 import { pebblesStart } from './pods.ts';
 import type { ActionOutcome, Application, Notice, Unit, Values } from './things.ts';
 
@@ -121,6 +122,13 @@ export const restartAgent = (controller: Controller, name: string): void => {
   if (!unit.done.started) throw new ImpossibleInJuju(`${name} has not been started yet`);
   unit.done.started = false;
   pebblesStart(controller, unit);
+};
+
+/** The workload container is away, its image is being fetched for one: no hook of it before `restartWorkload`. */
+export const stopWorkload = (controller: Controller, name: string, container: string): void => {
+  const unit = controller.unit(name);
+  refuseUnknownContainer(unit, container);
+  unit.workloads.set(container, { in: notYet });
 };
 
 /** The workload container alone. */

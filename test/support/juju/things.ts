@@ -39,7 +39,7 @@ export interface Unit {
   readonly done: { installed: boolean; started: boolean; stopped: boolean };
   /** Of the charm and of the options (with addresses) that it was last told about. */
   told: { revision: number | null; options: string | null; leadership: 'leader' | 'follower' | null };
-  /** Containers whose Pebble answers and that it was not told about; `in`: hooks to go before that. */
+  /** Containers that it was not told about; `in`: hooks to go before that, without end while their Pebble does not answer. */
   readonly workloads: Map<string, { in: number }>;
   readonly notices: Notice[];
   readonly actions: PendingAction[];

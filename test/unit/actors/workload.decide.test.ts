@@ -323,6 +323,16 @@ describe('workload', () => {
     expect(here.state().refused).toMatchObject({ generation: 1, reason: expect.stringContaining('a b') });
   });
 
+  it('waits for a container that comes by itself, and is blocked by what somebody has to mend', () => {
+    const here = world();
+    here.feed(told(1));
+    const reason = 'Pebble does not answer';
+    here.feed({ type: 'workloadUnavailable', reason, comesByItself: true });
+    expect(here.waits()).toContain('workload waiting');
+    here.feed({ type: 'workloadUnavailable', reason: 'no space left on device', comesByItself: false });
+    expect(here.waits()).toContain('workload blocked');
+  });
+
   it('says when it will try again what did not work, and nothing of when it only looks', () => {
     const due = dueWith(settings);
     const here = world();
@@ -334,7 +344,7 @@ describe('workload', () => {
     here.stumble(null);
     here.tick(500);
     expect(due(here.state())).toBe(Number.POSITIVE_INFINITY);
-    here.feed({ type: 'workloadUnavailable', reason: 'Pebble does not answer' });
+    here.feed({ type: 'workloadUnavailable', reason: 'Pebble does not answer', comesByItself: false });
     expect(due(here.state())).toBe(Number.POSITIVE_INFINITY);
   });
 
