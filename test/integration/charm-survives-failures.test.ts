@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { Credentials } from '../../src/actors/ports/credentials.ts';
-import { Secret } from '../../src/actors/model/secret.ts';
 import { endStateOf } from '../support/charm-end-state.ts';
 import { application, CharmFleet } from '../support/charm-fleet.ts';
+import { countedCredentials } from '../support/counted-credentials.ts';
 import { createHurriedClock } from '../support/hurried-clock.ts';
 
 /**
@@ -69,16 +68,6 @@ const story = async (seed: number, failure: Failure, at: number | null): Promise
   juju.scale(application, 1);
   await fleet.settle();
   return { calls, effects, failed, states: [served, grown, endStateOf(fleet)] };
-};
-
-const countedCredentials = (): Credentials => {
-  let minted = 0;
-  return {
-    mint: async (username) => {
-      minted += 1;
-      return { username, password: new Secret(`password-${minted}`), verifier: new Secret(`verifier-${minted}`) };
-    },
-  };
 };
 
 /** Each story takes a second of a processor: some of the thousand places, others with each seed. */

@@ -10,14 +10,8 @@ import { logLabels, logLocationIn } from '../../../src/infra/juju/wire/loki-push
 import { askedByPgsql, pgsqlChangesFor, type PgsqlRelation } from '../../../src/infra/juju/wire/pgsql.ts';
 import { askedBy, changesFor, secretsFor } from '../../../src/infra/juju/wire/postgresql-client.ts';
 import { relationIdOf } from '../../../src/infra/juju/wire/relation-id.ts';
+import type { Chart, Row } from './golden-table.ts';
 import { ancestorIn, ancestorSecretLabel, authFileIn, credentialsIn } from '../../../src/infra/juju/wire/taken-over.ts';
-
-/** Where it stands, under which key, what. */
-export type Row = readonly [at: string, key: string, value: string];
-export interface Chart {
-  readonly file: string;
-  readonly rows: readonly Row[];
-}
 
 const endpoint = 'pgbouncer-service.shop.svc.cluster.local:6432';
 

@@ -1,22 +1,9 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { goldenFolder, tableIn } from '../../../support/juju/golden-table.ts';
 import { wireCharts } from '../../../support/juju/wire-charts.ts';
 
-const folder = 'test/golden/juju';
 const charts = wireCharts();
-
-/** Cells of the table in a file, row by row, without its head. */
-const tableIn = (file: string): readonly (readonly string[])[] =>
-  readFileSync(`${folder}/${file}`, 'utf8')
-    .split('\n')
-    .filter((line) => line.startsWith('| '))
-    .slice(1)
-    .map((line) =>
-      line
-        .slice(1, -1)
-        .split(/(?<!\\)\|/)
-        .map((cell) => cell.trim().replaceAll('\\|', '|')),
-    );
 
 describe('the tables of what stands in bags', () => {
   it.each(charts)('$file says what is written and read', ({ file, rows }) => {
@@ -30,6 +17,6 @@ describe('the tables of what stands in bags', () => {
   });
 
   it('are those of all charts', () => {
-    expect(readdirSync(folder)).toEqual(expect.arrayContaining(charts.map(({ file }) => file)));
+    expect(readdirSync(goldenFolder)).toEqual(expect.arrayContaining(charts.map(({ file }) => file)));
   });
 });
