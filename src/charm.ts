@@ -39,6 +39,7 @@ const main = async (environment: Environment): Promise<number> => {
     binary: environment['TROUPE_PGBOUNCER'] ?? 'pgbouncer',
     user: environment['TROUPE_USER'] ?? 'postgres',
     listenAddress: environment['TROUPE_LISTEN_ADDRESS'] ?? '0.0.0.0',
+    consoleNetwork: environment['TROUPE_CONSOLE_NETWORK'] ?? '127.0.1',
     instances,
     tls: () => tls.material,
     clock,

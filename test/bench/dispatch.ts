@@ -1,25 +1,21 @@
 import { chmod, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { charmInto, ownArchitecture } from '../../scripts/charm-archive.ts';
-import { findBinary } from '../../src/infra/local/binaries.ts';
-import { freePort } from '../../src/infra/local/free-port.ts';
 import { type Account, createScratch, serviceAccount } from '../../src/infra/local/service-user.ts';
 import { charmIn } from '../support/juju/charm.ts';
 import { counterpartsPython } from '../support/juju/counterparts-python.ts';
 import type { RanHook } from '../support/juju/hook-record.ts';
-import { JujuModel } from '../support/juju/juju-model.ts';
-import { startSmallPebble } from '../support/pebble/small-pebble.ts';
+import type { JujuModel } from '../support/juju/juju-model.ts';
+import { toolTimeOf } from '../support/juju/tool-time.ts';
+import { alone, follower, leader, openCharmGround } from './charm-ground.ts';
 import { median, type Row, rounded } from './report.ts';
 
 const rounds = 15;
 const calls = 20;
-const address = '127.0.0.91';
-/** Of the instances: no charm has more. */
-const consoles = [1, 2, 3, 4].map((instance) => `127.0.1.${instance}`);
 
 /**
- * What a hook costs that has nothing to do: the charm as it is packed, of one unit whose PgBouncers run, beside an empty charm on
- * `ops` where there is a Python. What its hook tools take is left out, as a shell script that does nothing but call one tells it.
+ * What a hook costs that has nothing to do: the charm as it is packed, with PgBouncers that run, beside an empty charm on `ops` where
+ * there is a Python. What its hook tools take is left out, as a shell script that does nothing but call one tells it.
  */
 export const dispatchOfNothing = async (): Promise<readonly Row[]> => {
   const account = await serviceAccount();
@@ -32,57 +28,70 @@ export const dispatchOfNothing = async (): Promise<readonly Row[]> => {
 };
 
 const measuredIn = async (place: string, account: Account): Promise<readonly Row[]> => {
-  const python = await counterpartsPython();
+  const { run: python, reason } = await counterpartsPython();
   const architecture = ownArchitecture();
   if (architecture === undefined) throw new Error(`there is no charm for ${process.arch}`);
-  await mkdir(join(place, 'pebble'));
-  await using pebble = await startSmallPebble({ directory: join(place, 'pebble'), environment: {} });
-  await using juju = await JujuModel.open();
-  await charmInto(join(place, 'charm'), architecture);
-  const environment = {
-    TROUPE_PEBBLE: pebble.socket,
-    TROUPE_STATE_DIR: join(place, 'state'),
-    TROUPE_PGBOUNCER: findBinary('pgbouncer', process.env['PATH'] ?? ''),
-    TROUPE_LISTEN_ADDRESS: address,
-    ...(account.uid === process.getuid?.() ? {} : { TROUPE_USER: account.name }),
-  };
-  const options = { listen_port: await freePort([address, ...consoles]) };
-  juju.deploy('pgbouncer', charmIn(join(place, 'charm')), { options, environment: () => environment });
-  const shell = await charmOf(place, 'shell', 'exit 0');
-  juju.deploy('shell', charmIn(shell));
-  const callers = await charmOf(place, 'callers', 'is-leader --format=json >/dev/null\n'.repeat(calls));
-  juju.deploy('callers', charmIn(callers));
-  if (python.run !== null) juju.deploy('ops', charmIn(await opsCharm(place, python.run)));
+  const directory = join(place, 'charm');
+  await charmInto(directory, architecture);
+  await using ground = await openCharmGround({ directory, place, account, python });
+  const { juju } = ground;
+  juju.deploy('shell', charmIn(await charmOf(place, 'shell', 'exit 0')));
+  juju.deploy('callers', charmIn(await charmOf(place, 'callers', 'is-leader --format=json >/dev/null\n'.repeat(calls))));
+  if (python !== null) juju.deploy('ops', charmIn(await opsCharm(place, python)));
   await juju.settle();
+  const ours: readonly Case[] = [
+    { unit: `${alone}/0`, what: 'nothing related' },
+    ...(python === null
+      ? []
+      : [
+          { unit: leader, what: 'the leader, with a backend and three clients' },
+          { unit: follower, what: 'a follower, with a backend and three clients' },
+        ]),
+  ];
+  const units = ['shell/0', 'callers/0', ...(python === null ? [] : ['ops/0']), ...ours.map(({ unit }) => unit)];
   const ran = new Map<string, RanHook[]>();
   for (let round = 0; round <= rounds; round += 1)
-    for (const application of juju.applications.keys()) {
-      juju.updateStatus(`${application}/0`);
+    for (const unit of units) {
+      juju.updateStatus(unit);
       const hooks = await juju.settle();
-      if (round > 0) ran.set(application, [...(ran.get(application) ?? []), ...hooks]); // The first one warms up.
+      if (hooks.length !== 1) throw new Error(`a dispatch of ${unit} changed something: ${hooks.length} hooks ran`);
+      if (round > 0) ran.set(unit, [...(ran.get(unit) ?? []), ...hooks]); // The first one warms up.
     }
-  const tookMs = (application: string) => median((ran.get(application) ?? []).map((hook) => hook.tookMs));
-  const toolMs = (tookMs('callers') - tookMs('shell')) / calls;
-  const ownMs = (application: string) =>
-    rounded(median((ran.get(application) ?? []).map((hook) => hook.tookMs - hook.calls.length * toolMs)));
-  const floor = python.run === null ? null : ownMs('ops');
-  const residentMb = python.run === null ? null : await residentOf(juju, place, python.run);
-  return [
-    {
-      ...row('time without its hook tools, median', ownMs('pgbouncer'), 'ms', 100),
-      floor,
-      ratio: floor === null ? null : rounded(ownMs('pgbouncer') / floor),
-      budget: '100 ms, and less than an empty ops charm',
-      holds: ownMs('pgbouncer') <= 100 && (floor === null || ownMs('pgbouncer') < floor),
-      note: `a hook tool takes ${rounded(toolMs)} ms here${python.reason === null ? '' : `; ${python.reason}`}`,
-    },
-    row('hook tools called, beside one for each bag', toolsOf(ran.get('pgbouncer')?.at(-1)), 'calls', 6),
-    ...(residentMb === null ? [] : [row('memory at its peak', residentMb, 'MB', 100)]),
-  ];
+  const hooksOf = (unit: string): readonly RanHook[] => ran.get(unit) ?? [];
+  const tookMs = (unit: string) => median(hooksOf(unit).map((hook) => hook.tookMs));
+  const toolMs = (tookMs('callers/0') - tookMs('shell/0')) / calls;
+  const answerMs = median(hooksOf('callers/0').flatMap((hook) => hook.calls.map((call) => call.tookMs)));
+  const ownMs = (unit: string) =>
+    rounded(median(hooksOf(unit).map((hook) => hook.tookMs - toolTimeOf(hook.calls, toolMs - answerMs))));
+  const floor = python === null ? null : ownMs('ops/0');
+  const note = `a hook tool takes ${rounded(toolMs)} ms here${reason === null ? '' : `; ${reason}`}`;
+  const rows: Row[] = [];
+  for (const { unit, what } of ours) {
+    const own = ownMs(unit);
+    rows.push(
+      {
+        ...row(`${what}: time without its hook tools, median`, own, 'ms', 100),
+        floor,
+        ratio: floor === null ? null : rounded(own / floor),
+        budget: '100 ms, and less than an empty ops charm',
+        holds: own <= 100 && (floor === null || own < floor),
+        note,
+      },
+      row(`${what}: hook tools called, beside one for each bag`, toolsOf(hooksOf(unit).at(-1)), 'calls', 6),
+    );
+    if (python === null) continue;
+    rows.push(row(`${what}: memory at its peak`, await residentOf(juju, { unit, place, python }), 'MB', 100));
+  }
+  return rows;
 };
 
+interface Case {
+  readonly unit: string;
+  readonly what: string;
+}
+
 const row = (what: string, value: number, unit: string, most: number): Row => ({
-  name: `dispatch that changes nothing: ${what}`,
+  name: `dispatch that changes nothing, ${what}`,
   value,
   unit,
   floor: null,
@@ -115,19 +124,26 @@ const opsCharm = async (place: string, python: string): Promise<string> => {
   return directory;
 };
 
+interface Measured {
+  readonly unit: string;
+  readonly place: string;
+  readonly python: string;
+}
 /** The largest process of one more dispatch; Python can tell that of what it has waited for. */
-const residentOf = async (juju: JujuModel, place: string, python: string): Promise<number> => {
-  const charm = join(place, 'charm');
+const residentOf = async (juju: JujuModel, { unit, place, python }: Measured): Promise<number> => {
+  const dispatch = join(place, 'charm', 'dispatch');
+  const kept = join(place, 'charm', 'measured');
   const told = join(place, 'resident');
-  await cp(join(charm, 'dispatch'), join(charm, 'measured'));
+  await cp(dispatch, kept);
   const script = [
     'import resource, subprocess',
-    `code = subprocess.run(['${join(charm, 'measured')}']).returncode`,
+    `code = subprocess.run(['${kept}']).returncode`,
     `open('${told}', 'w').write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))`,
     'raise SystemExit(code)',
   ];
-  await writeFile(join(charm, 'dispatch'), `#!${python}\n${script.join('\n')}\n`);
-  juju.updateStatus('pgbouncer/0');
+  await writeFile(dispatch, `#!${python}\n${script.join('\n')}\n`);
+  juju.updateStatus(unit);
   await juju.settle();
+  await cp(kept, dispatch);
   return rounded(Number(await readFile(told, 'utf8')) / 1024);
 };
