@@ -83,7 +83,7 @@ export const occasionOf = (event: JujuEvent, self: UnitName): Occasion => ({
   hook: event.type.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`),
   leaderElected: event.type === 'leaderElected',
   relationsAnew: anew.has(event.type),
-  created: 'relation' in event && event.type !== 'relationBroken' ? event : null,
+  about: 'relation' in event && event.type !== 'relationBroken' ? event : null,
   broken: event.type === 'relationBroken' ? event.relation : null,
   departing: event.type === 'relationDeparted' && event.departingUnit === self ? event.relation : null,
 });

@@ -199,13 +199,13 @@ const keyGiven = async ({ dispatched: { event }, tools }: DispatchParts): Promis
 const certificateOf = async (parts: DispatchParts, backplane: JujuBackplane) => {
   const { dispatched, tools, clock } = parts;
   const { application, unit, model } = dispatched;
-  const relation = await backplane.certificates();
+  const related = await backplane.certificates();
   const { hasCertificate } = await backplane.lastState();
-  if (relation === null && !hasCertificate) return { material: null, lacks: [], isKept: false };
+  if (related === null && !hasCertificate) return { material: null, lacks: [], isKept: false };
   const number = unitNumberOf(unit);
   const { material, lacking } = await ownCertificate({
     tools,
-    relation,
+    relation: related === null ? null : { ...related.relation, provider: related.remoteApplication },
     unit,
     identity: {
       application,
@@ -221,7 +221,7 @@ const certificateOf = async (parts: DispatchParts, backplane: JujuBackplane) => 
     now: clock.wall(),
   });
   const lacks = lacking === null ? [] : [lack.certificate({ self: unit, reason: lacking })];
-  return { material, lacks, isKept: relation !== null };
+  return { material, lacks, isKept: related !== null };
 };
 
 const serviceOf = async (

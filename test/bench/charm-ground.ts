@@ -8,7 +8,7 @@ import { findBinary } from '../../src/infra/local/binaries.ts';
 import { freePort } from '../../src/infra/local/free-port.ts';
 import { startPostgres } from '../../src/infra/local/postgres.ts';
 import type { Account } from '../../src/infra/local/service-user.ts';
-import { type Charm, charmIn } from '../support/juju/charm.ts';
+import { charmIn } from '../support/juju/charm.ts';
 import { type CounterpartName, Counterparts } from '../support/juju/counterparts.ts';
 import { JujuModel } from '../support/juju/juju-model.ts';
 import { startSmallPebble } from '../support/pebble/small-pebble.ts';

@@ -126,7 +126,7 @@ export const embeddedFleet = async (): Promise<Fleet> => {
 
 export interface JujuFleet extends Fleet {
   readonly juju: MemoryJuju;
-  /** A dispatch of a unit, for any occasion; those before it have ended well. */
+  /** A dispatch of a unit, for any occasion; those before it have ended well. It is about its peers when some came or went. */
   dispatch(number: number, occasion?: Partial<Occasion>): Promise<JujuBackplane>;
   /** The dispatch under way ends: well, or with nothing of it stored. */
   end(how?: 'well' | 'failed'): Promise<void>;
@@ -140,6 +140,7 @@ export const jujuFleet = async (): Promise<JujuFleet> => {
   const juju = new MemoryJuju(application);
   let under: { readonly backplane: JujuBackplane; readonly commit: () => void } | null = null;
   let calls: readonly string[] = [];
+  const seen = new Map<string, string>();
   const end = async (how: 'well' | 'failed' = 'well'): Promise<void> => {
     await under?.backplane.flush();
     if (how === 'well') under?.commit();
@@ -154,13 +155,18 @@ export const jujuFleet = async (): Promise<JujuFleet> => {
     if (!juju.units.has(unit)) juju.addUnit(unit);
     const dispatched = juju.dispatch(unit);
     calls = dispatched.calls;
+    const { peers } = juju;
+    const units = [...juju.units].join(' ');
+    const hasNews = peers !== undefined && seen.get(unit) !== units;
+    seen.set(unit, units);
+    const about = hasNews ? { relation: peers, remoteApplication: application } : null;
     const backplane = new JujuBackplane({
       tools: dispatched.tools,
       unit,
       model: 'e4b0c9e0-3a1c-4a7b-8a51-0d8f1a6f2c11',
       instances,
       features: { secrets: true },
-      occasion: { ...updateStatus, relationsAnew: !juju.states.has(unit), ...occasion },
+      occasion: { ...updateStatus, about, relationsAnew: !juju.states.has(unit), ...occasion },
       clock,
       log: createLog(),
     });
@@ -185,7 +191,7 @@ const updateStatus: Occasion = {
   hook: 'update-status',
   leaderElected: false,
   relationsAnew: false,
-  created: null,
+  about: null,
   broken: null,
   departing: null,
 };

@@ -201,6 +201,13 @@ describe('the charm', () => {
 
   it('calls no more than six hook tools and one for each bag when nothing has changed, and writes nothing', async () => {
     await using fleet = (await serving(4)).fleet;
+    fleet.relateClient('newer', {
+      version: 'v1',
+      requests: JSON.stringify([{ resource: 'newer', 'request-id': 'f89fb726a8db4598', salt: 'aFooC5VZJMkZq9A4' }]),
+    });
+    fleet.relateLegacy('older', 'db', 'older');
+    fleet.relateAuthority(first.certificate, authority);
+    await fleet.settle();
     fleet.juju.updateStatus(application);
     for (const { unit, calls } of await fleet.juju.settle()) {
       const tools = calls.map(({ tool }) => tool);
@@ -210,6 +217,25 @@ describe('the charm', () => {
       ]);
       expect(tools.filter((tool) => /-(set|add|grant|remove)$/.test(tool))).toEqual([]);
     }
+  });
+
+  it('lets in the units of a legacy client that it has, and no others', async () => {
+    await using fleet = await CharmFleet.open(14, 2);
+    fleet.relateBackend();
+    const older = fleet.relateLegacy('older', 'db', 'older');
+    await fleet.settle();
+    const letIn = () =>
+      [application, fleet.unitName(0), fleet.unitName(1)].map(
+        (member) => fleet.juju.bag(older, member)['allowed-units'],
+      );
+    expect(letIn()).toEqual(['older/0', 'older/0', 'older/0']);
+    fleet.juju.scale('older', 2);
+    await fleet.settle();
+    expect(letIn()).toEqual(['older/0,older/1', 'older/0,older/1', 'older/0,older/1']);
+    fleet.juju.moveLeadership(application, fleet.unitName(1 - fleet.leader()));
+    fleet.juju.scale('older', 1);
+    await fleet.settle();
+    expect(letIn()).toEqual(['older/0', 'older/0', 'older/0']);
   });
 
   it('brings options to every unit; one that cannot be blocks the leader with a sentence, and fails no hook', async () => {

@@ -26,10 +26,15 @@ export interface OwnCertificate {
   readonly lacking: string | null;
 }
 
+interface CertificatesRelation extends RelationRef {
+  /** The remote application. */
+  readonly provider: string;
+}
+
 export interface CertificatesOptions {
   readonly tools: JujuTools;
   /** Null: there is no such relation, or it is going. */
-  readonly relation: RelationRef | null;
+  readonly relation: CertificatesRelation | null;
   /** `pgbouncer/0`. */
   readonly unit: string;
   readonly identity: UnitIdentity;
@@ -50,7 +55,7 @@ export const ownCertificate = async (options: CertificatesOptions): Promise<OwnC
     if (kept !== null) await forget(tools);
     return { material: null, lacking: null };
   }
-  const bag = await providersBag(tools, relation);
+  const bag = await tools.readBag(relation, relation.provider, 'application');
   if (kept === null) {
     const first = await asking(options, givenKey, bag);
     await tools.secretAdd({ owner: 'unit', label, content: contentOf(first) });
@@ -128,11 +133,6 @@ const contentOf = ({ key, request, certificate, authorities, servedKey }: Kept):
 
 const materialOf = ({ key, certificate, authorities, servedKey }: Kept): TlsMaterial | null =>
   certificate === '' ? null : { key: servedKey ?? key, certificate, authorities };
-
-const providersBag = async (tools: JujuTools, relation: RelationRef): Promise<Bag | null> => {
-  const provider = await tools.remoteApplication(relation);
-  return provider === null ? null : tools.readBag(relation, provider, 'application');
-};
 
 /** Made where it is needed, since the library costs more than all else of a dispatch. */
 const asking = async ({ identity }: CertificatesOptions, key: Secret | null, provider: Bag | null): Promise<Kept> => {

@@ -29,7 +29,7 @@ describe('the certificate of a unit of a charm', () => {
   const look = async ({ now = early, related = true, of = unit } = {}) => {
     const dispatch = juju.dispatch(of);
     const { tools, calls } = dispatch;
-    const relation = related ? { endpoint: 'certificates', id } : null;
+    const relation = related ? { endpoint: 'certificates', id, provider: 'ca' } : null;
     const looked = await ownCertificate({ tools, relation, unit: of, identity, now });
     dispatch.commit();
     return { ...looked, calls };
@@ -72,7 +72,7 @@ describe('the certificate of a unit of a charm', () => {
     expect(await look()).toMatchObject({ material: served, lacking: null });
     const again = await look();
     expect(again).toMatchObject({ material: served, lacking: null });
-    expect(again.calls).toEqual(['secret-get', 'relation-list', 'relation-get', 'relation-get']);
+    expect(again.calls).toEqual(['secret-get', 'relation-get', 'relation-get']);
   });
 
   it('is asked for again before it ends, and served on until the next one is there', async () => {

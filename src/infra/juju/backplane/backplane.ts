@@ -73,7 +73,7 @@ import {
   sharedChanges,
   type UnitData,
 } from './peer-data.ts';
-import { type Occasion, Reading } from './reading.ts';
+import { type Occasion, Reading, type Related } from './reading.ts';
 import { readLogLocations, watcherEndpoints } from './watchers.ts';
 
 export interface JujuBackplaneOptions {
@@ -175,10 +175,10 @@ export class JujuBackplane implements Backplane {
   }
 
   /** The relation to who signs certificates; null: there is none, or this unit is about to go. */
-  async certificates(): Promise<RelationRef | null> {
+  async certificates(): Promise<Related | null> {
     const desk = await this.#deskIfAny();
     const [related] = await this.#reading.of(certificatesEndpoint);
-    return desk === null || desk.isDying || related === undefined ? null : related.relation;
+    return desk === null || desk.isDying || related === undefined ? null : related;
   }
 
   /** Where logs of this unit are to go; null: as it is, because this unit is about to go, or has no peers yet. */
@@ -406,6 +406,7 @@ export class JujuBackplane implements Backplane {
                   : { generation: verified.generation, epoch: verified.epoch, digest: verified.digest },
             },
       relations: await this.#reading.relations(),
+      members: await this.#reading.members(),
       knowsAll: await this.#reading.knowsAll(),
       departing: state.departing || this.#options.occasion.departing !== null,
       epoch: Math.max(state.epoch, desk?.now.lease?.epoch ?? 0),

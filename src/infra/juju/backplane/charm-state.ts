@@ -21,6 +21,8 @@ export interface CharmState {
   };
   /** By endpoint, then by relation id: the remote application. Null: they must be asked for. */
   readonly relations: Relations | null;
+  /** By relation id: the remote units, of those that were asked for. Each hook that brings or takes one is a reason to ask again. */
+  readonly members: Members;
   /** Juju has told this unit of every relation there was when it came: before that, one that it does not know may well be there. */
   readonly knowsAll: boolean;
   /** This unit goes: it has heard so about one of its relations. A later unit of its name begins without charm state. */
@@ -43,10 +45,12 @@ export interface WatchersState {
   readonly forwards: boolean;
 }
 export type Relations = Readonly<Record<string, Readonly<Record<string, string>>>>;
+export type Members = Readonly<Record<string, readonly string[]>>;
 
 const emptyState: CharmState = {
   memory: { verified: null, waits: [] },
   relations: null,
+  members: {},
   knowsAll: false,
   departing: false,
   epoch: 0,
@@ -69,6 +73,7 @@ const schemas: { readonly [K in keyof CharmState]: z.ZodType<CharmState[K]> } = 
     waits: z.array(z.object({ id: z.string(), sinceWallMs: z.number() })),
   }),
   relations: z.record(z.string(), z.record(z.string().regex(/^\d+$/), z.string())).nullable(),
+  members: z.record(z.string().regex(/^\d+$/), z.array(z.string())),
   knowsAll: z.boolean(),
   departing: z.boolean(),
   epoch: count,

@@ -7,7 +7,7 @@ import type { RelationRef } from '../environment.ts';
 import type { SecretContent } from '../secret-files.ts';
 import { ToolRefusal } from '../tool-refusal.ts';
 import type { Bag, JujuTools, Scope } from '../tools.ts';
-import { type CharmState, readState, type Relations } from './charm-state.ts';
+import { type CharmState, type Members, readState, type Relations } from './charm-state.ts';
 
 /** Why this dispatch runs, as far as the backplane goes. */
 export interface Occasion {
@@ -16,7 +16,8 @@ export interface Occasion {
   readonly leaderElected: boolean;
   /** Relations may have come or gone without a word to this unit: they are asked for. */
   readonly relationsAnew: boolean;
-  readonly created: { readonly relation: RelationRef; readonly remoteApplication: string | null } | null;
+  /** The relation that it is about, which may be a new one. */
+  readonly about: { readonly relation: RelationRef; readonly remoteApplication: string | null } | null;
   readonly broken: RelationRef | null;
   /** It is this unit that leaves, and it hears so about this relation. */
   readonly departing: RelationRef | null;
@@ -105,11 +106,30 @@ export class Reading {
     throw new ToolRefusal('relation-get', 'failed', `relation ${of.endpoint}:${of.id} is listed, and not found`);
   }
 
-  /** Remote units. */
+  /** Remote units. None comes or goes without a hook about its relation. */
   units(of: RelationRef): Promise<readonly string[]> {
-    const units = this.#units.get(of.id) ?? this.#tools.relationUnits(of);
+    const units = this.#units.get(of.id) ?? this.#unitsOf(of);
     this.#units.set(of.id, units);
     return units;
+  }
+
+  async #unitsOf(of: RelationRef): Promise<readonly string[]> {
+    return (await this.#rememberedMembers())[of.id] ?? this.#tools.relationUnits(of);
+  }
+
+  async #rememberedMembers(): Promise<Members> {
+    const { about, relationsAnew } = this.#occasion;
+    const { members } = (await this.state()).state;
+    if (relationsAnew) return {};
+    return about === null ? members : withoutKey(members, String(about.relation.id));
+  }
+
+  /** What later hooks may take for the remote units: of living relations, and nothing that this one could have found out and did not. */
+  async members(): Promise<Members> {
+    const alive = new Set(Object.values(await this.relations()).flatMap((known) => Object.keys(known)));
+    const asked = await Promise.all([...this.#units].map(async ([id, units]) => [String(id), await units] as const));
+    const known = { ...(await this.#rememberedMembers()), ...Object.fromEntries(asked) };
+    return Object.fromEntries(Object.entries(known).filter(([id]) => alive.has(id)));
   }
 
   /** One of another owner, by what a bag says of it. The label is what later hooks know it by. */
@@ -125,13 +145,13 @@ export class Reading {
   }
 
   async #readRelations(): Promise<Relations> {
-    const { created, broken, relationsAnew } = this.#occasion;
+    const { about, broken, relationsAnew } = this.#occasion;
     const remembered = (await this.state()).state.relations;
     const found = remembered === null || relationsAnew ? await this.#ask(remembered ?? {}) : remembered;
     const named =
-      created === null || found[created.relation.endpoint]?.[created.relation.id] !== undefined
+      about === null || found[about.relation.endpoint]?.[about.relation.id] !== undefined
         ? found
-        : await this.#with(found, created.relation, created.remoteApplication);
+        : await this.#with(found, about.relation, about.remoteApplication);
     return broken === null ? named : without(named, broken);
   }
 
@@ -157,7 +177,12 @@ export class Reading {
   }
 }
 
-const without = (relations: Relations, { endpoint, id }: RelationRef): Relations => {
-  const { [id]: _, ...rest } = relations[endpoint] ?? {};
-  return { ...relations, [endpoint]: rest };
+const without = (relations: Relations, { endpoint, id }: RelationRef): Relations => ({
+  ...relations,
+  [endpoint]: withoutKey(relations[endpoint] ?? {}, String(id)),
+});
+
+const withoutKey = <V>(record: Readonly<Record<string, V>>, key: string): Readonly<Record<string, V>> => {
+  const { [key]: _, ...rest } = record;
+  return rest;
 };
