@@ -14,7 +14,7 @@ import { JujuModel } from '../support/juju/juju-model.ts';
 import { startSmallPebble } from '../support/pebble/small-pebble.ts';
 
 export const alone = 'alone';
-export const related = 'related';
+const related = 'related';
 /** Its other unit follows. */
 export const leader = `${related}/0`;
 export const follower = `${related}/1`;

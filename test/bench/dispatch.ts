@@ -36,7 +36,10 @@ const measuredIn = async (place: string, account: Account): Promise<readonly Row
   await using ground = await openCharmGround({ directory, place, account, python });
   const { juju } = ground;
   juju.deploy('shell', charmIn(await charmOf(place, 'shell', 'exit 0')));
-  juju.deploy('callers', charmIn(await charmOf(place, 'callers', 'is-leader --format=json >/dev/null\n'.repeat(calls))));
+  juju.deploy(
+    'callers',
+    charmIn(await charmOf(place, 'callers', 'is-leader --format=json >/dev/null\n'.repeat(calls))),
+  );
   if (python !== null) juju.deploy('ops', charmIn(await opsCharm(place, python)));
   await juju.settle();
   const ours: readonly Case[] = [

@@ -22,5 +22,5 @@ export const readLogLocations = async (reading: Reading, occasion: Occasion): Pr
   return [...locations];
 };
 
-const isAbout = ({ relationsAnew, created, broken }: Occasion, endpoint: WatcherEndpoint): boolean =>
-  relationsAnew || (created?.relation ?? broken)?.endpoint === endpoint;
+const isAbout = ({ relationsAnew, about, broken }: Occasion, endpoint: WatcherEndpoint): boolean =>
+  relationsAnew || (about?.relation ?? broken)?.endpoint === endpoint;
