@@ -22,6 +22,10 @@ const toolMs = 60_000;
 /** Each keeps one processor busy; one alone could not be restarted without its clients noticing. */
 const [fewestInstances, mostInstances] = [2, 4];
 
+/** Where metrics of the first instance are read, as exporters of PgBouncer have it. */
+const metricsPort = 9127;
+const exporter = 'pgbouncer_exporter';
+
 /** Where Kubernetes mounts it in every pod. */
 const serviceAccount = '/var/run/secrets/kubernetes.io/serviceaccount';
 
@@ -33,14 +37,17 @@ const main = async (environment: Environment): Promise<number> => {
   const instances = Math.min(mostInstances, Math.max(fewestInstances, availableParallelism()));
   const tls: NonNullable<DispatchParts['tls']> = { material: null };
   const pebble = openPebble(environment['TROUPE_PEBBLE'] ?? '/charm/containers/pgbouncer/pebble.socket');
-  await using workload = openPebbleWorkload({
+  const place = {
     pebble,
     stateDir: environment['TROUPE_STATE_DIR'] ?? '/var/lib/pgbouncer',
-    binary: environment['TROUPE_PGBOUNCER'] ?? 'pgbouncer',
     user: environment['TROUPE_USER'] ?? 'postgres',
-    listenAddress: environment['TROUPE_LISTEN_ADDRESS'] ?? '0.0.0.0',
     consoleNetwork: environment['TROUPE_CONSOLE_NETWORK'] ?? '127.0.1',
     instances,
+  };
+  await using workload = openPebbleWorkload({
+    ...place,
+    binary: environment['TROUPE_PGBOUNCER'] ?? 'pgbouncer',
+    listenAddress: environment['TROUPE_LISTEN_ADDRESS'] ?? '0.0.0.0',
     tls: () => tls.material,
     clock,
     log,
@@ -59,7 +66,7 @@ const main = async (environment: Environment): Promise<number> => {
     advertise: `${application}-service.${model.name}.svc.cluster.local`,
     kubernetes,
     tls,
-    telemetry: openTelemetry({ pebble }),
+    telemetry: openTelemetry({ ...place, exporter, metricsPort }),
     log,
   };
   return await runDispatch(parts);

@@ -2,13 +2,16 @@
  * What a dispatch does for those who watch over the application. None of it is worth a failed hook: what does not work is said in the
  * log, and tried again by the next one.
  */
+import { networkInterfaces } from 'node:os';
 import { same } from '../actors/model/same.ts';
 import type { JujuBackplane } from '../infra/juju/backplane/backplane.ts';
 import type { WatchersState } from '../infra/juju/backplane/charm-state.ts';
-import type { Dispatched } from '../infra/juju/environment.ts';
+import type { Tale } from '../infra/juju/backplane/watchers.ts';
+import { type Dispatched, podNameOf } from '../infra/juju/environment.ts';
 import type { Log } from '../infra/files/log.ts';
 import { featuresOf } from '../infra/juju/version.ts';
 import { logLabels } from '../infra/juju/wire/loki-push-api.ts';
+import { nothingScraped, scrapeBag, scrapedUnitBag } from '../infra/juju/wire/prometheus-scrape.ts';
 import type { Topology } from '../infra/juju/wire/topology.ts';
 import type { Telemetry } from '../infra/pebble/telemetry.ts';
 
@@ -21,16 +24,28 @@ export interface WatchedParts {
 /** What is to be remembered of it. */
 export const serveWatchers = async (parts: WatchedParts, backplane: JujuBackplane): Promise<WatchersState> => {
   const { watchers: before } = await backplane.lastState();
-  return { ...before, ...(await sendLogs(parts, backplane, before)) };
+  const { telemetry } = parts;
+  if (telemetry === undefined) return before;
+  const watched = { ...parts, telemetry, backplane, before };
+  const logs = await sendLogs(watched);
+  const metrics = await giveMetrics(watched);
+  return { ...before, ...logs, ...metrics };
 };
 
-const sendLogs = async (
-  { dispatched, telemetry, log }: WatchedParts,
-  backplane: JujuBackplane,
-  before: WatchersState,
-): Promise<Partial<WatchersState>> => {
+interface Watched extends Required<WatchedParts> {
+  readonly backplane: JujuBackplane;
+  readonly before: WatchersState;
+}
+
+const sendLogs = async ({
+  dispatched,
+  telemetry,
+  log,
+  backplane,
+  before,
+}: Watched): Promise<Partial<WatchersState>> => {
   const locations = await backplane.logLocations();
-  if (locations === null || telemetry === undefined) return {};
+  if (locations === null) return {};
   if (locations.length === 0 && !before.forwards) return { logs: [] };
   if (!featuresOf(dispatched.version).logForwarding) {
     if (!same(locations, before.logs))
@@ -38,9 +53,56 @@ const sendLogs = async (
     return { logs: locations };
   }
   const told = await telemetry.forwardLogs({ locations, labels: logLabels(topologyOf(dispatched)) });
-  if (told.kind === 'failed') log.warn({ reason: told.reason }, 'the workload cannot be told where logs go');
+  if (told.kind === 'refused') log.warn({ reason: told.reason }, 'the workload cannot be told where logs go');
   // What it was told and did not answer may be so.
-  return { logs: locations, forwards: locations.length > 0 || (before.forwards && told.kind !== 'done') };
+  return { logs: locations, forwards: locations.length > 0 || (before.forwards && told.kind !== 'told') };
+};
+
+const giveMetrics = async (watched: Watched): Promise<Partial<WatchersState>> => {
+  const { telemetry, backplane, before } = watched;
+  const endpoint = 'metrics-endpoint';
+  const isWatched = await backplane.isWatched(endpoint);
+  if (isWatched === null) return {};
+  if (!isWatched) {
+    const isOver = !before.exports || (await telemetry.stopExporters()).kind === 'told';
+    return { exports: !isOver, told: await backplane.tell(endpoint, { application: {} }) };
+  }
+  return { exports: true, told: await backplane.tell(endpoint, await metricsOf(watched)) };
+};
+
+/** Null while it cannot be known whether metrics can be read. */
+const metricsOf = async ({ dispatched, telemetry, log, backplane, before }: Watched): Promise<Tale | null> => {
+  const exported = await telemetry.exportMetrics();
+  switch (exported.kind) {
+    case 'away':
+    case 'early':
+      return null;
+    case 'refused':
+      log.warn({ reason: exported.reason }, 'metrics cannot be exported');
+      return null;
+    case 'missing':
+      if (!before.exports)
+        log.warn(
+          {},
+          'metrics are not offered: the image has no pgbouncer_exporter on its path; run the charm with one that has, 0.12 or newer',
+        );
+      return { application: nothingScraped, unit: scrapedUnitBag(null) };
+    case 'failing':
+      log.warn({ services: exported.services }, 'exporters of metrics do not run: see their logs');
+      break;
+    case 'exported':
+  }
+  const { unit } = dispatched;
+  const fqdn = podNameOf(dispatched);
+  // Those who scrape put a port behind it, which an address of IPv6 does not bear.
+  const [address = fqdn] = Object.values(networkInterfaces()).flatMap((all) =>
+    (all ?? []).flatMap((bound) => (bound.internal || bound.family !== 'IPv4' ? [] : [bound.address])),
+  );
+  const instances = await backplane.instancesOfEach();
+  return {
+    application: scrapeBag(topologyOf(dispatched), { instances, firstPort: telemetry.metricsPort }),
+    unit: scrapedUnitBag({ unit, address, fqdn }),
+  };
 };
 
 const topologyOf = ({ application, unit, model }: Dispatched): Topology => ({

@@ -18,7 +18,7 @@ import { fleetStatusOf } from '../actors/unit/fleet-status.ts';
 import { ownCertificate } from '../infra/juju/certificates.ts';
 import { JujuBackplane } from '../infra/juju/backplane/backplane.ts';
 import type { KubernetesApi } from '../infra/kubernetes/api.ts';
-import type { Dispatched, JujuEvent } from '../infra/juju/environment.ts';
+import { type Dispatched, type JujuEvent, podNameOf } from '../infra/juju/environment.ts';
 import { JujuLog } from '../infra/juju/log.ts';
 import { ToolRefusal } from '../infra/juju/tool-refusal.ts';
 import type { JujuTools, StatusWord } from '../infra/juju/tools.ts';
@@ -211,7 +211,7 @@ const certificateOf = async (parts: DispatchParts, backplane: JujuBackplane) => 
       application,
       number,
       model: model.name,
-      fqdn: `${application}-${number}.${application}-endpoints.${model.name}.svc.cluster.local`,
+      fqdn: podNameOf(dispatched),
       hostname: hostname(),
       bound: Object.values(networkInterfaces()).flatMap((all) =>
         (all ?? []).flatMap(({ internal, address }) => (internal ? [] : [address])),

@@ -3,7 +3,8 @@ import { parse } from 'yaml';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { dispatchedBy } from '../../src/infra/juju/environment.ts';
 import { openPebble } from '../../src/infra/pebble/client.ts';
-import { openTelemetry } from '../../src/infra/pebble/telemetry.ts';
+import type { Exported } from '../../src/infra/pebble/exporters.ts';
+import { openTelemetry, type Telemetry } from '../../src/infra/pebble/telemetry.ts';
 import { application, CharmFleet, type CharmFleetOptions } from '../support/charm-fleet.ts';
 import { type Charm, scriptedCharm } from '../support/juju/charm.ts';
 import type { PebbleDaemon } from '../support/pebble/daemon.ts';
@@ -38,10 +39,21 @@ const placesOf = async (unit: string): Promise<readonly string[]> => {
 };
 const everywhere = async () => Promise.all([0, 1].map((number) => placesOf(`${application}/${number}`)));
 
+const telemetryOf = (unit: string): Telemetry =>
+  openTelemetry({
+    pebble: pebbleOf(unit),
+    stateDir: '/nowhere/pgbouncer',
+    exporter: 'pgbouncer_exporter',
+    user: null,
+    instances: 2,
+    consoleNetwork: '127.0.1',
+    metricsPort: 9_127,
+  });
+
 const watched = async (seed: number, options: CharmFleetOptions = {}): Promise<CharmFleet> => {
   for (const daemon of daemons.values()) await daemon.startAgain();
   const fleet = await CharmFleet.open(seed, 2, {
-    telemetryOf: (unit) => openTelemetry({ pebble: pebbleOf(unit) }),
+    telemetryOf,
     ...options,
   });
   fleet.relateBackend();
@@ -138,9 +150,99 @@ describe('logs', () => {
   });
 });
 
+/** A Prometheus, which tells nothing that anybody needs. */
+const prometheus = scriptedCharm({
+  name: 'prometheus',
+  requires: { 'metrics-endpoint': { interface: 'prometheus_scrape' } },
+});
+const scrapedAt = (fleet: CharmFleet): number => {
+  if (!fleet.juju.applications.has('prometheus')) fleet.juju.deploy('prometheus', prometheus);
+  return fleet.juju.integrate(`${application}:metrics-endpoint`, 'prometheus:metrics-endpoint');
+};
+
+describe('metrics', () => {
+  /** What becomes of exporters in a container, told by each unit. */
+  const exporting = (answers: Record<string, Exported['kind']>, stopped: string[] = []): CharmFleetOptions => ({
+    telemetryOf: (unit) => ({
+      ...telemetryOf(unit),
+      exportMetrics: async () => {
+        const kind = answers[unit] ?? 'exported';
+        return kind === 'failing' ? { kind, services: ['exporter_1_6432'] } : { kind };
+      },
+      stopExporters: async () => {
+        stopped.push(unit);
+        return { kind: 'told' };
+      },
+    }),
+  });
+  const units = [`${application}/0`, `${application}/1`];
+
+  it('are offered by every unit and described by the leader, once', async () => {
+    const stopped: string[] = [];
+    await using fleet = await watched(11, exporting({}, stopped));
+    const relation = scrapedAt(fleet);
+    await fleet.settle();
+    const {
+      scrape_jobs: jobs = '',
+      scrape_metadata: metadata = '',
+      alert_rules: rules = '',
+    } = fleet.juju.bag(relation, application);
+    expect(JSON.parse(jobs).map((job: { static_configs: unknown }) => job.static_configs)).toEqual([
+      [{ targets: ['*:9127'], labels: { pgbouncer: '1' } }],
+      [{ targets: ['*:9128'], labels: { pgbouncer: '2' } }],
+    ]);
+    expect(JSON.parse(metadata)).toMatchObject({ model: 'prod', application, charm_name: application });
+    expect(JSON.parse(rules).groups).toHaveLength(1);
+    for (const unit of units)
+      expect(fleet.juju.bag(relation, unit)).toMatchObject({
+        prometheus_scrape_unit_name: unit,
+        prometheus_scrape_unit_address: expect.stringMatching(/^[\w.-]+$/),
+        prometheus_scrape_unit_fqdn: `${unit.replace('/', '-')}.${application}-endpoints.prod.svc.cluster.local`,
+      });
+
+    fleet.juju.moveLeadership(application, fleet.unitName((fleet.leader() + 1) % 2));
+    await fleet.settle();
+    expect(fleet.juju.bag(relation, application)['scrape_jobs']).toBe(jobs);
+
+    fleet.juju.removeRelation(relation);
+    await fleet.settle();
+    expect([...new Set(stopped)].toSorted()).toEqual(units);
+    const before = stopped.length;
+    await fleet.settle();
+    expect(stopped).toHaveLength(before);
+  });
+
+  it.each(['early', 'missing'] as const)('that cannot be read (%s) are not offered, until they can', async (kind) => {
+    const answers: Record<string, Exported['kind']> = Object.fromEntries(units.map((unit) => [unit, kind]));
+    await using fleet = await watched(12, exporting(answers));
+    const relation = scrapedAt(fleet);
+    await fleet.settle();
+    for (const member of [application, ...units])
+      expect(Object.keys(fleet.juju.bag(relation, member)).filter((key) => /scrape|alert/.test(key))).toEqual([]);
+    for (const unit of units) answers[unit] = 'exported';
+    await fleet.settle();
+    expect(fleet.juju.bag(relation, application)['scrape_jobs']).toContain('9127');
+    for (const unit of units) answers[unit] = kind;
+    await fleet.settle();
+    // Who is only away comes back: nobody is told that it went.
+    const isOffered = fleet.juju.bag(relation, application)['scrape_jobs'] !== undefined;
+    expect(isOffered).toBe(kind === 'early');
+    expect(fleet.statuses).toEqual(['active', 'active']);
+  });
+
+  it('whose exporters fail are offered all the same: whoever reads them sees that', async () => {
+    await using fleet = await watched(13, exporting({ [`${application}/0`]: 'failing' }));
+    const relation = scrapedAt(fleet);
+    await fleet.settle();
+    expect(fleet.juju.bag(relation, `${application}/0`)).toHaveProperty('prometheus_scrape_unit_name');
+  });
+});
+
 describe('a hook that is not about them', () => {
   it('calls not one hook tool more for being watched', async () => {
-    await using fleet = await watched(5);
+    await using fleet = await watched(5, {
+      telemetryOf: (unit) => ({ ...telemetryOf(unit), exportMetrics: async () => ({ kind: 'exported' }) }),
+    });
     const callsOf = async () => {
       await fleet.settle();
       fleet.juju.updateStatus(application);
@@ -149,6 +251,7 @@ describe('a hook that is not about them', () => {
     const before = await callsOf();
     fleet.juju.deploy('loki', loki(), { units: 3 });
     fleet.juju.integrate(`${application}:logging`, 'loki:logging');
+    scrapedAt(fleet);
     expect(await callsOf()).toEqual(before);
   });
 });

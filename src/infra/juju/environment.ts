@@ -1,4 +1,4 @@
-import { applicationOf, type Application, type UnitName } from '../../actors/model/ids.ts';
+import { applicationOf, type Application, type UnitName, unitNumberOf } from '../../actors/model/ids.ts';
 import { type JujuVersion, parseJujuVersion } from './version.ts';
 
 /** One relation, as hook tools name it: `database:7`. */
@@ -82,6 +82,10 @@ export interface Dispatched {
   /** The API server of the cluster; null outside Kubernetes. */
   readonly kubernetes: { readonly host: string; readonly port: number } | null;
 }
+
+/** The name of this unit's pod in its cluster; it keeps it when it is made anew. */
+export const podNameOf = ({ application, unit, model }: Dispatched): string =>
+  `${application}-${unitNumberOf(unit)}.${application}-endpoints.${model.name}.svc.cluster.local`;
 
 /** The program was not started by a Juju agent: there is nothing to handle, and no hook tool to ask. */
 export class NotDispatched extends Error {

@@ -15,7 +15,7 @@ export const loginsIn = (pebble: Pebble, places: Places, prepare: (signal: Abort
   let known: OwnLogins | null = null;
   return async (signal) => {
     const [file] = await pebble.readFiles([places.logins], signal);
-    const kept = parse(textOf(file));
+    const kept = loginsKept(textOf(file));
     if (kept !== null) {
       known = kept;
       return kept;
@@ -40,7 +40,8 @@ export const rulesOf = ({ console }: OwnLogins): string => consoleRules(console.
 
 const schema = z.tuple([z.string(), z.string()]);
 
-const parse = (text: string | null): OwnLogins | null => {
+/** What the file of a unit holds; null: nothing of use. */
+export const loginsKept = (text: string | null): OwnLogins | null => {
   const [probe, console] = (schema.safeParse(jsonOr(text)).data ?? []).map(loginIn);
   return probe === undefined || console === undefined || probe === null || console === null ? null : { probe, console };
 };

@@ -11,6 +11,8 @@ export interface Places {
   readonly rules: string;
   /** The logins that the unit made for itself. Only Pebble's own account may read it. */
   readonly logins: string;
+  /** With what the exporters of metrics log in, as libpq reads it. */
+  readonly passwords: string;
   /** Key, certificate and authorities for clients, in a directory for each content. */
   readonly tls: string;
   /** What the program on disk said of its version. */
@@ -36,6 +38,7 @@ export const placesIn = (root: string): Places => ({
   authFile: posix.join(root, 'userlist.txt'),
   rules: posix.join(root, 'hba.conf'),
   logins: posix.join(root, 'logins.json'),
+  passwords: posix.join(root, 'exporter.pgpass'),
   tls: posix.join(root, 'tls'),
   program: posix.join(root, 'program.json'),
   proving: posix.join(root, 'proving'),

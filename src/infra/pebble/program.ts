@@ -2,6 +2,7 @@ import { posix } from 'node:path';
 import { z } from 'zod';
 import type { Inspection } from '../../actors/model/workload.ts';
 import { programFrom } from '../instances/program.ts';
+import type { Pebble } from './client.ts';
 import { PebbleError } from './trouble.ts';
 import type { Unit } from './unit.ts';
 
@@ -12,7 +13,11 @@ interface Program {
 }
 
 /** Null when there is none. */
-export const findProgram = async ({ pebble, binary }: Unit, signal: AbortSignal): Promise<Program | null> => {
+export const findProgram = ({ pebble, binary }: Unit, signal: AbortSignal): Promise<Program | null> =>
+  programAt(pebble, binary, signal);
+
+/** By its path, or by its name where programs are in a container. */
+export const programAt = async (pebble: Pebble, binary: string, signal: AbortSignal): Promise<Program | null> => {
   const paths = posix.isAbsolute(binary) ? [binary] : searched.map((directory) => posix.join(directory, binary));
   const found = await Promise.all(paths.map((path) => pebble.listFiles(path, signal)));
   const [program] = paths.flatMap((path, index) => {

@@ -4,6 +4,7 @@ import { isAtLeast } from '../../pgbouncer/version.ts';
 import { done, failed, together } from '../instances/outcome.ts';
 import { wait } from '../instances/patience.ts';
 import { resume } from '../instances/pause.ts';
+import { stopExporterOf } from './exporters.ts';
 import { PebbleError } from './trouble.ts';
 import { type Found, type Instance, type OwnLogins, reached, surveyOf, type Unit } from './unit.ts';
 
@@ -38,6 +39,7 @@ const drainOne = async (unit: Unit, found: Found, logins: OwnLogins, signal: Abo
   const one = reached(unit, found, logins);
   // A second SIGTERM would cut everybody: what no longer listens has begun to drain already, told by an earlier coordinator.
   if (one === null) return begun(instance);
+  await stopExporterOf(unit.pebble, instance.place, signal);
   const version = await instance.version(one.console, unit.patience.answer, signal);
   if (version === null) return failed(`cannot drain instance ${instance.id}: its console does not answer`);
   if (!isAtLeast(version, '1.23')) return done;

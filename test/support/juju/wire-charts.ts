@@ -8,6 +8,8 @@ import type { ClientRelation } from '../../../src/infra/juju/wire/client-relatio
 import { requestIdOf } from '../../../src/infra/juju/wire/client-v1.ts';
 import { logLabels, logLocationIn } from '../../../src/infra/juju/wire/loki-push-api.ts';
 import { askedByPgsql, pgsqlChangesFor, type PgsqlRelation } from '../../../src/infra/juju/wire/pgsql.ts';
+import type { AlertRule } from '../../../src/infra/juju/wire/alerts.ts';
+import { scrapeBag, scrapedUnitBag } from '../../../src/infra/juju/wire/prometheus-scrape.ts';
 import { askedBy, changesFor, secretsFor } from '../../../src/infra/juju/wire/postgresql-client.ts';
 import { relationIdOf } from '../../../src/infra/juju/wire/relation-id.ts';
 import type { Chart, Row } from './golden-table.ts';
@@ -290,9 +292,23 @@ const watched = {
 
 const watchers = (): readonly Row[] => {
   const endpoint = { endpoint: '{"url": "http://10.1.0.9:3100/loki/api/v1/push"}' };
+  const { alert_rules: rulesText = '', ...scraped } = scrapeBag(watched, { instances: 2, firstPort: 9127 });
+  const alerts: { groups: { name: string; rules: AlertRule[] }[] } = JSON.parse(rulesText);
   return [
     ['logging: a log target in the workload', 'location', String(logLocationIn(endpoint))],
     ...bagRows('logging: labels of each line', logLabels(watched)),
+    ...bagRows('metrics-endpoint: our application bag', scraped),
+    ...alerts.groups.flatMap(({ name, rules }) =>
+      rules.map(({ alert, expr }): Row => [`metrics-endpoint: alert_rules, ${name}`, alert, expr]),
+    ),
+    ...bagRows(
+      "metrics-endpoint: each unit's own bag",
+      scrapedUnitBag({
+        unit: 'pgbouncer/0',
+        address: '10.1.0.5',
+        fqdn: 'pgbouncer-0.pgbouncer-endpoints.shop.svc.cluster.local',
+      }),
+    ),
   ];
 };
 

@@ -74,7 +74,14 @@ import {
   type UnitData,
 } from './peer-data.ts';
 import { type Occasion, Reading, type Related } from './reading.ts';
-import { readLogLocations, watcherEndpoints } from './watchers.ts';
+import {
+  readLogLocations,
+  type Tale,
+  type TalesTold,
+  tellWatchers,
+  type WatcherEndpoint,
+  watcherEndpoints,
+} from './watchers.ts';
 
 export interface JujuBackplaneOptions {
   readonly tools: JujuTools;
@@ -185,6 +192,26 @@ export class JujuBackplane implements Backplane {
   async logLocations(): Promise<readonly string[] | null> {
     const desk = await this.#deskIfAny();
     return desk === null || desk.isDying ? null : readLogLocations(this.#reading, this.#options.occasion);
+  }
+
+  /** Whether somebody is related there; null: leave all as it is, as above. */
+  async isWatched(endpoint: WatcherEndpoint): Promise<boolean | null> {
+    const desk = await this.#deskIfAny();
+    return desk === null || desk.isDying ? null : (await this.#reading.of(endpoint)).length > 0;
+  }
+
+  /** Writes what is to stand in our bags of these relations; what to remember of it. Null: as it is. */
+  async tell(endpoint: WatcherEndpoint, tale: Tale | null): Promise<TalesTold> {
+    const desk = await this.#deskIfAny();
+    const left = desk === null || desk.isDying ? null : tale;
+    return tellWatchers(this.#options.tools, this.#reading, this.#options.occasion, endpoint, left);
+  }
+
+  /** How many PgBouncers every unit has. */
+  async instancesOfEach(): Promise<number> {
+    const desk = await this.#deskIfAny();
+    const others = [...(desk?.others.values() ?? [])].flatMap(({ member }) => member?.instances ?? []);
+    return Math.min(this.#options.instances, ...others);
   }
 
   /** As this unit left it. */

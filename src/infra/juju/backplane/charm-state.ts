@@ -43,6 +43,10 @@ export interface WatchersState {
   readonly logs: readonly string[];
   /** The workload was told to send logs, and was not told to stop since. */
   readonly forwards: boolean;
+  /** Exporters of metrics were started, and not ended since. */
+  readonly exports: boolean;
+  /** Names what was written into bags, by endpoint, relation and scope. */
+  readonly told: Readonly<Record<string, string>>;
 }
 export type Relations = Readonly<Record<string, Readonly<Record<string, string>>>>;
 export type Members = Readonly<Record<string, readonly string[]>>;
@@ -56,7 +60,7 @@ const emptyState: CharmState = {
   epoch: 0,
   hasCertificate: false,
   service: null,
-  watchers: { logs: [], forwards: false },
+  watchers: { logs: [], forwards: false, exports: false, told: {} },
   status: null,
 };
 
@@ -79,7 +83,12 @@ const schemas: { readonly [K in keyof CharmState]: z.ZodType<CharmState[K]> } = 
   epoch: count,
   hasCertificate: z.boolean(),
   service: z.string().nullable(),
-  watchers: z.object({ logs: z.array(z.string()), forwards: z.boolean() }),
+  watchers: z.object({
+    logs: z.array(z.string()),
+    forwards: z.boolean(),
+    exports: z.boolean(),
+    told: z.record(z.string(), z.string()),
+  }),
   status: z.object({ word: z.string(), message: z.string() }).nullable(),
 };
 const keys = Object.keys(schemas) as readonly (keyof CharmState)[];

@@ -1,12 +1,16 @@
 /**
  * Relations to those who watch over this application. Juju tells of each change of a bag by a hook of that relation: what a bag said
- * is kept in charm state, and read again when a hook is about it, so that no other hook pays for being watched.
+ * is kept in charm state, and read again when a hook is about it; so is what was written, and written again when it is another. So no
+ * other hook pays for being watched.
  */
+import { createHash } from 'node:crypto';
+import { ToolRefusal } from '../tool-refusal.ts';
+import type { Bag, JujuTools } from '../tools.ts';
 import { logLocationIn } from '../wire/loki-push-api.ts';
 import type { Occasion, Reading } from './reading.ts';
 
-export const watcherEndpoints = ['logging'] as const;
-type WatcherEndpoint = (typeof watcherEndpoints)[number];
+export const watcherEndpoints = ['logging', 'metrics-endpoint'] as const;
+export type WatcherEndpoint = (typeof watcherEndpoints)[number];
 
 /** Where logs go: URLs, each once, in the order of the units of Loki. */
 export const readLogLocations = async (reading: Reading, occasion: Occasion): Promise<readonly string[]> => {
@@ -24,3 +28,52 @@ export const readLogLocations = async (reading: Reading, occasion: Occasion): Pr
 
 const isAbout = ({ relationsAnew, about, broken }: Occasion, endpoint: WatcherEndpoint): boolean =>
   relationsAnew || (about?.relation ?? broken)?.endpoint === endpoint;
+
+/** What is to stand in our bags of all relations of an endpoint. An empty text removes a key. */
+export interface Tale {
+  /** Told by the leader. */
+  readonly application: Bag;
+  readonly unit?: Bag;
+}
+
+/** By endpoint, relation and scope: names what was told there. */
+export type TalesTold = Readonly<Record<string, string>>;
+
+/** Writes what differs from what this unit told before; what it has told now. Null: all is left as it is. */
+export const tellWatchers = async (
+  tools: JujuTools,
+  reading: Reading,
+  { leaderElected }: Occasion,
+  endpoint: WatcherEndpoint,
+  tale: Tale | null,
+): Promise<TalesTold> => {
+  const { told } = (await reading.state()).state.watchers;
+  const before = Object.fromEntries(Object.entries(told).filter(([key]) => key.startsWith(`${endpoint}:`)));
+  if (tale === null) return before;
+  const now: Record<string, string> = {};
+  const related = await reading.of(endpoint);
+  const leads = related.length > 0 && (await reading.leads());
+  for (const { relation } of related) {
+    const bags = [...(leads ? ['application' as const] : []), ...(tale.unit === undefined ? [] : ['unit' as const])];
+    for (const scope of bags) {
+      const bag = tale[scope] ?? {};
+      const [key, name] = [`${endpoint}:${relation.id} ${scope}`, nameOf(bag)];
+      // Another leader may have told otherwise meanwhile.
+      const isTold = before[key] === name && !(scope === 'application' && leaderElected);
+      if (isTold || (await isWritten(tools.writeBag(relation, scope, bag)))) now[key] = name;
+    }
+  }
+  return now;
+};
+
+const isWritten = async (writing: Promise<void>): Promise<boolean> => {
+  try {
+    await writing;
+    return true;
+  } catch (cause) {
+    if (cause instanceof ToolRefusal && (cause.kind === 'notLeader' || cause.kind === 'relationGone')) return false;
+    throw cause;
+  }
+};
+
+const nameOf = (bag: Bag): string => createHash('sha256').update(JSON.stringify(bag)).digest('hex').slice(0, 16);
