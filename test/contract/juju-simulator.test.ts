@@ -8,6 +8,7 @@ import { type Charm, charmIn, ImpossibleInJuju, type Script, scriptedCharm } fro
 import { toolTimeOf } from '../support/juju/tool-time.ts';
 import { HookFailed, type RanHook } from '../support/juju/hook-record.ts';
 import { JujuModel } from '../support/juju/juju-model.ts';
+import type { Notice } from '../support/juju/things.ts';
 
 let home = '';
 beforeAll(async () => {
@@ -29,6 +30,9 @@ const actions = `greet:
   params:
     name: { type: string, default: you }
 `;
+
+const assuming = { name: 'new', assumes: ['k8s-api', 'juju >= 3.1'] };
+const notice = (kind: Notice['kind']): Notice => ({ container: 'web', kind, environment: {} });
 
 let count = 0;
 /** A charm whose dispatch is this shell script. */
@@ -288,6 +292,32 @@ describe('the order of hooks', () => {
     for (const unit of ['shell/0', 'app/0'])
       expect(hooksOf(removed, unit)).toEqual(['database-relation-departed', 'database-relation-broken']);
     expect(juju.relations.has(id)).toBe(false);
+  });
+
+  it('has storage attached anywhere after install, and detached between stop and remove', async () => {
+    const places = new Set<number>();
+    for (let seed = 1; seed <= 20; seed += 1) {
+      await using juju = await JujuModel.open({ seed });
+      const seen: string[] = [];
+      const script: Script = async ({ environment, run }) => {
+        if (environment['JUJU_STORAGE_ID'] === undefined) return;
+        const told = await run({ tool: 'storage-get', args: ['--format=json'] });
+        const listed = await run({ tool: 'storage-list', args: ['--format=json', 'data'] });
+        expect(JSON.parse(told)).toEqual({ kind: 'filesystem', location: environment['JUJU_STORAGE_LOCATION'] });
+        expect(JSON.parse(listed)).toEqual([environment['JUJU_STORAGE_ID']]);
+        seen.push(environment['JUJU_HOOK_NAME'] ?? '');
+      };
+      juju.deploy('app', scriptedCharm({ name: 'app', storage: { data: { type: 'filesystem' } } }, script), {
+        units: 2,
+      });
+      const hooks = hooksOf(await juju.settle(), 'app/1');
+      places.add(hooks.indexOf('data-storage-attached'));
+      juju.scale('app', 1);
+      expect(hooksOf(await juju.settle(), 'app/1')).toEqual(['stop', 'data-storage-detaching', 'remove']);
+      expect(seen).toEqual(['data-storage-attached', 'data-storage-attached', 'data-storage-detaching']);
+    }
+    expect(places.has(0)).toBe(false);
+    expect(places.size).toBeGreaterThan(2);
   });
 
   it('between relations is none', async () => {
@@ -699,6 +729,67 @@ describe('secrets', () => {
     expect(ran).toMatchObject({ succeeded: true });
   });
 
+  it('are due to be rotated until their content changes, and their owner alone is told', async () => {
+    await using juju = await JujuModel.open();
+    const { uri, leader } = await shared(juju);
+    const day = 86_400_000;
+    await juju.exec(leader, async ({ run }) => {
+      await run({ tool: 'secret-set', args: [uri, '--rotate', 'daily'] });
+    });
+    const told = async (ms: number): Promise<readonly string[]> => {
+      juju.timePasses(ms);
+      return (await juju.settle()).map(({ unit, hook }) => `${unit} ${hook}`);
+    };
+    expect(await told(day - 60_000)).toEqual([]);
+    expect(await told(120_000)).toEqual([`${leader} secret-rotate`]);
+    expect(await told(1)).toEqual([`${leader} secret-rotate`]);
+    await juju.exec(leader, setTo(uri, '2'));
+    await juju.settle();
+    expect(await told(60_000)).toEqual([]);
+    juju.moveLeadership('shell', juju.unitsOf('shell').find((unit) => unit !== leader) ?? '');
+    await juju.settle();
+    expect(await told(day)).toEqual([`${juju.leaderOf('shell')} secret-rotate`]);
+  });
+
+  it('that have expired are told of until the revision is removed or is to last longer', async () => {
+    await using juju = await JujuModel.open();
+    const { uri, leader } = await shared(juju);
+    const hour = 3_600_000;
+    const expire = (after: string): Promise<RanHook> =>
+      juju.exec(leader, async ({ run }) => void (await run({ tool: 'secret-set', args: [uri, '--expire', after] })));
+    await expire('1h');
+    const told = async (): Promise<readonly string[]> => (await juju.settle()).map(({ hook }) => hook);
+    expect(await told()).toEqual([]);
+    for (let time = 0; time < 2; time += 1) {
+      juju.timePasses(hour);
+      expect(await told()).toEqual(['secret-expired']);
+    }
+    await expire('2h');
+    juju.timePasses(hour);
+    expect(await told()).toEqual([]);
+    juju.timePasses(hour);
+    expect(await told()).toEqual(['secret-expired']);
+    await juju.exec(leader, ({ tools }) => tools.secretRemove(uri, 1));
+    juju.timePasses(hour);
+    expect(await told()).toEqual([]);
+    expect(juju.secret(uri)).toBeNull();
+  });
+
+  it('added and removed in one hook fail it in Juju 4', async () => {
+    for (const [version, succeeded] of [
+      ['3.6.9', true],
+      ['4.0.0', false],
+    ] as const) {
+      await using juju = await JujuModel.open({ version });
+      const { leader } = await shared(juju);
+      const ran = await juju.exec(leader, async ({ tools }) => {
+        const id = await tools.secretAdd({ owner: 'application', label: 'x', content: { password: new Secret('1') } });
+        await tools.secretRemove(id);
+      });
+      expect([version, ran.succeeded]).toEqual([version, succeeded]);
+    }
+  });
+
   it('that are not ours fail the hook at its end, not at the call', async () => {
     await using juju = await JujuModel.open();
     const { leader } = await shared(juju);
@@ -801,6 +892,43 @@ describe('our hook tools against the executables', () => {
   });
 });
 
+describe('a relation across models', () => {
+  it('hides the name of who is abroad from the side that offers, and from nobody else', async () => {
+    await using juju = await JujuModel.open();
+    const told: (readonly (string | undefined)[])[] = [];
+    const listens: Script = async ({ environment: { JUJU_HOOK_NAME, JUJU_REMOTE_APP, JUJU_REMOTE_UNIT } }) => {
+      if (JUJU_HOOK_NAME?.startsWith('database-relation-') === true) told.push([JUJU_REMOTE_APP, JUJU_REMOTE_UNIT]);
+    };
+    juju.deploy('shell', scriptedCharm({ name: 'shell', provides }, listens));
+    juju.deploy('app', application());
+    const id = juju.integrate('shell:database', 'app:database', { acrossModels: true });
+    await juju.settle();
+    const relation = { endpoint: 'database', id };
+    await juju.exec('app/0', ({ tools }) => tools.writeBag(relation, 'application', { database: 'orders' }));
+    await juju.settle();
+    const alias = told[0]?.[0] ?? '';
+    expect(alias).toMatch(/^remote-[0-9a-f]{32}$/);
+    expect(new Set(told.map(([app]) => app))).toEqual(new Set([alias]));
+    expect(told.map(([, unit]) => unit)).toEqual(['', `${alias}/0`, `${alias}/0`, '']);
+    await juju.exec('shell/0', async ({ tools }) => {
+      expect(await tools.remoteApplication(relation)).toBe(alias);
+      expect(await tools.relationUnits(relation)).toEqual([`${alias}/0`]);
+      expect(await tools.readBag(relation, alias, 'application')).toEqual({ database: 'orders' });
+      expect(await tools.readBag(relation, `${alias}/0`, 'unit')).toHaveProperty('ingress-address');
+      await expect(tools.readBag(relation, 'app/0', 'unit')).rejects.toMatchObject({ kind: 'forbidden' });
+      expect(await tools.relationModel(relation)).not.toBe(juju.uuid);
+      const content = { password: new Secret('x') };
+      await tools.secretGrant(await tools.secretAdd({ owner: 'application', label: 'x', content }), relation);
+    });
+    await juju.exec('app/0', async ({ tools }) => {
+      expect(await tools.remoteApplication(relation)).toBe('shell');
+      const content = { password: new Secret('x') };
+      const own = await tools.secretAdd({ owner: 'application', label: 'x', content });
+      await expect(tools.secretGrant(own, relation)).rejects.toMatchObject({ kind: 'forbidden' });
+    });
+  });
+});
+
 describe('what Juju would never do is refused', () => {
   it.each<[string, (juju: JujuModel) => unknown]>([
     ['an application twice', (juju) => juju.deploy('shell', application())],
@@ -818,6 +946,14 @@ describe('what Juju would never do is refused', () => {
     ['an unknown container', (juju) => juju.restartWorkload('shell/0', 'web')],
     ['a leader of another application', (juju) => juju.moveLeadership('shell', 'app/0')],
     ['a unit that is not there', (juju) => juju.updateStatus('shell/7')],
+    ['a name that is none', (juju) => juju.deploy('App_1', application())],
+    ['less than no units', (juju) => juju.scale('shell', -1)],
+    ['options of what is being removed', (juju) => [juju.removeApplication('shell'), juju.configure('shell', {})]],
+    ['more units of what is being removed', (juju) => [juju.removeApplication('shell'), juju.scale('shell', 2)]],
+    [
+      'a refresh to a charm without an endpoint that is related',
+      (juju) => [juju.integrate('shell:database', 'app:database'), juju.refresh('app', scriptedCharm({ name: 'app' }))],
+    ],
   ])('%s', async (_, impossible) => {
     await using juju = await JujuModel.open();
     juju.deploy('shell', await shellCharm(''));
@@ -825,6 +961,23 @@ describe('what Juju would never do is refused', () => {
     juju.deploy('other', scriptedCharm({ name: 'other', provides }));
     juju.deploy('web', scriptedCharm({ name: 'web', requires: { database: { interface: 'http' } } }));
     expect(() => impossible(juju)).toThrow(ImpossibleInJuju);
+  });
+
+  it.each<[string, string, (juju: JujuModel) => unknown]>([
+    ['a charm that assumes a newer Juju', '3.0.3', (juju) => juju.deploy('new', scriptedCharm(assuming))],
+    ['a notice before there were notices', '3.3.9', (juju) => juju.notify('app/0', notice('custom-notice'))],
+    ['a check before there were checks', '3.5.9', (juju) => juju.notify('app/0', notice('check-failed'))],
+    ['a secret of a user before there were such', '3.2.9', (juju) => juju.addUserSecret({ key: 'x' }, ['app'])],
+  ])('%s', async (_, version, impossible) => {
+    for (const [of, isRefused] of [
+      [version, true],
+      ['3.6.12', false],
+    ] as const) {
+      await using juju = await JujuModel.open({ version: of });
+      juju.deploy('app', scriptedCharm({ name: 'app', containers: { web: {} } }));
+      if (isRefused) expect(() => impossible(juju)).toThrow(ImpossibleInJuju);
+      else impossible(juju);
+    }
   });
 
   it('a charm without metadata, or without an executable dispatch', async () => {

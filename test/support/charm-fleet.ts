@@ -66,6 +66,8 @@ export interface CharmFleetOptions {
   readonly telemetryOf?: (unit: string) => Telemetry;
   /** Of Juju. */
   readonly version?: string;
+  /** Deployed whatever it assumes of Juju. */
+  readonly isForced?: boolean;
 }
 
 export class CharmFleet implements AsyncDisposable {
@@ -99,7 +101,8 @@ export class CharmFleet implements AsyncDisposable {
     const { version } = options;
     const juju = await JujuModel.open({ seed, ...(version === undefined ? {} : { version }) });
     const fleet = new CharmFleet(juju, options);
-    fleet.juju.deploy(application, fleet.#charm(), { units });
+    const charm = fleet.#charm();
+    fleet.juju.deploy(application, options.isForced === true ? { ...charm, oldestJuju: null } : charm, { units });
     return fleet;
   }
 
@@ -113,9 +116,9 @@ export class CharmFleet implements AsyncDisposable {
     return this.juju.integrate(`${application}:backend-database`, 'postgresql:database');
   }
 
-  relateClient(name: string, request: Bag = { database: name }): number {
+  relateClient(name: string, request: Bag = { database: name }, how = { acrossModels: false }): number {
     if (!this.juju.applications.has(name)) this.juju.deploy(name, requirer(request));
-    return this.juju.integrate(`${application}:database`, `${name}:database`);
+    return this.juju.integrate(`${application}:database`, `${name}:database`, how);
   }
 
   /** A client of the legacy interface, on `db` or `db-admin`. */

@@ -111,7 +111,13 @@ export class Agents implements AsyncDisposable {
     };
     const played = script ?? ('script' in charm.body ? charm.body.script : undefined);
     if (played !== undefined)
-      return await runScript(played, environment, unit.charmDirectory, (request) => this.#answer(request));
+      return await runScript(
+        played,
+        environment,
+        unit.charmDirectory,
+        (request) => this.#answer(request),
+        toolsOf(this.#controller.versionNumbers),
+      );
     const deployed = this.#controller.deployments.get(unit.application.name);
     const within = (await deployed?.within?.(unit.name, unit.charmDirectory)) ?? [];
     const as = { limitMs: this.#limitMs, account: this.#account, within };

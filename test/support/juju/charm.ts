@@ -30,6 +30,10 @@ export interface Charm {
   readonly name: string;
   readonly endpoints: ReadonlyMap<string, CharmEndpoint>;
   readonly containers: readonly string[];
+  /** By name: filesystem or block. */
+  readonly storages: ReadonlyMap<string, 'filesystem' | 'block'>;
+  /** The oldest Juju it runs on; null: any. */
+  readonly oldestJuju: string | null;
   readonly options: ReadonlyMap<string, CharmOption>;
   readonly actions: ReadonlyMap<string, Readonly<Record<string, ActionParameter>>>;
   /** A directory with `dispatch` in it, or a function of the test. */
@@ -66,7 +70,7 @@ export const scriptedCharm = (metadata: z.input<typeof metadataSchema>, script: 
   charmOf(metadata, {}, {}, { script });
 
 const charmOf = (metadata: unknown, config: unknown, actions: unknown, body: Charm['body']): Charm => {
-  const { name, provides, requires, peers, containers } = metadataSchema.parse(metadata);
+  const { name, provides, requires, peers, containers, storage, assumes } = metadataSchema.parse(metadata);
   const endpoints = new Map<string, CharmEndpoint>();
   for (const [role, declared] of [
     ['provides', provides],
@@ -82,6 +86,8 @@ const charmOf = (metadata: unknown, config: unknown, actions: unknown, body: Cha
     name,
     endpoints,
     containers: Object.keys(containers ?? {}),
+    storages: new Map(Object.entries(storage ?? {}).map(([each, { type }]) => [each, type])),
+    oldestJuju: assumes?.flatMap((assumed) => /^juju >= (\S+)$/.exec(String(assumed))?.[1] ?? [])[0] ?? null,
     options: new Map(
       Object.entries(configSchema.parse(config ?? {}).options ?? {}).map(([option, { type, default: value }]) => [
         option,
@@ -104,6 +110,8 @@ const metadataSchema = z.looseObject({
   requires: endpointsSchema,
   peers: endpointsSchema,
   containers: z.record(z.string(), z.unknown()).nullish(),
+  storage: z.record(z.string(), z.looseObject({ type: z.enum(['filesystem', 'block']) })).nullish(),
+  assumes: z.array(z.unknown()).nullish(),
 });
 const configSchema = z.looseObject({
   options: z

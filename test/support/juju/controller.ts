@@ -3,9 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { Chance } from './chance.ts';
 import { type OptionValue, ImpossibleInJuju } from './charm.ts';
 import type { Within } from './dispatch-run.ts';
-import type { Store } from './hook-context.ts';
-import type { World } from './next-hook.ts';
 import type { Application, Relation, SecretThing, Side, Unit, Values } from './things.ts';
+import type { Store, World } from './world.ts';
 
 export interface DeployOptions {
   readonly units?: number;
@@ -33,6 +32,8 @@ export class Controller {
   readonly relations = new Map<number, Relation>();
   readonly secrets = new Map<string, SecretThing>();
   #count = 0;
+  #laterMs = 0;
+  #passed = 0;
 
   constructor(home: string, modelName: string, version: string, seed: number) {
     this.home = home;
@@ -48,7 +49,18 @@ export class Controller {
 
   get world(): World {
     const { chance, relations, secrets } = this;
-    return { chance, relations, secrets, hasLeaderSettings: this.versionNumbers[0] < 4 };
+    const hasLeaderSettings = this.versionNumbers[0] < 4;
+    return { chance, relations, secrets, hasLeaderSettings, now: this.now, passed: this.#passed };
+  }
+
+  /** In ms. */
+  get now(): number {
+    return Date.now() + this.#laterMs;
+  }
+  /** What is due by then is told, and what was told and had no consequence is told again. */
+  timePasses(ms: number): void {
+    this.#laterMs += ms;
+    this.#passed += 1;
   }
 
   get store(): Store {
@@ -60,7 +72,7 @@ export class Controller {
       secrets: this.secrets,
       units: () => this.units(),
       newXid: () => this.newXid(),
-      now: () => new Date(),
+      now: () => new Date(this.now),
     };
   }
 
@@ -74,9 +86,10 @@ export class Controller {
     const letters = '0123456789abcdefghijklmnopqrstuv';
     return Array.from(randomBytes(20), (byte) => letters[byte % letters.length]).join('');
   }
-  newRelation(sides: readonly Side[]): number {
+  newRelation(sides: readonly Side[], abroad: Relation['abroad'] = null): number {
     const id = this.next();
-    this.relations.set(id, { id, sides, dying: false, members: new Set(), bags: new Map(), versions: new Map() });
+    const [members, bags, versions] = [new Set<string>(), new Map<string, Values>(), new Map<string, number>()];
+    this.relations.set(id, { id, sides, dying: false, members, bags, versions, abroad });
     return id;
   }
 

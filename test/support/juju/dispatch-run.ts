@@ -63,9 +63,12 @@ export const runScript = async (
   environment: Values,
   directory: string,
   answer: (request: ToolRequest) => Promise<ToolAnswer>,
+  /** Those that this Juju has. */
+  available: readonly string[],
 ): Promise<Ended> => {
   const contextId = environment['JUJU_CONTEXT_ID'] ?? '';
   const run: RunTool = async ({ tool, args, input }) => {
+    if (!available.includes(tool)) throw new ToolRefusal(tool, 'missingTool', 'there is no such hook tool');
     const { code, stdout, stderr } = await answer({
       contextId,
       directory,

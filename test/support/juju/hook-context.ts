@@ -1,7 +1,9 @@
 /** One dispatch as the controller sees it: what it may read, what it has staged, and how that is stored when it ends well. */
-import { type Charm, ImpossibleInJuju, type OptionValue } from './charm.ts';
+import type { Charm, OptionValue } from './charm.ts';
 import { ToolFault } from './flags.ts';
-import { sameValues, writeBag } from './next-hook.ts';
+import type { Store } from './world.ts';
+import { writeBag } from './next-hook.ts';
+import { applyToSecrets, type SecretChange } from './secret-changes.ts';
 import {
   type Hook,
   isPeer,
@@ -13,38 +15,11 @@ import {
   type Values,
 } from './things.ts';
 
-/** The stored part of a model that hooks may change. */
-export interface Store {
-  readonly name: string;
-  readonly uuid: string;
-  readonly version: readonly [number, number, number];
-  readonly relations: ReadonlyMap<number, Relation>;
-  readonly secrets: Map<string, SecretThing>;
-  readonly units: () => readonly Unit[];
-  readonly newXid: () => string;
-  readonly now: () => Date;
-}
-
 export interface LogRecord {
   readonly unit: string;
   readonly level: string;
   readonly message: string;
 }
-
-/** A staged change of a secret. `content` null: only what is said about it changes. */
-export type SecretChange =
-  | { readonly type: 'add'; readonly secret: SecretThing }
-  | {
-      readonly type: 'set';
-      readonly xid: string;
-      readonly content: Values | null;
-      readonly label: string | null;
-      readonly description: string | null;
-    }
-  | { readonly type: 'grant'; readonly xid: string; readonly relation: number; readonly to: string }
-  | { readonly type: 'revoke'; readonly xid: string; readonly from: (grant: SecretThing['grants'][number]) => boolean }
-  | { readonly type: 'remove'; readonly xid: string; readonly revision: number | null }
-  | { readonly type: 'track'; readonly xid: string };
 
 /** The controller did not take what the hook staged: the hook has failed. */
 export class FlushRefused extends Error {
@@ -221,6 +196,9 @@ export class HookContext {
         continue;
       }
       if (change.type === 'track') continue;
+      const isNew = this.secretChanges.some((added) => added.type === 'add' && added.secret.xid === change.xid);
+      if (change.type === 'remove' && isNew && this.store.version[0] >= 4)
+        throw new FlushRefused(`secret "${change.xid}" not found`);
       const secret = secretIn(this, change.xid);
       if (secret === undefined) throw new FlushRefused(`secret "${change.xid}" not found`);
       const manages = secret.owner.name === this.unit.name || (secret.owner.name === this.application && leads);
@@ -254,49 +232,3 @@ export const secretIn = (context: HookContext, xid: string): SecretThing | undef
   context.secretChanges.flatMap((change) =>
     change.type === 'add' && change.secret.xid === xid ? [change.secret] : [],
   )[0];
-
-const applyToSecrets = (change: SecretChange, { store, unit, secretChanges }: HookContext): void => {
-  if (change.type === 'add') {
-    store.secrets.set(change.secret.xid, change.secret);
-    return;
-  }
-  const secret = store.secrets.get(change.xid);
-  if (secret === undefined) {
-    if (change.type === 'track') return;
-    throw new ImpossibleInJuju(`secret ${change.xid} went away during a hook`);
-  }
-  switch (change.type) {
-    case 'set':
-      if (change.label !== null) secret.label = change.label;
-      if (change.description !== null) secret.description = change.description;
-      if (change.content === null) return;
-      if (secretChanges.some((added) => added.type === 'add' && added.secret === secret))
-        secret.revisions.set(secret.latest, change.content);
-      else addRevision(secret, change.content, store.version);
-      return;
-    case 'grant':
-      if (!secret.grants.some(({ to, relation }) => to === change.to && relation === change.relation))
-        secret.grants = [...secret.grants, { to: change.to, relation: change.relation }];
-      return;
-    case 'revoke':
-      secret.grants = secret.grants.filter((grant) => !change.from(grant));
-      return;
-    case 'remove':
-      if (change.revision !== null) secret.revisions.delete(change.revision);
-      if (change.revision === null || secret.revisions.size === 0) store.secrets.delete(secret.xid);
-      return;
-    case 'track': {
-      const consumer = secret.consumers.get(unit.name);
-      if (consumer !== undefined) Object.assign(consumer, { tracked: secret.latest, told: secret.latest });
-      return;
-    }
-  }
-};
-
-/** Since 3.6 equal content is no new revision. */
-const addRevision = (secret: SecretThing, content: Values, [major, minor]: Store['version']): void => {
-  const newest = secret.revisions.get(secret.latest);
-  if (newest !== undefined && sameValues(newest, content) && (major > 3 || minor >= 6)) return;
-  secret.latest += 1;
-  secret.revisions.set(secret.latest, content);
-};

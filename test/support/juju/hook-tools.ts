@@ -5,8 +5,9 @@ import { parse, stringify } from 'yaml';
 import type { ToolAnswer, ToolRequest } from './agent-socket.ts';
 import { Flags, ToolFault } from './flags.ts';
 import type { HookContext } from './hook-context.ts';
+import { locationOf } from './next-hook.ts';
 import { secretTools } from './secret-tools.ts';
-import { remoteSideOf, type Values } from './things.ts';
+import { meantBy, remoteSideOf, seenBy, type Values } from './things.ts';
 import type { Tool, ToolHelp } from './tool.ts';
 
 export const answerTool = async (
@@ -56,9 +57,10 @@ const relationTools: Readonly<Record<string, Tool>> = {
   'relation-list': async (context, args, { print: printed }) => {
     const flags = new Flags(args, { values: ['r', 'relation', ...output], switches: ['app'] });
     const relation = context.relationOf(flags.value('r', 'relation'));
+    const seen = (name: string): string => seenBy(context.application, relation, name);
     if (flags.isOn('app'))
-      return printed(remoteSideOf(relation, context.application).application.name, formatOf(flags));
-    return printed(context.membersOf(relation), formatOf(flags));
+      return printed(seen(remoteSideOf(relation, context.application).application.name), formatOf(flags));
+    return printed(context.membersOf(relation).map(seen), formatOf(flags));
   },
 
   'relation-get': async (context, args, { print: printed }) => {
@@ -69,9 +71,10 @@ const relationTools: Readonly<Record<string, Tool>> = {
     if (member === undefined) throw new ToolFault('no unit or application specified', 2);
     if (!flags.isOn('app') && !member.includes('/'))
       throw new ToolFault(`expected unit name, got application name "${member}"`, 2);
+    const meant = meantBy(context.application, relation, member);
     const bag = flags.isOn('app')
-      ? context.readApplicationBag(relation, member.replace(/\/\d+$/, ''))
-      : context.readUnitBag(relation, member);
+      ? context.readApplicationBag(relation, meant.replace(/\/\d+$/, ''))
+      : context.readUnitBag(relation, meant);
     return printed(key === '-' ? bag : (bag[key] ?? null), formatOf(flags));
   },
 
@@ -85,8 +88,9 @@ const relationTools: Readonly<Record<string, Tool>> = {
 
   'relation-model-get': async (context, args, { print: printed }) => {
     const flags = new Flags(args, { values: ['r', 'relation', ...output] });
-    context.relationOf(flags.value('r', 'relation'));
-    return printed({ uuid: context.store.uuid }, formatOf(flags));
+    const { abroad } = context.relationOf(flags.value('r', 'relation'));
+    const isRemote = abroad !== null && abroad.application !== context.application;
+    return printed({ uuid: isRemote ? abroad.model : context.store.uuid }, formatOf(flags));
   },
 };
 
@@ -222,9 +226,15 @@ const unitTools: Readonly<Record<string, Tool>> = {
       for (const relation of context.relationsOf(endpoint)) {
         const remote = remoteSideOf(relation, context.application).application;
         const told = (relations[endpoint] ??= {});
-        told[remote.name] = { status: relation.dying ? 'dying' : 'joined', since };
+        told[seenBy(context.application, relation, remote.name)] = {
+          status: relation.dying ? 'dying' : 'joined',
+          since,
+        };
         for (const each of remote.units.values())
-          told[each.name] = { status: each.life === 'alive' ? 'active' : 'dying', since };
+          told[seenBy(context.application, relation, each.name)] = {
+            status: each.life === 'alive' ? 'active' : 'dying',
+            since,
+          };
       }
     }
     return printed({ units, relations }, formatOf(flags, 'yaml'));
@@ -262,8 +272,30 @@ const unitTools: Readonly<Record<string, Tool>> = {
   },
   'opened-ports': async (context, args, { print: printed }) =>
     printed([...context.ports].toSorted(), formatOf(new Flags(args, { values: output, switches: ['endpoints'] }))),
-  'storage-list': async (_, args, { print: printed }) => printed([], formatOf(new Flags(args, { values: output }))),
+  'storage-list': async (context, args, { print: printed }) => {
+    const flags = new Flags(args, { values: output });
+    const [name] = flags.rest;
+    const ids = attachedTo(context).filter((id) => name === undefined || id.startsWith(`${name}/`));
+    return printed(ids, formatOf(flags));
+  },
+  'storage-get': async (context, args, { print: printed }) => {
+    const flags = new Flags(args, { values: ['s', ...output] });
+    const id = flags.value('s') ?? context.hook.environment['JUJU_STORAGE_ID'] ?? '';
+    if (!attachedTo(context).includes(id)) throw new ToolFault(`storage "${id}" not found`);
+    const told = {
+      kind: context.unit.application.charm.storages.get(id.slice(0, id.lastIndexOf('/'))),
+      location: locationOf(id),
+    };
+    const [key] = flags.rest;
+    return printed(key === 'kind' || key === 'location' ? told[key] : told, formatOf(flags));
+  },
 };
+
+/** The one that the hook is about included. */
+const attachedTo = ({ unit, hook }: HookContext): readonly string[] =>
+  [...unit.storages].flatMap(([id, { life }]) =>
+    life === 'attached' || hook.environment['JUJU_STORAGE_ID'] === id ? [id] : [],
+  );
 
 const portOf = (args: readonly string[]): string => {
   const [given = ''] = new Flags(args, { values: ['endpoints', 'format'] }).rest;

@@ -83,9 +83,9 @@ export class JujuModel implements AsyncDisposable {
   loseUnit(application: string): void {
     operator.loseUnit(this.#controller, application);
   }
-  /** `application:endpoint` each; the id of the relation. */
-  integrate(one: string, other: string): number {
-    return operator.integrate(this.#controller, one, other);
+  /** `application:endpoint` each; the id of the relation. Across models, the one that requires lives in another model. */
+  integrate(one: string, other: string, how = { acrossModels: false }): number {
+    return operator.integrate(this.#controller, one, other, how);
   }
   removeRelation(id: number): void {
     operator.removeRelation(this.#controller, id);
@@ -176,6 +176,11 @@ export class JujuModel implements AsyncDisposable {
   }
 
   // What time does.
+
+  /** What is due by then is told, and what was told and had no consequence is told again. */
+  timePasses(ms: number): void {
+    this.#controller.timePasses(ms);
+  }
 
   /** Runs one hook of some unit; null when no unit has one. */
   async step(): Promise<RanHook | null> {

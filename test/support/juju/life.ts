@@ -20,6 +20,12 @@ export const addUnit = (controller: Controller, application: Application, number
     told: { revision: null, options: null, leadership: null },
     workloads: new Map(),
     notices: [],
+    storages: new Map(
+      [...application.charm.storages.keys()].map((storage) => [
+        `${storage}/${controller.next()}`,
+        { life: 'pending', in: controller.chance.below(6, `${name} ${storage}`) },
+      ]),
+    ),
     actions: [],
     updateStatus: false,
     stopAsked: false,

@@ -1,25 +1,20 @@
 /** What the agent of a unit runs next: asked anew after each hook, the highest of Juju's priorities wins. */
-import type { Chance } from './chance.ts';
+import { secretHook } from './secret-hooks.ts';
 import {
   applicationOfUnit,
   type Hook,
   isPeer,
   ownSideOf,
+  plain,
   type Relation,
   type RelationHook,
   remoteSideOf,
-  type SecretThing,
+  seenBy,
   type Unit,
   type Values,
   type View,
 } from './things.ts';
-
-export interface World {
-  readonly chance: Chance;
-  readonly relations: ReadonlyMap<number, Relation>;
-  readonly secrets: ReadonlyMap<string, SecretThing>;
-  readonly hasLeaderSettings: boolean;
-}
+import type { World } from './world.ts';
 
 /** Null when there is nothing to do for this unit now. Enters the relations that are new to it. */
 export const nextHook = (unit: Unit, world: World): Hook | null => {
@@ -34,12 +29,14 @@ export const nextHook = (unit: Unit, world: World): Hook | null => {
     (idle ? workloadHook(unit, 'whenDue') : null) ??
     (idle && unit.life === 'alive' ? secretHook(unit, world) : null) ??
     actionHook(unit) ??
+    (idle ? storageHook(unit, 'whenDue') : null) ??
     unit.failed?.hook ??
     (unit.life === 'dying' ? teardownHook(unit, world) : null) ??
     lifeHook(unit) ??
     relationsHook(unit, world) ??
     updateStatusHook(unit) ??
-    (idle ? workloadHook(unit, 'anyway') : null)
+    (idle ? workloadHook(unit, 'anyway') : null) ??
+    (idle ? storageHook(unit, 'anyway') : null)
   );
 };
 
@@ -48,16 +45,8 @@ export const notYet = Number.POSITIVE_INFINITY;
 
 /** Hooks of workloads come anywhere after install: each hook that goes before brings them nearer. */
 export const countDown = (unit: Unit): void => {
-  for (const workload of unit.workloads.values()) workload.in -= 1;
+  for (const waiting of [...unit.workloads.values(), ...unit.storages.values()]) waiting.in -= 1;
 };
-
-const plain = (name: string, done: () => void, environment: Values = {}): Hook => ({
-  name,
-  action: null,
-  environment,
-  relation: null,
-  done,
-});
 
 /** The controller keeps three keys in each unit's bag. */
 const networkKeys = (unit: Unit): Values => ({
@@ -158,44 +147,28 @@ const workloadHook = (unit: Unit, when: 'whenDue' | 'anyway'): Hook | null => {
   });
 };
 
-const secretHook = (unit: Unit, { secrets }: World): Hook | null => {
-  if (!unit.done.installed) return null;
-  for (const secret of secrets.values()) {
-    const owns =
-      secret.owner.name === unit.name ||
-      (secret.owner.kind === 'application' && secret.owner.name === unit.application.name);
-    const consumer = secret.consumers.get(unit.name);
-    if (!owns && consumer !== undefined && consumer.tracked < secret.latest && consumer.told < secret.latest) {
-      const { latest } = secret;
-      return plain(
-        'secret-changed',
-        () => {
-          consumer.told = latest;
-        },
-        { JUJU_SECRET_ID: `secret:${secret.xid}`, JUJU_SECRET_LABEL: consumer.label },
-      );
-    }
-    const removes = owns && (secret.owner.kind === 'unit' || unit.application.leader === unit.name);
-    const obsolete = removes ? obsoleteRevisionOf(secret) : null;
-    if (obsolete !== null) {
-      return plain('secret-remove', () => secret.toldObsolete.add(obsolete), {
-        JUJU_SECRET_ID: `secret:${secret.xid}`,
-        JUJU_SECRET_LABEL: secret.label,
-        JUJU_SECRET_REVISION: String(obsolete),
-      });
-    }
+const storageHook = (unit: Unit, when: 'whenDue' | 'anyway'): Hook | null => {
+  if (!unit.done.installed || unit.life !== 'alive') return null;
+  for (const [id, storage] of unit.storages) {
+    if (storage.life !== 'pending' || (when === 'whenDue' && storage.in > 0)) continue;
+    return aboutStorage(unit, id, 'attached', () => {
+      storage.life = 'attached';
+    });
   }
   return null;
 };
 
-/** One that nobody tracks any more, and that is not the newest. */
-const obsoleteRevisionOf = (secret: SecretThing): number | null => {
-  const tracked = new Set([...secret.consumers.values()].map((consumer) => consumer.tracked));
-  const found = [...secret.revisions.keys()].find(
-    (revision) => revision !== secret.latest && !tracked.has(revision) && !secret.toldObsolete.has(revision),
-  );
-  return found ?? null;
+const aboutStorage = (unit: Unit, id: string, what: 'attached' | 'detaching', done: () => void): Hook => {
+  const name = id.slice(0, id.lastIndexOf('/'));
+  const kind = unit.application.charm.storages.get(name) ?? 'filesystem';
+  return plain(`${name}-storage-${what}`, done, {
+    JUJU_STORAGE_ID: id,
+    JUJU_STORAGE_KIND: kind,
+    JUJU_STORAGE_LOCATION: locationOf(id),
+  });
 };
+
+export const locationOf = (storage: string): string => `/var/lib/juju/storage/${storage}`;
 
 const actionHook = (unit: Unit): Hook | null => {
   const action = unit.done.installed ? unit.actions[0] : undefined;
@@ -258,7 +231,7 @@ const updateStatusHook = (unit: Unit): Hook | null =>
       })
     : null;
 
-/** Relations first, then stop and remove. */
+/** Relations first, then stop, storage and remove. */
 const teardownHook = (unit: Unit, world: World): Hook | null => {
   for (const [relation, view] of viewsOf(unit, world)) {
     if (view.broken) continue;
@@ -272,6 +245,12 @@ const teardownHook = (unit: Unit, world: World): Hook | null => {
   if (!unit.done.stopped && unit.done.installed) {
     return plain('stop', () => {
       unit.done.stopped = true;
+    });
+  }
+  for (const [id, storage] of unit.storages) {
+    if (storage.life !== 'attached') continue;
+    return aboutStorage(unit, id, 'detaching', () => {
+      storage.life = 'gone';
     });
   }
   return plain('remove', () => {
@@ -350,16 +329,20 @@ const relationHook = (
   environment: Values,
   done: () => void,
 ): Hook => {
-  const { endpoint } = ownSideOf(relation, unit.application.name);
+  const self = unit.application.name;
+  const { endpoint } = ownSideOf(relation, self);
+  const seen = Object.fromEntries(
+    Object.entries(environment).map(([key, value]) => [key, seenBy(self, relation, value)]),
+  );
   return {
     name: `${endpoint}-relation-${kind}`,
     action: null,
     environment: {
       JUJU_RELATION: endpoint,
       JUJU_RELATION_ID: `${endpoint}:${relation.id}`,
-      JUJU_REMOTE_APP: remoteSideOf(relation, unit.application.name).application.name,
-      JUJU_REMOTE_UNIT: remoteUnit ?? '',
-      ...environment,
+      JUJU_REMOTE_APP: seenBy(self, relation, remoteSideOf(relation, self).application.name),
+      JUJU_REMOTE_UNIT: remoteUnit === null ? '' : seenBy(self, relation, remoteUnit),
+      ...seen,
     },
     relation: { id: relation.id, remoteUnit, kind },
     done,

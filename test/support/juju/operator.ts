@@ -1,4 +1,5 @@
 /** What the operator does to a model, and what Juju would not let him do. */
+import { createHash } from 'node:crypto';
 import { type Charm, type CharmOption, ImpossibleInJuju, type OptionValue } from './charm.ts';
 import type { Controller, DeployOptions } from './controller.ts';
 import { addUnit, bury, kill } from './life.ts';
@@ -8,6 +9,9 @@ import type { ActionOutcome, Application, Notice, Unit, Values } from './things.
 
 export const deploy = (controller: Controller, name: string, charm: Charm, options: DeployOptions): void => {
   if (controller.applications.has(name)) throw new ImpossibleInJuju(`there is an application ${name} already`);
+  if (!applicationName.test(name)) throw new ImpossibleInJuju(`no application can be called ${name}`);
+  if (charm.oldestJuju !== null && !isSince(controller, charm.oldestJuju))
+    throw new ImpossibleInJuju(`${name} assumes Juju ${charm.oldestJuju}, and this is ${controller.version}`);
   const application: Application = {
     name,
     charm,
@@ -30,7 +34,8 @@ export const deploy = (controller: Controller, name: string, charm: Charm, optio
 
 /** As a StatefulSet does: the highest numbers come and go. */
 export const scale = (controller: Controller, name: string, units: number): void => {
-  const application = controller.application(name);
+  const application = living(controller, name);
+  if (!Number.isInteger(units) || units < 0) throw new ImpossibleInJuju(`${name} cannot have ${units} units`);
   const alive = [...application.units.values()].filter(({ life }) => life === 'alive');
   if (alive.length < application.units.size && units > alive.length)
     throw new ImpossibleInJuju(`units of ${name} are still leaving: settle first`);
@@ -50,8 +55,13 @@ export const loseUnit = (controller: Controller, application: string): void => {
   bury(controller);
 };
 
-/** `application:endpoint` each; the id of the relation. */
-export const integrate = (controller: Controller, one: string, other: string): number => {
+/** `application:endpoint` each; the id of the relation. Across models, the one that requires lives in another model. */
+export const integrate = (
+  controller: Controller,
+  one: string,
+  other: string,
+  { acrossModels }: { readonly acrossModels: boolean },
+): number => {
   const sides = [controller.side(one), controller.side(other)] as const;
   const roles = sides.map(({ application, endpoint }) => application.charm.endpoints.get(endpoint));
   const [first, second] = roles;
@@ -68,7 +78,11 @@ export const integrate = (controller: Controller, one: string, other: string): n
     ),
   );
   if (isThere) throw new ImpossibleInJuju(`${one} and ${other} are related already`);
-  return controller.newRelation([...sides]);
+  const consumer = sides.find((_, at) => roles[at]?.role === 'requires')?.application.name;
+  if (!acrossModels || consumer === undefined) return controller.newRelation([...sides]);
+  const digest = createHash('sha256').update(`${controller.uuid} ${consumer}`).digest('hex');
+  const model = `${digest.slice(0, 8)}-0000-4000-8000-${digest.slice(8, 20)}`;
+  return controller.newRelation([...sides], { application: consumer, alias: `remote-${digest.slice(-32)}`, model });
 };
 
 export const removeRelation = (controller: Controller, id: number): void => {
@@ -94,7 +108,7 @@ export const configure = (
   name: string,
   changes: Readonly<Record<string, OptionValue | null>>,
 ): void => {
-  const application = controller.application(name);
+  const application = living(controller, name);
   for (const [option, value] of Object.entries(changes)) {
     const declared = application.charm.options.get(option);
     if (declared === undefined) throw new ImpossibleInJuju(`${name} has no option ${option}`);
@@ -110,7 +124,9 @@ export const configure = (
 
 /** Each pod is made anew, the highest number first. */
 export const refresh = (controller: Controller, name: string, charm: Charm): void => {
-  const application = controller.application(name);
+  const application = living(controller, name);
+  const lost = [...endpointsInUse(controller, name)].find((endpoint) => !charm.endpoints.has(endpoint));
+  if (lost !== undefined) throw new ImpossibleInJuju(`${name} is related by ${lost}, which the other charm has not`);
   application.charm = charm;
   application.revision += 1;
   for (const unit of application.units.values()) unit.stopAsked = unit.done.installed;
@@ -141,6 +157,9 @@ export const restartWorkload = (controller: Controller, name: string, container:
 export const notify = (controller: Controller, name: string, notice: Notice): void => {
   const unit = controller.unit(name);
   refuseUnknownContainer(unit, notice.container);
+  const oldest = notice.kind === 'custom-notice' ? '3.4.0' : '3.6.0';
+  if (!isSince(controller, oldest))
+    throw new ImpossibleInJuju(`Juju ${controller.version} has no ${notice.kind}: it came with ${oldest}`);
   unit.notices.push(notice);
 };
 
@@ -187,6 +206,7 @@ export const startAction = (
 
 /** Granted to these applications; its URI. */
 export const addUserSecret = (controller: Controller, content: Values, to: readonly string[]): string => {
+  if (!isSince(controller, '3.3.0')) throw new ImpossibleInJuju(`Juju ${controller.version} has no secrets of users`);
   const xid = controller.newXid();
   controller.secrets.set(xid, {
     xid,
@@ -195,12 +215,37 @@ export const addUserSecret = (controller: Controller, content: Values, to: reado
     description: '',
     revisions: new Map([[1, content]]),
     latest: 1,
+    rotation: null,
+    expiry: null,
     toldObsolete: new Set(),
     grants: to.map((application) => ({ to: application, relation: null })),
     consumers: new Map(),
   });
   return `secret:${xid}`;
 };
+
+/** As Juju wants names: of small letters, digits and single dashes, no part of digits alone. */
+const applicationName = /^[a-z][a-z0-9]*(-[a-z0-9]*[a-z][a-z0-9]*)*$/;
+
+const isSince = ({ versionNumbers }: Controller, oldest: string): boolean => {
+  const wanted = oldest.split('.').map(Number);
+  const at = versionNumbers.findIndex((part, index) => part !== (wanted[index] ?? 0));
+  return at === -1 || (versionNumbers[at] ?? 0) > (wanted[at] ?? 0);
+};
+
+const living = (controller: Controller, name: string): Application => {
+  const application = controller.application(name);
+  if (application.dying) throw new ImpossibleInJuju(`${name} is being removed`);
+  return application;
+};
+
+/** Those that are related. */
+const endpointsInUse = (controller: Controller, name: string): ReadonlySet<string> =>
+  new Set(
+    [...controller.relations.values()].flatMap(({ sides }) =>
+      sides.flatMap(({ application, endpoint }) => (application.name === name ? [endpoint] : [])),
+    ),
+  );
 
 const refuseUnknownContainer = ({ application }: Unit, container: string): void => {
   if (!application.charm.containers.includes(container))

@@ -4,7 +4,7 @@ import { parse } from 'yaml';
 import { xidOf } from '../../../src/infra/juju/secret-id.ts';
 import { Flags, ToolFault } from './flags.ts';
 import { type HookContext, secretIn } from './hook-context.ts';
-import { remoteSideOf, type SecretThing, type Values } from './things.ts';
+import { meantBy, remoteSideOf, type SecretThing, type Values } from './things.ts';
 import type { Tool } from './tool.ts';
 
 const about = { values: ['label', 'description', 'expire', 'rotate', 'owner', 'file'] };
@@ -29,6 +29,7 @@ export const secretTools: Readonly<Record<string, Tool>> = {
       description,
       revisions: new Map([[1, content]]),
       latest: 1,
+      ...timesIn(flags, context),
       toldObsolete: new Set(),
       grants: [],
       consumers: new Map(),
@@ -52,7 +53,14 @@ export const secretTools: Readonly<Record<string, Tool>> = {
     }
     // An unknown or foreign id is found out when the hook ends.
     const description = flags.value('description') ?? null;
-    context.secretChanges.push({ type: 'set', xid: xidOf(id), content, label, description });
+    context.secretChanges.push({
+      type: 'set',
+      xid: xidOf(id),
+      content,
+      label,
+      description,
+      ...timesIn(flags, context),
+    });
     return '';
   },
 
@@ -103,7 +111,11 @@ export const secretTools: Readonly<Record<string, Tool>> = {
           label: pending.at(-1) ?? secret.label,
           ...(secret.description === '' ? {} : { description: secret.description }),
           owner: secret.owner.kind,
-          rotation: 'never',
+          rotation: nameOfPeriod(secret.rotation?.periodMs ?? 0),
+          ...(secret.rotation === null || secret.rotation.dueAt === never
+            ? {}
+            : { rotates: new Date(secret.rotation.dueAt).toISOString() }),
+          ...(secret.expiry === null ? {} : { expiry: new Date(secret.expiry.at).toISOString() }),
         },
       },
       flags.value('format') ?? 'yaml',
@@ -125,8 +137,9 @@ export const secretTools: Readonly<Record<string, Tool>> = {
     const given = flags.value('relation', 'r');
     if (given === undefined) throw new ToolFault('missing relation', 2);
     const relation = context.relationOf(given);
+    if (relation.abroad?.application === context.application) throw new ToolFault('permission denied'); // The offering side alone may.
     const remote = remoteSideOf(relation, context.application).application.name;
-    const to = flags.value('unit') ?? remote;
+    const to = meantBy(context.application, relation, flags.value('unit') ?? remote);
     const other = secret.grants.find((grant) => grant.relation === relation.id && grant.to !== to);
     if (other !== undefined)
       throw new ToolFault('any unit level grants and an application level grant cannot be mixed');
@@ -160,6 +173,39 @@ export const secretTools: Readonly<Record<string, Tool>> = {
     });
     return '';
   },
+};
+
+const never = Number.POSITIVE_INFINITY;
+const dayMs = 86_400_000;
+const periods: ReadonlyMap<string, number> = new Map([
+  ['never', 0],
+  ['hourly', dayMs / 24],
+  ['daily', dayMs],
+  ['weekly', 7 * dayMs],
+  ['monthly', 30 * dayMs],
+  ['quarterly', 91 * dayMs],
+  ['yearly', 365 * dayMs],
+]);
+const nameOfPeriod = (ms: number): string => [...periods].find(([, period]) => period === ms)?.[0] ?? 'never';
+
+const timesIn = (flags: Flags, { store }: HookContext): Pick<SecretThing, 'rotation' | 'expiry'> => {
+  const [rotate, expire] = [flags.value('rotate'), flags.value('expire')];
+  const now = store.now().getTime();
+  const periodMs = periods.get(rotate ?? 'never');
+  if (periodMs === undefined) throw new ToolFault(`rotate policy "${rotate ?? ''}" not valid`, 2);
+  return {
+    rotation: rotate === undefined ? null : { periodMs, dueAt: periodMs === 0 ? never : now + periodMs, told: -1 },
+    expiry: expire === undefined ? null : { at: momentOf(expire, now), told: -1 },
+  };
+};
+
+/** `168h`, `30m`, or as RFC 3339 writes it. */
+const momentOf = (text: string, now: number): number => {
+  const [, count, unit] = /^(\d+)([hms])$/.exec(text) ?? [];
+  const at =
+    count === undefined ? Date.parse(text) : now + Number(count) * { h: 3_600_000, m: 60_000, s: 1_000 }[unit as 'h'];
+  if (Number.isNaN(at) || at < now) throw new ToolFault(`expire time or duration "${text}" not valid`, 2);
+  return at;
 };
 
 const ownerKind = (owner: string): 'application' | 'unit' => {
@@ -230,7 +276,8 @@ const readSecret = (
   if (newLabel !== undefined && ours) {
     if (secret.owner.kind === 'application' && !context.isLeader())
       throw new ToolFault('only unit leaders can update an application owned secret label');
-    context.secretChanges.push({ type: 'set', xid: secret.xid, content: null, label: newLabel, description: null });
+    const asItWas = { content: null, description: null, rotation: null, expiry: null };
+    context.secretChanges.push({ type: 'set', xid: secret.xid, label: newLabel, ...asItWas });
   }
   const staged = context.secretChanges
     .flatMap((change) =>

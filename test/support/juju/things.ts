@@ -42,6 +42,8 @@ export interface Unit {
   /** Containers that it was not told about; `in`: hooks to go before that, without end while their Pebble does not answer. */
   readonly workloads: Map<string, { in: number }>;
   readonly notices: Notice[];
+  /** By id, `data/0`. `in`: hooks to go before it is told. */
+  readonly storages: Map<string, { life: 'pending' | 'attached' | 'gone'; in: number }>;
   readonly actions: PendingAction[];
   /** Asked for by the timer. */
   updateStatus: boolean;
@@ -85,6 +87,8 @@ export interface Relation {
   readonly bags: Map<string, Values>;
   /** Counts changes of each bag. */
   readonly versions: Map<string, number>;
+  /** Of one that is in another model: the side that offers knows it by this name. */
+  readonly abroad: { readonly application: string; readonly alias: string; readonly model: string } | null;
 }
 export interface Side {
   readonly application: Application;
@@ -111,6 +115,9 @@ export interface SecretThing {
   description: string;
   readonly revisions: Map<number, Values>;
   latest: number;
+  /** Null: never. `told`: how often time had gone on when its owner was told last. */
+  rotation: { readonly periodMs: number; dueAt: number; told: number } | null;
+  expiry: { readonly at: number; told: number } | null;
   /** Obsolete revisions that the owner was told about. */
   readonly toldObsolete: Set<number>;
   /** Application or remote unit, by the relation through which it may read; a user's secret is granted without one. */
@@ -134,6 +141,15 @@ export interface Hook {
   /** What the agent keeps once the hook has succeeded. */
   readonly done: () => void;
 }
+/** One that is about nothing but what its name says. */
+export const plain = (name: string, done: () => void, environment: Values = {}): Hook => ({
+  name,
+  action: null,
+  environment,
+  relation: null,
+  done,
+});
+
 export type RelationHook = 'created' | 'joined' | 'changed' | 'departed' | 'broken';
 
 export const remoteSideOf = (relation: Relation, application: string): Side => {
@@ -148,3 +164,19 @@ export const ownSideOf = (relation: Relation, application: string): Side => {
 };
 export const isPeer = (relation: Relation): boolean => relation.sides.length === 1;
 export const applicationOfUnit = (unit: string): string => unit.slice(0, unit.lastIndexOf('/'));
+
+/** A unit or an application as the other one is told of it. */
+export const seenBy = (viewer: string, { abroad }: Relation, name: string): string => {
+  if (abroad === null || viewer === abroad.application) return name;
+  const [application = '', number] = name.split('/');
+  if (application !== abroad.application) return name;
+  return number === undefined ? abroad.alias : `${abroad.alias}/${number}`;
+};
+/** Back from what `seenBy` told. */
+export const meantBy = (viewer: string, { abroad }: Relation, name: string): string => {
+  if (abroad === null || viewer === abroad.application) return name;
+  const [application = '', number] = name.split('/');
+  if (application === abroad.application) return `unknown-${name}`; // Its own name means nobody on this side.
+  if (application !== abroad.alias) return name;
+  return number === undefined ? abroad.application : `${abroad.application}/${number}`;
+};
