@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { PostgresStep } from '../../src/actors/model/backend.ts';
 import { PostgresUnavailable } from '../../src/actors/ports/postgres.ts';
 import { createCredentials } from '../../src/infra/credentials/credentials.ts';
+import { servedByAncestor } from '../support/ancestors-postgres.ts';
 import { postgresServers, useServer } from '../support/servers.ts';
 import { openProxy, type PostgresProxy } from './postgres-proxy.ts';
 import {
@@ -25,13 +26,22 @@ describe.each(postgresServers())('on %s', (_, start) => {
       ['ensureDatabase', async (scenario) => ({ type: 'ensureDatabase', database: scenario.name('orders') })],
       ['ensureLogin', (scenario) => loginIn(scenario, [])],
       ['ensureLogin with extra roles', (scenario) => loginIn(scenario, ['createdb'])],
+      ['adoptDatabase', async (scenario) => ({ type: 'adoptDatabase', database: (await served(scenario)).database })],
+      [
+        'adoptLogin',
+        async (scenario) => {
+          const { database, username } = await served(scenario);
+          must(await scenario.take({ type: 'adoptDatabase', database }));
+          return { type: 'adoptLogin', relation: 1, database, ...fixedAccount, username, rights: [] };
+        },
+      ],
       ['dropLogin', async (scenario) => dropStep(await busyClient(scenario))],
     ];
 
     it.each(steps)(
       'is %s, and is done when it is repeated',
-      async (_name, prepare) => {
-        await using scenario = await openScenario(server());
+      async (name, prepare) => {
+        await using scenario = await openScenario(server(), name.startsWith('adopt') ? 'superuser' : 'ordinary');
         must(await scenario.take({ type: 'raiseFence' }));
         await walkBroken(async () => scenario.sibling(), prepare);
       },
@@ -134,6 +144,14 @@ const loginIn = async (scenario: Scenario, extraUserRoles: readonly string[]): P
 
 /** The same secret each time, so that pictures can be compared. */
 const fixedAccount = await createCredentials().mint('anybody');
+
+/** A client that the charm before us had made a database and a login for. */
+const served = async (scenario: Scenario) => {
+  const client = { database: scenario.name('orders'), username: scenario.name('login') };
+  await servedByAncestor(scenario.server, { ...client, password: fixedAccount.verifier });
+  await asLogin(scenario, { ...fixedAccount, ...client }, client.database, 'CREATE TABLE mine (id int)');
+  return client;
+};
 
 /** A login that owns and was granted things in two databases. */
 const busyClient = async (scenario: Scenario): Promise<TestClient> => {

@@ -68,7 +68,10 @@ export class Fleet {
       }),
       workload,
       postgres: this.postgres,
-      credentials: { mint: async (username: string) => ({ username, password: secret, verifier: secret }) },
+      credentials: {
+        mint: async (username: string) => ({ username, password: secret, verifier: secret }),
+        keep: async (username: string, password: Secret) => ({ username, password, verifier: secret }),
+      },
       callers: { answer: (_: string, outcome: ChangeOutcome) => this.answers.push(outcome) },
     };
     const settings = { ...castSettings, self, nonce: ports.backplane.nonce, pid: this.#processes };
@@ -154,7 +157,7 @@ export class MemoryPostgres implements Postgres {
     if (this.away !== null) throw new PostgresUnavailable(this.away);
     if (epoch < this.#fence) return { kind: 'fenced' };
     if (step.type === 'raiseFence') this.#fence = epoch;
-    if (step.type === 'ensureLogin')
+    if (step.type === 'ensureLogin' || step.type === 'adoptLogin')
       this.logins.set(step.username, { relation: step.relation, username: step.username });
     if (step.type === 'dropLogin') this.logins.delete(step.username);
     return { kind: 'done' };

@@ -9,5 +9,6 @@ export const countedCredentials = (): Credentials => {
       minted += 1;
       return { username, password: new Secret(`password-${minted}`), verifier: new Secret(`verifier-${minted}`) };
     },
+    keep: async (username, password) => ({ username, password, verifier: new Secret(`of ${password.reveal()}`) }),
   };
 };

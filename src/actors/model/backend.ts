@@ -1,3 +1,4 @@
+import type { Right } from './right.ts';
 import type { Secret } from './secret.ts';
 import type { BackendReport } from './snapshot.ts';
 
@@ -89,6 +90,21 @@ export type PostgresStep =
       readonly extraUserRoles: readonly string[];
     }
   /**
+   * A database that its client had before this application served it, so that its owner role and its clients to come have their place
+   * there: who has rights in it keeps them. It is never made anew.
+   */
+  | { readonly type: 'adoptDatabase'; readonly database: string }
+  /** A login that its client had before: marked as ours, with the password and the rights it has. `password` has to be its own. */
+  | {
+      readonly type: 'adoptLogin';
+      readonly relation: number;
+      readonly database: string;
+      readonly username: string;
+      readonly password: Secret;
+      readonly verifier: Secret;
+      readonly rights: readonly Right[];
+    }
+  /**
    * For logins that the client `username` makes by itself: a role that lets those it is granted to into the database, a login that may
    * ask for their secrets, and the function that it asks.
    */
@@ -137,6 +153,8 @@ export interface Provision {
   readonly password: Secret;
   readonly verifier: Secret;
   readonly extraUserRoles: readonly string[];
+  /** Its login was there before, and may have these; absent: we made it. */
+  readonly adopted?: readonly Right[];
   /** Absent or null: its login makes none, or nothing was made for that yet. */
   readonly lookup?: LookupLogin | null;
 }

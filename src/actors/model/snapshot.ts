@@ -1,6 +1,7 @@
 import type { Published, Verdict } from './fleet-spec.ts';
 import type { BudgetKey, Epoch, Generation, Nonce, RelationId, UnitName } from './ids.ts';
 import type { Intent } from './intent.ts';
+import type { Right } from './right.ts';
 import type { Secret } from './secret.ts';
 import type { StatusWord, Wait } from './waits.ts';
 
@@ -91,12 +92,23 @@ export interface RelationRecord {
   readonly database: string;
   readonly backend: string;
   readonly account: Account;
+  /** Its login and database were there before, and the login may have these rights; absent: we made them. */
+  readonly adopted?: readonly Right[];
   /** PostgreSQL confirmed login, database and rights. */
   readonly provisioned: boolean;
   /** For logins that the client makes by itself; absent or null: it makes none, or nothing was done for them yet. */
   readonly lookup?: { readonly account: Account; readonly ready: boolean } | null;
   /** Our databag with the keys of `postgresql_client`; null until every live unit serves the login. */
   readonly databag: Databag | null;
+}
+/** What a client was given by whoever served it before this application did: it goes on with it. */
+export interface Inheritance {
+  readonly id: RelationId;
+  readonly username: string;
+  /** Printable ASCII. */
+  readonly password: Secret;
+  /** Attributes that its relation has asked for. */
+  readonly rights: readonly Right[];
 }
 export type Databag = Readonly<Record<string, string | Secret>>;
 
@@ -119,6 +131,8 @@ export interface Snapshot {
   readonly verdict: Verdict;
   readonly units: readonly UnitRecord[];
   readonly relations: readonly RelationRecord[];
+  /** Of clients without a record that can be read. Absent: nobody served here before. */
+  readonly inherited?: readonly Inheritance[];
   /** Objects that are there and cannot be read. Nothing of them is told above but the last copy that could be: unknown is not none. */
   readonly damaged: readonly DamagedObject[];
 }

@@ -1,5 +1,6 @@
 /** Schemas of the objects that outlive a process, at the edge where they are read. Unknown fields are ignored: a newer unit may write them. */
 import { z } from 'zod';
+import { rights } from '../../actors/model/right.ts';
 import type { Published, Verdict } from '../../actors/model/fleet-spec.ts';
 import type { Digest, Epoch, Generation, Nonce, RelationId, UnitName, WallMs } from '../../actors/model/ids.ts';
 import { type BackendIntent, type ClientIntent, clientTimeouts, poolModes } from '../../actors/model/intent.ts';
@@ -108,6 +109,7 @@ const relationSchema: z.ZodType<RelationRecord> = z.object({
   database: text,
   backend: text,
   account,
+  adopted: z.array(z.enum(rights)).exactOptional(),
   provisioned: z.boolean(),
   lookup: z.object({ account, ready: z.boolean() }).nullable().exactOptional(),
   databag: z.record(z.string(), z.union([pem, secret])).nullable(),

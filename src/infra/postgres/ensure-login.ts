@@ -50,7 +50,7 @@ const ensureRole = async (desk: Desk, wanted: Wanted): Promise<PostgresOutcome> 
   const acting = isPrivileged(wanted) ? 'RESET role' : `SET role TO ${escapeLiteral(owner)}`;
   const inDatabase = `ALTER ROLE ${login} IN DATABASE ${escapeIdentifier(wanted.database)}`;
   await fence.run(`${inDatabase} ${acting}`);
-  await fence.run(whereItCan(`${inDatabase} SET client_connection_check_interval TO '${orphanSeconds}s'`));
+  await fence.run(endsOrphansOf(wanted));
   if (isPrivileged(wanted)) await takePartIn(fence, self, wanted.username);
   return done;
 };
@@ -60,8 +60,11 @@ const ensureRole = async (desk: Desk, wanted: Wanted): Promise<PostgresOutcome> 
  * may take hours: they end this soon instead. What a server of another system than Linux or BSD cannot watch it refuses to be asked.
  */
 const orphanSeconds = 2;
-const whereItCan = (statement: string): string =>
-  `DO ${escapeLiteral(`BEGIN ${statement}; EXCEPTION WHEN invalid_parameter_value THEN NULL; END`)}`;
+export const endsOrphansOf = ({ username, database }: Pick<Wanted, 'username' | 'database'>): string => {
+  const inDatabase = `ALTER ROLE ${escapeIdentifier(username)} IN DATABASE ${escapeIdentifier(database)}`;
+  const statement = `${inDatabase} SET client_connection_check_interval TO '${orphanSeconds}s'`;
+  return `DO ${escapeLiteral(`BEGIN ${statement}; EXCEPTION WHEN invalid_parameter_value THEN NULL; END`)}`;
+};
 
 /** Attributes not named here are those of a role that was just created, and only a superuser can change them. */
 const attributesOf = (wanted: Wanted): string =>
@@ -101,7 +104,10 @@ const isMember = async (session: Session, member: string, role: string): Promise
 };
 
 /** What it makes in its database belongs to it until it is dropped; the other logins may use it meanwhile. */
-const shareWithOwner = async (desk: Desk, { database, username }: Wanted): Promise<PostgresOutcome> => {
+export const shareWithOwner = async (
+  desk: Desk,
+  { database, username }: Pick<Wanted, 'database' | 'username'>,
+): Promise<PostgresOutcome> => {
   await using session = await desk.enter(database);
   const [login, owner] = [escapeIdentifier(username), escapeIdentifier(ownerRoleOf(database))];
   await session.run('BEGIN');

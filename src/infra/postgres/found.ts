@@ -23,6 +23,8 @@ export interface Found {
     readonly comment: string | null;
     /** Of this relation's attributes and rights, all are as they were given. */
     readonly isMember: boolean;
+    /** In the owner role at all: of one that was there before, that says where it belongs. */
+    readonly belongs: boolean;
     readonly canLogin: boolean;
     readonly inherits: boolean;
     readonly canCreateDatabase: boolean;
@@ -82,6 +84,7 @@ const catalogueSql = `
            'isMember', EXISTS (SELECT FROM pg_auth_members m WHERE m.roleid = o.oid AND m.member = l.oid
                                  AND coalesce((to_jsonb(m) ->> 'inherit_option')::boolean, true)
                                  AND coalesce((to_jsonb(m) ->> 'set_option')::boolean, true)),
+           'belongs', EXISTS (SELECT FROM pg_auth_members m WHERE m.roleid = o.oid AND m.member = l.oid),
            'canLogin', l.rolcanlogin,
            'inherits', l.rolinherit,
            'canCreateDatabase', l.rolcreatedb,
@@ -135,30 +138,33 @@ export const faultOf = (application: string, provision: Provision, found: Found,
     return { kind: 'lost', relation, reason: `database "${database}" is gone: somebody dropped or renamed it` };
   const reason = hindranceIn(application, provision, found);
   if (reason !== null) return { kind: 'hindered', relation, reason };
-  if (!isDatabaseSound(application, provision, found)) return { kind: 'mendable', relation, step: 'mendDatabase' };
-  if (!isLoginSound(provision, found) || proof === 'another')
-    return { kind: 'mendable', relation, step: 'ensureLogin' };
+  const { adopted } = provision;
+  const isDatabaseSound = adopted === undefined ? isAsMade(application, provision, found) : hasOwner(found);
+  if (!isDatabaseSound) return { kind: 'mendable', relation, step: 'mendDatabase' };
+  const isLoginSound = adopted === undefined ? isAsGiven(provision, found) : isAsAdopted(provision, found);
+  if (!isLoginSound || proof === 'another') return { kind: 'mendable', relation, step: 'ensureLogin' };
   const remark = remarkOn(provision, found);
   return remark === null ? null : { kind: 'hindered', relation, reason: remark };
 };
 
 const hindranceIn = (
   application: string,
-  { relation, database: name, username }: Provision,
+  { relation, database: name, username, adopted }: Provision,
   { database, owner, login }: Found,
 ): string | null => {
   const role = ownerRoleOf(name);
   const [ours, its] = [databaseTagOf(application, name), loginTagOf(application, relation)];
-  if (database.owner !== role)
+  // Where we took over what was there, it may be another's for good.
+  if (database.owner !== role && adopted === undefined)
     return `database "${name}" belongs to "${database.owner}" and not to "${role}": if it is the client's database, run ALTER DATABASE ${escapeIdentifier(name)} OWNER TO ${escapeIdentifier(role)}`;
   if (owner.isThere && owner.comment !== ours && (owner.comment !== null || database.comment !== ours))
     return `role "${role}" no longer says that Troupe made it: run COMMENT ON ROLE ${escapeIdentifier(role)} IS ${escapeLiteral(ours)}`;
-  if (login.isThere && login.comment !== its && (login.comment !== null || !login.isMember))
+  if (login.isThere && login.comment !== its && (login.comment !== null || !login.belongs))
     return `role "${username}" no longer says that Troupe made it: if it is the client's login, run COMMENT ON ROLE ${escapeIdentifier(username)} IS ${escapeLiteral(its)}, else rename it`;
   return null;
 };
 
-const isDatabaseSound = (application: string, { database: name }: Provision, { database, owner }: Found): boolean => {
+const isAsMade = (application: string, { database: name }: Provision, { database, owner }: Found): boolean => {
   const tag = databaseTagOf(application, name);
   return (
     owner.isThere &&
@@ -170,7 +176,17 @@ const isDatabaseSound = (application: string, { database: name }: Provision, { d
   );
 };
 
-const isLoginSound = (provision: Provision, { login, verifier }: Found): boolean =>
+const hasOwner = ({ owner }: Found): boolean => owner.isThere && owner.comment !== null && !owner.canLogin;
+
+/** The rights that it has are its own. */
+const isAsAdopted = (provision: Provision, { login, verifier }: Found): boolean =>
+  login.isThere &&
+  login.comment !== null &&
+  login.belongs &&
+  login.canLogin &&
+  (verifier === null || verifier === provision.verifier.reveal());
+
+const isAsGiven = (provision: Provision, { login, verifier }: Found): boolean =>
   login.isThere &&
   login.comment !== null &&
   login.isMember &&

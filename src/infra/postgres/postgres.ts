@@ -3,6 +3,8 @@ import type { Application } from '../../actors/model/ids.ts';
 import type { Clock } from '../../actors/ports/clock.ts';
 import { type Postgres, PostgresUnavailable } from '../../actors/ports/postgres.ts';
 import type { Log } from '../files/log.ts';
+import { adoptDatabase } from './adopt-database.ts';
+import { adoptLogin } from './adopt-login.ts';
 import { atDesk } from './at-desk.ts';
 import { createAuditor } from './audit.ts';
 import { type Desk, inOrder, refused } from './desk.ts';
@@ -76,6 +78,10 @@ const walkInside = (desk: Desk, step: Exclude<PostgresStep, { type: 'raiseFence'
       return mendDatabase(desk, step.database);
     case 'ensureLogin':
       return ensureLogin(desk, step);
+    case 'adoptDatabase':
+      return adoptDatabase(desk, step.database);
+    case 'adoptLogin':
+      return adoptLogin(desk, step);
     case 'ensureLookup':
       return ensureLookup(desk, step);
     case 'dropLookup':
@@ -95,6 +101,10 @@ const sentenceOf = (step: PostgresStep): string => {
       return `mend the rights of database "${step.database}"`;
     case 'ensureLogin':
       return `make login "${step.username}" of database "${step.database}"`;
+    case 'adoptDatabase':
+      return `take over database "${step.database}"`;
+    case 'adoptLogin':
+      return `take over login "${step.username}" of database "${step.database}"`;
     case 'ensureLookup':
       return `make the lookup of logins in database "${step.database}"`;
     case 'dropLookup':

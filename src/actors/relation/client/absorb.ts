@@ -32,7 +32,8 @@ export const absorb = (
       const unreadable = message.snapshot.damaged.flatMap(({ relation, reason }) =>
         relation === null ? [] : [[relation, reason] as const],
       );
-      return { ...state, intent: known(message.snapshot.intent), records, damaged: new Map(unreadable) };
+      const inherited = new Map((message.snapshot.inherited ?? []).map((one) => [one.id, one] as const));
+      return { ...state, intent: known(message.snapshot.intent), records, inherited, damaged: new Map(unreadable) };
     }
     case 'ticked':
       return state;
@@ -138,7 +139,15 @@ const postgresAnswered = (before: ClientState, message: PostgresAnswered, now: n
       return setWork(state, relation, { busy: false, trouble: null, databaseReady: true });
     case 'mendDatabase':
       return setWork(settled(state, backend, relation, now), relation, { busy: false, trouble: null });
+    // First, or again for what has changed since.
+    case 'adoptDatabase':
+      return setWork(settled(state, backend, relation, now), relation, {
+        busy: false,
+        trouble: null,
+        databaseReady: true,
+      });
     case 'ensureLogin':
+    case 'adoptLogin':
       return setWork(settled(state, backend, relation, now), relation, {
         busy: false,
         trouble: null,

@@ -3,7 +3,8 @@
  *
  * Life of a relation: alive (the intent names it) → dying (only our record is left) → gone (the record is removed).
  * Steps of a living one, each from facts: account minted → recorded → backend fenced → database → login → recorded as provisioned
- * → served by every live unit → databag published; where its login may make others, what these need is then made and recorded. A
+ * → served by every live unit → databag published; where its login may make others, what these need is then made and recorded.
+ * Whoever was served by somebody else before has an account already: it is kept, and database and login are adopted, not made. A
  * dying one: what others needed and the login dropped in PostgreSQL → record removed.
  * What moves it: the snapshot (intent and records), leadership, backend facts, generation and acknowledgements, answers, time.
  * Invariants: only a leader acts, and everything it does carries that leadership; nothing is removed unless the snapshot and the
@@ -76,7 +77,11 @@ const servedOf = ({ application }: ClientSettings, state: ClientState): readonly
   relationsOf(state.intent.known ? state.intent.value : null, state.records).flatMap(
     ({ id, name, database, backend, life, record }) => {
       const account = record?.provisioned === true ? record.account : null;
-      const kept = account ?? (state.damaged.has(id) ? publishedLogin(state, usernameOf(application, name, id)) : null);
+      const kept =
+        account ??
+        (state.damaged.has(id)
+          ? publishedLogin(state, state.inherited.get(id)?.username ?? usernameOf(application, name, id))
+          : null);
       const lookup = record?.lookup?.ready === true ? { lookup: record.lookup.account } : {};
       return life !== 'dying' && kept !== null ? [{ id, name, database, backend, account: kept, ...lookup }] : [];
     },

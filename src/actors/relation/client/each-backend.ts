@@ -83,9 +83,12 @@ const audit = (
 const lookupIn = ({ lookup }: RelationRecord): Pick<Provision, 'lookup'> =>
   lookup?.ready === true ? { lookup: lookup.account } : {};
 
+const adoptedIn = ({ adopted }: RelationRecord): Pick<Provision, 'adopted'> =>
+  adopted === undefined ? {} : { adopted };
+
 const provisionsOf = (relation: Relation, on: string): readonly Provision[] => {
   const { id, database, backend, extraUserRoles, life, record } = relation;
   return life === 'alive' && backend === on && record?.provisioned === true
-    ? [{ relation: id, database, extraUserRoles, ...record.account, ...lookupIn(record) }]
+    ? [{ relation: id, database, extraUserRoles, ...record.account, ...adoptedIn(record), ...lookupIn(record) }]
     : [];
 };

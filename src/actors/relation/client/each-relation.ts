@@ -78,6 +78,7 @@ const forRelation = (turn: Turn, told: ClientState, relation: Relation): ClientS
       finding: backendWork.findings.find((finding) => finding.relation === id) ?? null,
       lost: lostDatabaseOf(state, relation, backendWork),
       makersLeft: makersLeft(state, relation),
+      inherited: state.inherited.get(id) ?? null,
     },
     now,
   );
@@ -146,6 +147,11 @@ const take = (turn: Turn, state: ClientState, relation: Relation, step: NextStep
           : { type: 'mint', id, username: usernameOf(settings.application, name, id) },
       );
       return setWork(state, id, { busy: true });
+    case 'keep': {
+      const { username, password } = step.inherited;
+      effects.push({ type: 'keep', id, username, password });
+      return setWork(state, id, { busy: true });
+    }
     case 'record':
       effects.push({ type: 'writeRecord', leadership, record: step.record });
       return setWork(state, id, { busy: true });

@@ -8,7 +8,7 @@ import {
 import { type Published, readOnlyNameOf } from '../../model/fleet-spec.ts';
 import type { UnitName } from '../../model/ids.ts';
 import { same } from '../../model/same.ts';
-import type { Account, RelationRecord, UnitRecord } from '../../model/snapshot.ts';
+import type { Account, Inheritance, RelationRecord, UnitRecord } from '../../model/snapshot.ts';
 import { lack } from '../../model/wait-catalogue.ts';
 import type { Lack } from '../../model/waits.ts';
 import { databagOf, endpointsOf } from './databag.ts';
@@ -46,11 +46,14 @@ export interface Surroundings {
   readonly lost: string | null;
   /** Other clients of this database make logins of their own. */
   readonly makersLeft: boolean;
+  /** What it was given before we served it; null: nothing. */
+  readonly inherited: Inheritance | null;
 }
 
 /** The one thing to do next for a relation, or what it waits for, or nothing. */
 export type NextStep =
   | { readonly type: 'mint'; readonly lookup: boolean }
+  | { readonly type: 'keep'; readonly inherited: Inheritance }
   | { readonly type: 'record'; readonly record: RelationRecord }
   | { readonly type: 'forget' }
   | { readonly type: 'fence'; readonly primary: BackendServer }
@@ -65,9 +68,10 @@ const nextOfAlive = (relation: Relation, progress: Progress, around: Surrounding
   const { id, name, database, backend, record } = relation;
   if (record === null) {
     const { account } = progress;
-    return account === null
-      ? { type: 'mint', lookup: false }
-      : { type: 'record', record: { id, name, database, backend, account, provisioned: false, databag: null } };
+    const { inherited } = around;
+    if (account === null) return inherited === null ? { type: 'mint', lookup: false } : { type: 'keep', inherited };
+    const first = { id, name, database, backend, account, provisioned: false, databag: null };
+    return { type: 'record', record: inherited === null ? first : { ...first, adopted: inherited.rights } };
   }
   if (!record.provisioned) return provisioning(relation, record, progress, around);
   const next = publishing(relation, record, progress, around, now);
@@ -125,16 +129,27 @@ const mendingStepOf = (
   relation: Relation,
   record: RelationRecord,
 ): PostgresStep => {
-  if (step === 'mendDatabase') return { type: 'mendDatabase', database: relation.database };
+  if (step === 'mendDatabase') return databaseStepOf(relation, record, 'mendDatabase');
   const account = record.lookup?.account;
   return step === 'ensureLookup' && account !== undefined
     ? lookupStepOf(relation, record, account)
     : loginStepOf(relation, record);
 };
 
-const loginStepOf = ({ id, database, extraUserRoles }: Relation, { account }: RelationRecord): PostgresStep => {
+const databaseStepOf = (
+  { database }: Relation,
+  { adopted }: RelationRecord,
+  type: 'ensureDatabase' | 'mendDatabase',
+): PostgresStep => ({ type: adopted === undefined ? type : 'adoptDatabase', database });
+
+const loginStepOf = (
+  { id, database, extraUserRoles }: Relation,
+  { account, adopted }: RelationRecord,
+): PostgresStep => {
   const { username, verifier } = account;
-  return { type: 'ensureLogin', relation: id, database, username, verifier, extraUserRoles };
+  return adopted === undefined
+    ? { type: 'ensureLogin', relation: id, database, username, verifier, extraUserRoles }
+    : { type: 'adoptLogin', relation: id, database, ...account, rights: adopted };
 };
 
 const provisioning = (
@@ -150,8 +165,8 @@ const provisioning = (
   const { primary } = facts;
   if (!around.fenced) return { type: 'fence', primary };
   if (around.lost !== null) return { type: 'wait', lack: lack.clientLost({ ...relation, reason: around.lost }) };
-  const { database } = relation;
-  if (!progress.databaseReady) return { type: 'postgres', primary, step: { type: 'ensureDatabase', database } };
+  if (!progress.databaseReady)
+    return { type: 'postgres', primary, step: databaseStepOf(relation, record, 'ensureDatabase') };
   if (!progress.loginReady) return { type: 'postgres', primary, step: login };
   return { type: 'record', record: { ...record, provisioned: true } };
 };

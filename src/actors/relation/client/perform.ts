@@ -16,6 +16,10 @@ export const performWith =
     switch (effect.type) {
       case 'mint':
         return { ...effect, type: 'minted', account: await credentials.mint(effect.username) };
+      case 'keep': {
+        const { id, username, password } = effect;
+        return { type: 'minted', id, account: await credentials.keep(username, password) };
+      }
       case 'writeRecord': {
         const { record } = effect;
         const outcome = await kindOrUnavailable(() => backplane.writeRelation(effect.leadership, record));

@@ -11,7 +11,8 @@ import type { Application, Epoch, RelationId } from '../../model/ids.ts';
 import type { Intent } from '../../model/intent.ts';
 import { type Known, unknown } from '../../model/known.ts';
 import type { Leadership } from '../../model/leadership.ts';
-import type { RelationRecord, UnitRecord } from '../../model/snapshot.ts';
+import type { Secret } from '../../model/secret.ts';
+import type { Inheritance, RelationRecord, UnitRecord } from '../../model/snapshot.ts';
 import type { Wait } from '../../model/waits.ts';
 import type { BackendsTold, ServedClient } from '../../protocol.ts';
 import type { Progress } from './next-step.ts';
@@ -28,6 +29,7 @@ export interface ClientSettings {
 
 export type ClientEffect =
   | { readonly type: 'mint'; readonly id: RelationId; readonly username: string; readonly lookup?: true }
+  | { readonly type: 'keep'; readonly id: RelationId; readonly username: string; readonly password: Secret }
   | { readonly type: 'writeRecord'; readonly leadership: Leadership; readonly record: RelationRecord }
   | { readonly type: 'removeRecord'; readonly leadership: Leadership; readonly id: RelationId }
   | {
@@ -77,6 +79,8 @@ export interface ClientState {
   readonly records: ReadonlyMap<RelationId, RelationRecord>;
   /** Why a record cannot be read: nothing is decided about its relation. */
   readonly damaged: ReadonlyMap<RelationId, string>;
+  /** What clients without a record were given before we served them. */
+  readonly inherited: ReadonlyMap<RelationId, Inheritance>;
   readonly leadership: Leadership | null;
   readonly facts: BackendsTold['facts'];
   readonly factsUnder: BackendsTold['under'];
@@ -92,6 +96,7 @@ export const initial: ClientState = {
   intent: unknown,
   records: new Map(),
   damaged: new Map(),
+  inherited: new Map(),
   leadership: null,
   facts: new Map(),
   factsUnder: null,
