@@ -10,6 +10,7 @@ import type { Tale } from '../infra/juju/backplane/watchers.ts';
 import { type Dispatched, podNameOf } from '../infra/juju/environment.ts';
 import type { Log } from '../infra/files/log.ts';
 import { featuresOf } from '../infra/juju/version.ts';
+import { dashboardBag } from '../infra/juju/wire/grafana-dashboard.ts';
 import { logLabels } from '../infra/juju/wire/loki-push-api.ts';
 import { nothingScraped, scrapeBag, scrapedUnitBag } from '../infra/juju/wire/prometheus-scrape.ts';
 import type { Topology } from '../infra/juju/wire/topology.ts';
@@ -29,7 +30,8 @@ export const serveWatchers = async (parts: WatchedParts, backplane: JujuBackplan
   const watched = { ...parts, telemetry, backplane, before };
   const logs = await sendLogs(watched);
   const metrics = await giveMetrics(watched);
-  return { ...before, ...logs, ...metrics };
+  const shown = await showDashboard(watched);
+  return { ...before, ...logs, exports: metrics.exports, told: { ...metrics.told, ...shown } };
 };
 
 interface Watched extends Required<WatchedParts> {
@@ -58,11 +60,11 @@ const sendLogs = async ({
   return { logs: locations, forwards: locations.length > 0 || (before.forwards && told.kind !== 'told') };
 };
 
-const giveMetrics = async (watched: Watched): Promise<Partial<WatchersState>> => {
+const giveMetrics = async (watched: Watched): Promise<Pick<WatchersState, 'exports' | 'told'>> => {
   const { telemetry, backplane, before } = watched;
   const endpoint = 'metrics-endpoint';
   const isWatched = await backplane.isWatched(endpoint);
-  if (isWatched === null) return {};
+  if (isWatched === null) return { exports: before.exports, told: await backplane.tell(endpoint, null) };
   if (!isWatched) {
     const isOver = !before.exports || (await telemetry.stopExporters()).kind === 'told';
     return { exports: !isOver, told: await backplane.tell(endpoint, { application: {} }) };
@@ -103,6 +105,12 @@ const metricsOf = async ({ dispatched, telemetry, log, backplane, before }: Watc
     application: scrapeBag(topologyOf(dispatched), { instances, firstPort: telemetry.metricsPort }),
     unit: scrapedUnitBag({ unit, address, fqdn }),
   };
+};
+
+const showDashboard = async ({ backplane }: Watched): Promise<WatchersState['told']> => {
+  const endpoint = 'grafana-dashboard';
+  const isWatched = await backplane.isWatched(endpoint);
+  return backplane.tell(endpoint, { application: isWatched === true ? dashboardBag() : {} });
 };
 
 const topologyOf = ({ application, unit, model }: Dispatched): Topology => ({

@@ -238,6 +238,34 @@ describe('metrics', () => {
   });
 });
 
+const grafana = scriptedCharm({
+  name: 'grafana',
+  requires: { 'grafana-dashboard': { interface: 'grafana_dashboard' } },
+});
+const shownIn = (fleet: CharmFleet): number => {
+  if (!fleet.juju.applications.has('grafana')) fleet.juju.deploy('grafana', grafana);
+  return fleet.juju.integrate(`${application}:grafana-dashboard`, 'grafana:grafana-dashboard');
+};
+
+describe('the dashboard', () => {
+  it('is given to each Grafana, and stays the same under another leader', async () => {
+    await using fleet = await watched(21);
+    const relation = shownIn(fleet);
+    await fleet.settle();
+    const { dashboards = '' } = fleet.juju.bag(relation, application);
+    expect(JSON.parse(dashboards).templates).toHaveProperty(['file:pgbouncer', 'content']);
+    fleet.juju.moveLeadership(application, fleet.unitName((fleet.leader() + 1) % 2));
+    const ran = await fleet.settle();
+    expect(ran.filter(({ unit }) => unit.startsWith('grafana/'))).toEqual([]);
+    expect(fleet.juju.bag(relation, application)).toEqual({ dashboards });
+    fleet.juju.removeRelation(relation);
+    await fleet.settle();
+    const again = shownIn(fleet);
+    await fleet.settle();
+    expect(fleet.juju.bag(again, application)).toEqual({ dashboards });
+  });
+});
+
 describe('a hook that is not about them', () => {
   it('calls not one hook tool more for being watched', async () => {
     await using fleet = await watched(5, {
@@ -252,6 +280,7 @@ describe('a hook that is not about them', () => {
     fleet.juju.deploy('loki', loki(), { units: 3 });
     fleet.juju.integrate(`${application}:logging`, 'loki:logging');
     scrapedAt(fleet);
+    shownIn(fleet);
     expect(await callsOf()).toEqual(before);
   });
 });

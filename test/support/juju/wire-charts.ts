@@ -6,6 +6,7 @@ import type { Bag } from '../../../src/infra/juju/tools.ts';
 import { backendAnswerIn, backendOf, backendRequest } from '../../../src/infra/juju/wire/backend.ts';
 import type { ClientRelation } from '../../../src/infra/juju/wire/client-relation.ts';
 import { requestIdOf } from '../../../src/infra/juju/wire/client-v1.ts';
+import { dashboardBag } from '../../../src/infra/juju/wire/grafana-dashboard.ts';
 import { logLabels, logLocationIn } from '../../../src/infra/juju/wire/loki-push-api.ts';
 import { askedByPgsql, pgsqlChangesFor, type PgsqlRelation } from '../../../src/infra/juju/wire/pgsql.ts';
 import type { AlertRule } from '../../../src/infra/juju/wire/alerts.ts';
@@ -293,6 +294,7 @@ const watched = {
 const watchers = (): readonly Row[] => {
   const endpoint = { endpoint: '{"url": "http://10.1.0.9:3100/loki/api/v1/push"}' };
   const { alert_rules: rulesText = '', ...scraped } = scrapeBag(watched, { instances: 2, firstPort: 9127 });
+  const shown: { templates: Record<string, Record<string, unknown>> } = JSON.parse(dashboardBag()['dashboards'] ?? '');
   const alerts: { groups: { name: string; rules: AlertRule[] }[] } = JSON.parse(rulesText);
   return [
     ['logging: a log target in the workload', 'location', String(logLocationIn(endpoint))],
@@ -308,6 +310,15 @@ const watchers = (): readonly Row[] => {
         address: '10.1.0.5',
         fqdn: 'pgbouncer-0.pgbouncer-endpoints.shop.svc.cluster.local',
       }),
+    ),
+    ...Object.entries(shown.templates).flatMap(([name, { content, ...template }]) =>
+      Object.entries({ ...template, content: `${String(content).slice(0, 8)}…` }).map(
+        ([key, value]): Row => [
+          `grafana-dashboard: dashboards, ${name}`,
+          key,
+          typeof value === 'string' ? value : JSON.stringify(value),
+        ],
+      ),
     ),
   ];
 };

@@ -9,7 +9,7 @@ import type { Bag, JujuTools } from '../tools.ts';
 import { logLocationIn } from '../wire/loki-push-api.ts';
 import type { Occasion, Reading } from './reading.ts';
 
-export const watcherEndpoints = ['logging', 'metrics-endpoint'] as const;
+export const watcherEndpoints = ['logging', 'metrics-endpoint', 'grafana-dashboard'] as const;
 export type WatcherEndpoint = (typeof watcherEndpoints)[number];
 
 /** Where logs go: URLs, each once, in the order of the units of Loki. */

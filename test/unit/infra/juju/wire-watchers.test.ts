@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { parse } from 'yaml';
 import { describe, expect, it } from 'vitest';
+import { alertsOf } from '../../../../src/infra/juju/wire/alerts.ts';
+import { dashboard } from '../../../../src/infra/juju/wire/dashboard.ts';
 import { logLocationIn } from '../../../../src/infra/juju/wire/loki-push-api.ts';
 import { charmName } from '../../../../src/infra/juju/wire/topology.ts';
 
@@ -40,5 +42,60 @@ describe('where a unit of Loki takes logs', () => {
         expect(logLocationIn({ endpoint: text }) ?? 'http://none').toMatch(/^https?:\/\/\S+$/);
       }),
     );
+  });
+});
+
+/** Of what `pgbouncer_exporter` 0.12 tells, what is worth a look. */
+const told: ReadonlySet<string> = new Set([
+  'up',
+  'pgbouncer_up',
+  'pgbouncer_used_clients',
+  'pgbouncer_config_max_client_connections',
+  'pgbouncer_databases_current_connections',
+  ...['active', 'waiting'].map((state) => `pgbouncer_pools_client_${state}_connections`),
+  'pgbouncer_pools_client_maxwait_seconds',
+  ...['active', 'idle', 'used', 'testing', 'login'].map((state) => `pgbouncer_pools_server_${state}_connections`),
+  ...['queries_pooled', 'sql_transactions_pooled', 'client_wait_seconds', 'queries_duration_seconds']
+    .concat(['server_in_transaction_seconds', 'received_bytes', 'sent_bytes'])
+    .map((what) => `pgbouncer_stats_totals_${what}_total`),
+]);
+const metricsIn = (expr: string): readonly string[] => [...expr.matchAll(/\b(\w+)\{/g)].map(([, name]) => name ?? '');
+
+describe('alerts', () => {
+  it('are about metrics that there are, of this application and no other', () => {
+    const labels = { juju_model: 'shop', juju_model_uuid: 'u', juju_application: 'p"g', juju_charm: charmName };
+    const rules = alertsOf(labels);
+    expect(new Set(rules.map(({ alert }) => alert)).size).toBe(rules.length);
+    for (const { expr, labels: carried } of rules) {
+      expect(metricsIn(expr).filter((name) => !told.has(name))).toEqual([]);
+      const selectors = [...expr.matchAll(/\{([^}]*)\}/g)].map(([, selector]) => selector);
+      expect([...new Set(selectors)]).toEqual(['juju_model="shop",juju_model_uuid="u",juju_application="p\\"g"']);
+      expect(carried).toMatchObject(labels);
+    }
+  });
+});
+
+describe('the dashboard', () => {
+  const { panels } = dashboard();
+
+  it('shows metrics that there are, of what is chosen', () => {
+    const exprs = panels.flatMap(({ targets }) => targets.map(({ expr }) => expr));
+    expect(exprs.length).toBeGreaterThan(15);
+    for (const expr of exprs) {
+      expect(metricsIn(expr)).not.toEqual([]);
+      expect(metricsIn(expr).filter((name) => !told.has(name))).toEqual([]);
+      for (const [, selector] of expr.matchAll(/\{([^}]*)\}/g))
+        for (const name of ['juju_model', 'juju_model_uuid', 'juju_application', 'juju_unit'])
+          expect(selector).toContain(`${name}=~"$${name}"`);
+    }
+  });
+
+  it('has each panel in a place of its own', () => {
+    const cells = panels.flatMap(({ gridPos: { x, y, w, h } }) =>
+      Array.from({ length: w * h }, (_, index) => `${x + (index % w)} ${y + Math.floor(index / w)}`),
+    );
+    expect(new Set(cells).size).toBe(cells.length);
+    expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
+    expect(Math.max(...panels.map(({ gridPos: { x, w } }) => x + w))).toBe(24);
   });
 });
