@@ -64,6 +64,8 @@ export interface CharmFleetOptions {
   readonly real?: RealParts;
   /** What the container of a unit does for those who watch over it. */
   readonly telemetryOf?: (unit: string) => Telemetry;
+  /** Deployed first, and there until `refresh`. */
+  readonly before?: Charm;
   /** Of Juju. */
   readonly version?: string;
   /** Deployed whatever it assumes of Juju. */
@@ -101,13 +103,18 @@ export class CharmFleet implements AsyncDisposable {
     const { version } = options;
     const juju = await JujuModel.open({ seed, ...(version === undefined ? {} : { version }) });
     const fleet = new CharmFleet(juju, options);
-    const charm = fleet.#charm();
+    const charm = options.before ?? fleet.#charm();
     fleet.juju.deploy(application, options.isForced === true ? { ...charm, oldestJuju: null } : charm, { units });
     return fleet;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.juju[Symbol.asyncDispose]();
+  }
+
+  /** To the charm as it is now. */
+  refresh(): void {
+    this.juju.refresh(application, this.#charm());
   }
 
   /** The id of the relation. */

@@ -24,6 +24,7 @@ import { same } from '../../../actors/model/same.ts';
 import { Secret } from '../../../actors/model/secret.ts';
 import type {
   DamagedObject,
+  Inheritance,
   Memory,
   RelationRecord,
   Snapshot,
@@ -60,6 +61,7 @@ import {
   readClients,
   removeLeftOver,
 } from './clients.ts';
+import { inheritedBy } from './inherited.ts';
 import { backendName, intentFrom } from './intent.ts';
 import { endlessMs, leaseSeen, nextEpoch, nonceOf } from './lease.ts';
 import {
@@ -120,6 +122,8 @@ interface Desk {
   readonly then: Shared;
   /** Of a leader: the relations to others, as it found them. */
   readonly abroad: { readonly backend: BackendRelation | null; readonly clients: readonly FoundClient[] } | null;
+  /** Of a leader that takes the place of another charm: what that one gave to clients of which there is no record yet. */
+  readonly inherited: readonly Inheritance[];
   readonly others: ReadonlyMap<UnitName, UnitData>;
   now: Shared;
   member: Member;
@@ -458,7 +462,7 @@ export class JujuBackplane implements Backplane {
   }
 
   async #load(): Promise<Desk> {
-    const { unit, instances, occasion, clock, features } = this.#options;
+    const { unit, tools, instances, occasion, clock, features } = this.#options;
     if (!features.secrets) throw new BackplaneUnavailable(withoutSecrets);
     const [peer] = await this.#reading.of(peerEndpoint);
     if (peer === undefined) throw new BackplaneUnavailable(noPeers);
@@ -491,6 +495,7 @@ export class JujuBackplane implements Backplane {
     const desk: Desk = {
       peers,
       abroad,
+      inherited: abroad === null ? [] : await inheritedBy(tools, appBag, abroad.clients, then.records),
       sealer: sealerOf(unit, key ?? anyKey),
       newKey,
       leads,
@@ -605,6 +610,7 @@ const snapshotOf = (desk: Desk, self: UnitName, nonce: Nonce): Snapshot => {
     verdict: now.verdict,
     units,
     relations: [...now.records.values()].toSorted((a, b) => a.id - b.id),
+    inherited: desk.inherited.filter(({ id }) => !now.records.has(id)),
     damaged: [
       ...now.damaged,
       ...damagedBags.flatMap(([unit, reason]): readonly DamagedObject[] =>
@@ -618,7 +624,7 @@ const snapshotOf = (desk: Desk, self: UnitName, nonce: Nonce): Snapshot => {
 const recordsUnder = (intent: Intent, { intent: before, records }: Shared): Shared['records'] =>
   before?.backends[backendName] === undefined || before.backends[backendName].id === intent.backends[backendName]?.id
     ? records
-    : new Map([...records].map(([id, record]) => [id, { ...record, provisioned: false }]));
+    : new Map([...records].map(([id, { adopted: _, ...record }]) => [id, { ...record, provisioned: false }]));
 
 const changed = (before: Bag, wanted: Bag): Bag =>
   Object.fromEntries(Object.entries(wanted).filter(([key, value]) => (before[key] ?? '') !== value));

@@ -92,7 +92,7 @@ export const fixedFields = [
 const rolesOf = (text: string): readonly string[] =>
   [...new Set(text.split(',').map((role) => role.trim().toLowerCase()))].filter((role) => role !== '').toSorted();
 
-/** Why a request that was never answered is not served, or null. */
+/** Why a request that was never answered is not served, or null. What one was given that was answered, it keeps. */
 const problemOf = (said: Said): string | null => {
   if (said.entityType !== '' || said.groupRoles !== '')
     return 'roles of its own making (entity-type, extra-group-roles) are not made here';
@@ -122,7 +122,7 @@ export const judged = (
   first: Said | null,
 ): Asked => {
   const basis = first ?? said;
-  const problem = basis === null ? null : problemOf(basis);
+  const problem = basis === null ? null : first === null ? problemOf(basis) : databaseProblem(basis.resource);
   const request = basis === null || (first === null && problem !== null) ? null : requestOf(id, requestId, basis);
   const changes =
     first === null || said === null

@@ -3,6 +3,7 @@
  */
 import { z } from 'zod';
 import { identifierProblem, passwordProblem } from '../../../actors/model/names.ts';
+import { type Right, rights } from '../../../actors/model/right.ts';
 import { Secret } from '../../../actors/model/secret.ts';
 import type { Bag } from '../tools.ts';
 import type { SecretContent } from '../secret-files.ts';
@@ -23,12 +24,22 @@ export const credentialsIn = (ours: Bag, user: SecretContent | null): Credential
   credentials(textIn(ours, 'username'), textIn(ours, 'password')) ??
   credentials(textIn(ours, 'user'), textIn(ours, 'password'));
 
+/** Attributes that the login of an answered relation may have, because its client asked for them; by our copy of what it asked. */
+export const rightsIn = (endpoint: string, ours: Bag): readonly Right[] => {
+  if (endpoint === 'db-admin') return ['superuser'];
+  const copy = jsonIn(textIn(ours, 'data'), z.looseObject({ 'extra-user-roles': z.string() }));
+  const asked = (copy?.['extra-user-roles'] ?? '').split(',').map((role) => role.trim().toLowerCase());
+  // Who asked for the group of administrators was let make databases.
+  return rights.filter((right) => asked.includes(right) || (right === 'createdb' && asked.includes('admin')));
+};
+
 const credentials = (
   username: string | Secret | undefined,
   password: string | Secret | undefined,
 ): Credentials | null => {
   const [name, word] = [revealed(username), revealed(password)];
-  return identifierProblem('username', name) === null && passwordProblem(word) === null
+  // It made no other passwords; of others PostgreSQL and its clients may each derive another key.
+  return identifierProblem('username', name) === null && passwordProblem(word) === null && /^[\x20-\x7e]+$/.test(word)
     ? { username: name, password: new Secret(word) }
     : null;
 };

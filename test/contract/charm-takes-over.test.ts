@@ -1,0 +1,100 @@
+/** `juju refresh` from the charm that ours takes the place of: whoever was served goes on with what it has. */
+import { describe, expect, it } from 'vitest';
+import { application, CharmFleet } from '../support/charm-fleet.ts';
+import { ancestorCharm } from '../support/juju/ancestor.ts';
+
+const endpoint = `${application}-service.prod.svc.cluster.local:6432`;
+const requested = JSON.stringify(['username', 'password', 'tls', 'tls-ca', 'uris', 'read-only-uris']);
+
+/** Three units of it with clients of every kind, all of them served. */
+const served = async (seed: number, units = 3) => {
+  const fleet = await CharmFleet.open(seed, units, { before: ancestorCharm() });
+  fleet.relateBackend();
+  const relations = {
+    orders: fleet.relateClient('orders', { database: 'orders', 'requested-secrets': requested }),
+    plain: fleet.relateClient('plain', { database: 'plain', 'requested-secrets': '' }),
+    root: fleet.relateClient('root', { database: 'orders', 'extra-user-roles': 'SUPERUSER,CREATEDB' }),
+    legacy: fleet.relateLegacy('legacy', 'db', 'older'),
+    admin: fleet.relateLegacy('admin', 'db-admin', 'older'),
+  };
+  await fleet.settle();
+  return { fleet, relations };
+};
+
+type Relations = Awaited<ReturnType<typeof served>>['relations'];
+const credentialsOf = (fleet: CharmFleet, relations: Relations) =>
+  Object.fromEntries(
+    Object.entries(relations).map(([name, id]) => {
+      const { username, user, password, database } = fleet.answerTo(id);
+      return [name, { username: username ?? user, password, database }];
+    }),
+  );
+
+describe('a fleet of the charm that was here before', () => {
+  it.each([1, 2, 3])(
+    'is refreshed, and every client keeps its database and its credentials (seed %i)',
+    async (seed) => {
+      const { fleet: made, relations } = await served(seed);
+      await using fleet = made;
+      const before = credentialsOf(fleet, relations);
+      expect(before['orders']).toEqual({
+        username: `relation_id_${relations.orders}`,
+        password: `kept-of-${relations.orders}`,
+        database: 'orders',
+      });
+      const [peers = -1] = fleet.juju.relationsOf(application, 'pgb-peers');
+      const kept = { ...fleet.juju.bag(peers, application) };
+      const uris = fleet.juju.bag(relations.orders, application)['secret-user'];
+      fleet.refresh();
+      await fleet.settle();
+      expect(fleet.statuses).toEqual(['active', 'active', 'active']);
+      expect(credentialsOf(fleet, relations)).toEqual(before);
+      expect(fleet.answerTo(relations.orders)).toMatchObject({ endpoints: endpoint, version: '17.0' });
+      expect(fleet.juju.bag(relations.orders, application)['secret-user']).toBe(uris);
+      for (const { username } of Object.values(before)) {
+        for (const number of [0, 1, 2]) expect(fleet.loginsOn(number)).toContain(username);
+        expect(fleet.postgres.logins.has(username ?? '')).toBe(true);
+      }
+      // What it would need to come back is all there.
+      expect(fleet.juju.bag(peers, application)).toMatchObject(kept);
+      expect(fleet.ownSecrets()).toContain(`pgb-peers.${application}.app`);
+      for (const number of [0, 1, 2])
+        expect(fleet.juju.bag(relations.legacy, fleet.unitName(number))).toMatchObject({
+          user: before['legacy']?.username,
+        });
+    },
+  );
+
+  it('removes a login with its relation, and no other', async () => {
+    const { fleet: made, relations } = await served(4, 1);
+    await using fleet = made;
+    const before = credentialsOf(fleet, relations);
+    fleet.refresh();
+    await fleet.settle();
+    for (const id of [relations.orders, relations.legacy]) fleet.juju.removeRelation(id);
+    await fleet.settle();
+    const rest = ['plain', 'root', 'admin'].map((name) => before[name]?.username ?? '');
+    expect(new Set(fleet.postgres.logins.keys())).toEqual(new Set([...rest, ...lookupsIn(fleet)]));
+    expect(fleet.loginsOn(0)).toEqual(expect.arrayContaining(rest));
+    expect(fleet.statuses).toEqual(['active']);
+  });
+
+  it('takes nothing over that stands in a client’s own bag only', async () => {
+    const { fleet: made } = await served(5, 1);
+    await using fleet = made;
+    fleet.refresh();
+    await fleet.settle();
+    const sly = fleet.relateClient('sly', {
+      database: 'orders',
+      'requested-secrets': '',
+      username: 'relation_user',
+      password: 'guessed',
+      'secret-user': 'secret:guessed',
+    });
+    await fleet.settle();
+    expect(fleet.answerTo(sly)['username']).toBe(`pgbouncer_k8s_sly_${sly}`);
+  });
+});
+
+const lookupsIn = (fleet: CharmFleet): readonly string[] =>
+  [...fleet.postgres.logins.keys()].filter((name) => name.endsWith('_lookup'));
