@@ -15,6 +15,7 @@ import { openPebble } from './infra/pebble/client.ts';
 import { openTelemetry } from './infra/pebble/telemetry.ts';
 import { openPebbleWorkload } from './infra/pebble/workload.ts';
 import { openPostgres } from './infra/postgres/postgres.ts';
+import { createDispatchTrace } from './programs/charm-trace.ts';
 import { type DispatchParts, runDispatch } from './programs/dispatch.ts';
 
 /** The agent answers a hook tool within seconds, or its controller is away. */
@@ -55,9 +56,10 @@ const main = async (environment: Environment): Promise<number> => {
   await using postgres = openPostgres({ application, clock, log });
   using kubernetes =
     dispatched.kubernetes === null ? null : openKubernetesApi({ ...dispatched.kubernetes, account: serviceAccount });
+  const trace = createDispatchTrace(dispatched, environment['JUJU_DISPATCH_PATH'] ?? '', log);
   const parts = {
     dispatched,
-    tools: createJujuTools(toolsOnPath(environment, toolMs)),
+    tools: createJujuTools(trace.noting(toolsOnPath(environment, toolMs))),
     workload,
     postgres,
     credentials: createCredentials(),
@@ -67,6 +69,7 @@ const main = async (environment: Environment): Promise<number> => {
     kubernetes,
     tls,
     telemetry: openTelemetry({ ...place, exporter, metricsPort }),
+    trace,
     log,
   };
   return await runDispatch(parts);

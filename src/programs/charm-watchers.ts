@@ -13,6 +13,7 @@ import { featuresOf } from '../infra/juju/version.ts';
 import { dashboardBag } from '../infra/juju/wire/grafana-dashboard.ts';
 import { logLabels } from '../infra/juju/wire/loki-push-api.ts';
 import { nothingScraped, scrapeBag, scrapedUnitBag } from '../infra/juju/wire/prometheus-scrape.ts';
+import { tracingRequest } from '../infra/juju/wire/tracing.ts';
 import type { Topology } from '../infra/juju/wire/topology.ts';
 import type { Telemetry } from '../infra/pebble/telemetry.ts';
 
@@ -30,8 +31,10 @@ export const serveWatchers = async (parts: WatchedParts, backplane: JujuBackplan
   const watched = { ...parts, telemetry, backplane, before };
   const logs = await sendLogs(watched);
   const metrics = await giveMetrics(watched);
-  const shown = await showDashboard(watched);
-  return { ...before, ...logs, exports: metrics.exports, told: { ...metrics.told, ...shown } };
+  const shown = await backplane.tell('grafana-dashboard', async () => ({ application: dashboardBag() }));
+  const asked = await backplane.tell('tracing', async () => ({ application: tracingRequest }));
+  const traces = await backplane.traceLocation();
+  return { ...before, ...logs, traces, exports: metrics.exports, told: { ...metrics.told, ...shown, ...asked } };
 };
 
 interface Watched extends Required<WatchedParts> {
@@ -64,12 +67,11 @@ const giveMetrics = async (watched: Watched): Promise<Pick<WatchersState, 'expor
   const { telemetry, backplane, before } = watched;
   const endpoint = 'metrics-endpoint';
   const isWatched = await backplane.isWatched(endpoint);
-  if (isWatched === null) return { exports: before.exports, told: await backplane.tell(endpoint, null) };
-  if (!isWatched) {
-    const isOver = !before.exports || (await telemetry.stopExporters()).kind === 'told';
-    return { exports: !isOver, told: await backplane.tell(endpoint, { application: {} }) };
-  }
-  return { exports: true, told: await backplane.tell(endpoint, await metricsOf(watched)) };
+  const isOver = isWatched === false && before.exports && (await telemetry.stopExporters()).kind === 'told';
+  return {
+    exports: isWatched === true || (before.exports && !isOver),
+    told: await backplane.tell(endpoint, () => metricsOf(watched)),
+  };
 };
 
 /** Null while it cannot be known whether metrics can be read. */
@@ -105,12 +107,6 @@ const metricsOf = async ({ dispatched, telemetry, log, backplane, before }: Watc
     application: scrapeBag(topologyOf(dispatched), { instances, firstPort: telemetry.metricsPort }),
     unit: scrapedUnitBag({ unit, address, fqdn }),
   };
-};
-
-const showDashboard = async ({ backplane }: Watched): Promise<WatchersState['told']> => {
-  const endpoint = 'grafana-dashboard';
-  const isWatched = await backplane.isWatched(endpoint);
-  return backplane.tell(endpoint, { application: isWatched === true ? dashboardBag() : {} });
 };
 
 const topologyOf = ({ application, unit, model }: Dispatched): Topology => ({

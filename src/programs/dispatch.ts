@@ -28,6 +28,7 @@ import type { Telemetry } from '../infra/pebble/telemetry.ts';
 import { createCast, type UnitCast } from './cast.ts';
 import { makeService, type ServiceMade } from './charm-service.ts';
 import { type HookEvent, hookOf, occasionOf } from './charm-hooks.ts';
+import type { DispatchTrace } from './charm-trace.ts';
 import { serveWatchers } from './charm-watchers.ts';
 
 export interface DispatchParts {
@@ -49,6 +50,8 @@ export interface DispatchParts {
   readonly tls?: { material: TlsMaterial | null };
   /** Left out, nobody outside is told how the workload does. */
   readonly telemetry?: Telemetry;
+  /** Left out, nobody is told what a dispatch did. */
+  readonly trace?: DispatchTrace;
 }
 
 /** Juju's word about leadership is good for 30 s. */
@@ -66,14 +69,19 @@ const shortestWaitMs = 50;
 const exitDefect = 1;
 
 export const runDispatch = async (parts: DispatchParts): Promise<number> => {
-  const { dispatched, log, tools } = parts;
+  const { log, tools, trace } = parts;
+  const code = await codeOf(parts);
+  await trace?.end(code);
+  await log.write(tools);
+  return code;
+};
+
+const codeOf = async (parts: DispatchParts): Promise<number> => {
   try {
-    return await dispatch(parts, dispatched.event);
+    return await dispatch(parts, parts.dispatched.event);
   } catch (cause) {
-    log.error(cause instanceof ToolRefusal ? { reason: cause.message } : { err: cause }, 'this hook failed');
+    parts.log.error(cause instanceof ToolRefusal ? { reason: cause.message } : { err: cause }, 'this hook failed');
     return exitDefect;
-  } finally {
-    await log.write(tools);
   }
 };
 
@@ -108,6 +116,7 @@ const runHook = async (parts: DispatchParts, event: HookEvent): Promise<number> 
     clock,
     log,
   });
+  parts.trace?.goTo(await backplane.traceLocation());
   const service = await serviceOf(parts, backplane, occasion.relationsAnew || event.type === 'updateStatus');
   const certificate = await certificateOf(parts, backplane);
   if (parts.tls !== undefined) parts.tls.material = certificate.material;

@@ -7,6 +7,7 @@ import type { Exported } from '../../src/infra/pebble/exporters.ts';
 import { openTelemetry, type Telemetry } from '../../src/infra/pebble/telemetry.ts';
 import { application, CharmFleet, type CharmFleetOptions } from '../support/charm-fleet.ts';
 import { type Charm, scriptedCharm } from '../support/juju/charm.ts';
+import { OtlpServer } from '../support/otlp-server.ts';
 import type { PebbleDaemon } from '../support/pebble/daemon.ts';
 import { startSmallPebble } from '../support/pebble/small-pebble.ts';
 import { testDirectory } from '../support/servers.ts';
@@ -266,11 +267,118 @@ describe('the dashboard', () => {
   });
 });
 
+/** A Tempo, whose leader tells where it takes traces once somebody has asked for a way that it has. */
+const tempo = (url: string): Charm =>
+  scriptedCharm(
+    { name: 'tempo', provides: { tracing: { interface: 'tracing' } } },
+    async ({ environment: variables, tools }) => {
+      const { event, application: self } = dispatchedBy(variables);
+      if (!('relation' in event) || event.type === 'relationBroken' || !(await tools.isLeader())) return;
+      const theirs = await tools.readBag(event.relation, event.remoteApplication ?? '', 'application');
+      if (theirs?.['receivers'] !== '["otlp_http"]') return;
+      const receivers = [
+        { protocol: { name: 'otlp_grpc', type: 'grpc' }, url: 'tempo:4317' },
+        { protocol: { name: 'otlp_http', type: 'http' }, url },
+      ];
+      expect(self).toBe('tempo');
+      await tools.writeBag(event.relation, 'application', { receivers: JSON.stringify(receivers) });
+    },
+  );
+
+describe('traces', () => {
+  const traced = async (seed: number, collector: OtlpServer): Promise<{ fleet: CharmFleet; relation: number }> => {
+    const fleet = await watched(seed);
+    fleet.juju.deploy('tempo', tempo(collector.url));
+    const relation = fleet.juju.integrate(`${application}:tracing`, 'tempo:tracing');
+    await fleet.settle();
+    return { fleet, relation };
+  };
+
+  it('tell of every hook of every unit, and of the tools that it called, nothing that those were given', async () => {
+    await using collector = await OtlpServer.open();
+    const { fleet: made, relation } = await traced(31, collector);
+    await using fleet = made;
+    collector.taken.splice(0);
+    fleet.juju.updateStatus(application);
+    const ran = (await fleet.juju.settle()).filter(({ unit }) => unit.startsWith(application));
+    expect(collector.taken.map(({ resource, spans }) => [resource['juju_unit'], spans[0]?.name])).toEqual(
+      ran.map(({ unit, hook }) => [unit, hook]),
+    );
+    for (const [index, { resource, spans }] of collector.taken.entries()) {
+      expect(resource).toMatchObject({ 'service.name': application, juju_model: 'prod', charm: application });
+      const [whole, ...parts] = spans;
+      // What it says of itself it says when the trace is gone.
+      const called = (ran[index]?.calls ?? []).flatMap(({ tool }) => (tool === 'juju-log' ? [] : [tool]));
+      expect(parts.map(({ name }) => name)).toEqual(called);
+      for (const part of parts) {
+        expect([part.traceId, part.parentSpanId]).toEqual([whole?.traceId, whole?.spanId]);
+        expect(part.attributes).toEqual({});
+      }
+    }
+    fleet.juju.removeRelation(relation);
+    await fleet.settle();
+    collector.taken.splice(0);
+    await fleet.settle();
+    expect(collector.taken).toEqual([]);
+  });
+
+  it.each([
+    ['is silent', null],
+    ['refuses', 500],
+  ])('are dropped when who should take them %s, and no hook fails', async (_, answer) => {
+    await using collector = await OtlpServer.open();
+    await using fleet = (await traced(32, collector)).fleet;
+    collector.answer = answer;
+    fleet.juju.updateStatus(application);
+    const begun = performance.now();
+    const ran = await fleet.juju.settle();
+    expect(ran.filter(({ succeeded }) => !succeeded)).toEqual([]);
+    // A second for each of two units, and what a hook takes.
+    expect(performance.now() - begun).toBeLessThan(2 * 1_000 + 4_000);
+    expect(fleet.statuses).toEqual(['active', 'active']);
+  });
+
+  it('of a hook that fails say so', async () => {
+    await using collector = await OtlpServer.open();
+    await using fleet = (await traced(33, collector)).fleet;
+    collector.taken.splice(0);
+    let failures = 1;
+    fleet.juju.faultAt = ({ unit, tool }) =>
+      unit === `${application}/0` && tool === 'relation-get' && failures-- > 0 ? 'before' : null;
+    fleet.juju.updateStatus(application);
+    await fleet.juju.settle({ attempts: 10 });
+    const failed = collector.taken.filter(({ spans }) => spans[0]?.status.code === 2);
+    expect(failed.map(({ resource, spans }) => [resource['juju_unit'], spans[0]?.status.message])).toEqual([
+      [`${application}/0`, 'exit code 1'],
+    ]);
+  });
+});
+
+describe('the peer relation upgrade', () => {
+  it('is left as the charm of the same name left it, and none of its hooks does anything', async () => {
+    await using fleet = await watched(41);
+    const [relation = -1] = fleet.juju.relationsOf(application, 'upgrade');
+    const left = { 'upgrade-stack': '[0]', dependencies: '{"charm": {"version": "1"}}' };
+    const unit = fleet.unitName(fleet.leader());
+    await fleet.juju.exec(unit, async ({ tools }) => {
+      await tools.writeBag({ endpoint: 'upgrade', id: relation }, 'application', left);
+      await tools.writeBag({ endpoint: 'upgrade', id: relation }, 'unit', { state: 'idle' });
+    });
+    fleet.juju.scale(application, 1);
+    const ran = await fleet.settle();
+    expect(ran.filter(({ succeeded }) => !succeeded)).toEqual([]);
+    expect(ran.map(({ hook }) => hook)).toEqual(expect.arrayContaining(['upgrade-relation-departed']));
+    expect(fleet.juju.bag(relation, application)).toEqual(left);
+    expect(fleet.statuses).toEqual(['active']);
+  });
+});
+
 describe('a hook that is not about them', () => {
   it('calls not one hook tool more for being watched', async () => {
     await using fleet = await watched(5, {
       telemetryOf: (unit) => ({ ...telemetryOf(unit), exportMetrics: async () => ({ kind: 'exported' }) }),
     });
+    await using collector = await OtlpServer.open();
     const callsOf = async () => {
       await fleet.settle();
       fleet.juju.updateStatus(application);
@@ -281,6 +389,8 @@ describe('a hook that is not about them', () => {
     fleet.juju.integrate(`${application}:logging`, 'loki:logging');
     scrapedAt(fleet);
     shownIn(fleet);
+    fleet.juju.deploy('tempo', tempo(collector.url));
+    fleet.juju.integrate(`${application}:tracing`, 'tempo:tracing');
     expect(await callsOf()).toEqual(before);
   });
 });

@@ -5,7 +5,7 @@
 import type { RelationRef } from '../../src/infra/juju/environment.ts';
 import { dispatchedBy } from '../../src/infra/juju/environment.ts';
 import { JujuLog } from '../../src/infra/juju/log.ts';
-import type { Bag, JujuTools } from '../../src/infra/juju/tools.ts';
+import { type Bag, createJujuTools, type JujuTools } from '../../src/infra/juju/tools.ts';
 import type { Clock } from '../../src/actors/ports/clock.ts';
 import type { Credentials } from '../../src/actors/ports/credentials.ts';
 import { createSystemClock } from '../../src/infra/clock/system-clock.ts';
@@ -19,6 +19,7 @@ import type { TlsMaterial } from '../../src/actors/model/workload.ts';
 import type { WallMs } from '../../src/actors/model/ids.ts';
 import { Secret } from '../../src/actors/model/secret.ts';
 import type { Telemetry } from '../../src/infra/pebble/telemetry.ts';
+import { createDispatchTrace } from '../../src/programs/charm-trace.ts';
 import { runDispatch } from '../../src/programs/dispatch.ts';
 import { MemoryPostgres } from '../simulation/kit-fleet.ts';
 import { type Charm, charmIn, type Script, scriptedCharm } from './juju/charm.ts';
@@ -241,7 +242,7 @@ export class CharmFleet implements AsyncDisposable {
     return workload;
   }
 
-  async #dispatch({ environment, tools }: Parameters<Script>[0]): Promise<void> {
+  async #dispatch({ environment, run }: Parameters<Script>[0]): Promise<void> {
     const dispatched = dispatchedBy(environment);
     const { unit, application: name, model } = dispatched;
     const number = Number(unit.slice(unit.lastIndexOf('/') + 1));
@@ -253,9 +254,11 @@ export class CharmFleet implements AsyncDisposable {
     const later = this.#later;
     const telemetry = this.#telemetryOf(unit);
     const effectDone = (): void => this.#effectDone(`${unit} ${environment['JUJU_HOOK_NAME'] ?? ''}`);
+    const trace = createDispatchTrace(dispatched, environment['JUJU_DISPATCH_PATH'] ?? '', log);
     const code = await runDispatch({
       dispatched,
-      tools,
+      tools: createJujuTools(trace.noting(run)),
+      trace,
       workload: telling<Workload>(workload, effectDone),
       postgres: telling<Postgres>(real?.postgres ?? this.postgres, effectDone),
       credentials: this.#credentials,

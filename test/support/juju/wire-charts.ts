@@ -10,6 +10,7 @@ import { dashboardBag } from '../../../src/infra/juju/wire/grafana-dashboard.ts'
 import { logLabels, logLocationIn } from '../../../src/infra/juju/wire/loki-push-api.ts';
 import { askedByPgsql, pgsqlChangesFor, type PgsqlRelation } from '../../../src/infra/juju/wire/pgsql.ts';
 import type { AlertRule } from '../../../src/infra/juju/wire/alerts.ts';
+import { traceLocationIn, tracingRequest } from '../../../src/infra/juju/wire/tracing.ts';
 import { scrapeBag, scrapedUnitBag } from '../../../src/infra/juju/wire/prometheus-scrape.ts';
 import { askedBy, changesFor, secretsFor } from '../../../src/infra/juju/wire/postgresql-client.ts';
 import { relationIdOf } from '../../../src/infra/juju/wire/relation-id.ts';
@@ -294,6 +295,8 @@ const watched = {
 const watchers = (): readonly Row[] => {
   const endpoint = { endpoint: '{"url": "http://10.1.0.9:3100/loki/api/v1/push"}' };
   const { alert_rules: rulesText = '', ...scraped } = scrapeBag(watched, { instances: 2, firstPort: 9127 });
+  const grpc = { protocol: { name: 'otlp_grpc', type: 'grpc' }, url: 'tempo.shop:4317' };
+  const http = { protocol: { name: 'otlp_http', type: 'http' }, url: 'http://tempo.shop:4318' };
   const shown: { templates: Record<string, Record<string, unknown>> } = JSON.parse(dashboardBag()['dashboards'] ?? '');
   const alerts: { groups: { name: string; rules: AlertRule[] }[] } = JSON.parse(rulesText);
   return [
@@ -311,6 +314,8 @@ const watchers = (): readonly Row[] => {
         fqdn: 'pgbouncer-0.pgbouncer-endpoints.shop.svc.cluster.local',
       }),
     ),
+    ...bagRows('tracing: our application bag', tracingRequest),
+    ['tracing: where traces go', 'url', String(traceLocationIn({ receivers: JSON.stringify([grpc, http]) }))],
     ...Object.entries(shown.templates).flatMap(([name, { content, ...template }]) =>
       Object.entries({ ...template, content: `${String(content).slice(0, 8)}…` }).map(
         ([key, value]): Row => [

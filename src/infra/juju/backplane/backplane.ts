@@ -78,9 +78,11 @@ import {
 import { type Occasion, Reading, type Related } from './reading.ts';
 import {
   readLogLocations,
+  readTraceLocation,
   type Tale,
   type TalesTold,
   tellWatchers,
+  toldBefore,
   type WatcherEndpoint,
   watcherEndpoints,
 } from './watchers.ts';
@@ -198,17 +200,23 @@ export class JujuBackplane implements Backplane {
     return desk === null || desk.isDying ? null : readLogLocations(this.#reading, this.#options.occasion);
   }
 
+  /** Where traces of dispatches go; null: nowhere. */
+  traceLocation(): Promise<string | null> {
+    return readTraceLocation(this.#reading, this.#options.occasion);
+  }
+
   /** Whether somebody is related there; null: leave all as it is, as above. */
   async isWatched(endpoint: WatcherEndpoint): Promise<boolean | null> {
     const desk = await this.#deskIfAny();
     return desk === null || desk.isDying ? null : (await this.#reading.of(endpoint)).length > 0;
   }
 
-  /** Writes what is to stand in our bags of these relations; what to remember of it. Null: as it is. */
-  async tell(endpoint: WatcherEndpoint, tale: Tale | null): Promise<TalesTold> {
+  /** Writes what is to stand in our bags of these relations; what to remember of it. A unit that is about to go leaves them as they are. */
+  async tell(endpoint: WatcherEndpoint, make: () => Promise<Tale | null>): Promise<TalesTold> {
     const desk = await this.#deskIfAny();
-    const left = desk === null || desk.isDying ? null : tale;
-    return tellWatchers(this.#options.tools, this.#reading, this.#options.occasion, endpoint, left);
+    return desk === null || desk.isDying
+      ? toldBefore(this.#reading, endpoint)
+      : tellWatchers(this.#options.tools, this.#reading, this.#options.occasion, endpoint, make);
   }
 
   /** How many PgBouncers every unit has. */

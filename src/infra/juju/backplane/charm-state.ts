@@ -45,6 +45,8 @@ export interface WatchersState {
   readonly forwards: boolean;
   /** Exporters of metrics were started, and not ended since. */
   readonly exports: boolean;
+  /** URL to which traces of dispatches go. */
+  readonly traces: string | null;
   /** Names what was written into bags, by endpoint, relation and scope. */
   readonly told: Readonly<Record<string, string>>;
 }
@@ -60,7 +62,7 @@ const emptyState: CharmState = {
   epoch: 0,
   hasCertificate: false,
   service: null,
-  watchers: { logs: [], forwards: false, exports: false, told: {} },
+  watchers: { logs: [], forwards: false, exports: false, traces: null, told: {} },
   status: null,
 };
 
@@ -87,6 +89,7 @@ const schemas: { readonly [K in keyof CharmState]: z.ZodType<CharmState[K]> } = 
     logs: z.array(z.string()),
     forwards: z.boolean(),
     exports: z.boolean(),
+    traces: z.string().nullable(),
     told: z.record(z.string(), z.string()),
   }),
   status: z.object({ word: z.string(), message: z.string() }).nullable(),

@@ -7,9 +7,10 @@ import { createHash } from 'node:crypto';
 import { ToolRefusal } from '../tool-refusal.ts';
 import type { Bag, JujuTools } from '../tools.ts';
 import { logLocationIn } from '../wire/loki-push-api.ts';
+import { traceLocationIn } from '../wire/tracing.ts';
 import type { Occasion, Reading } from './reading.ts';
 
-export const watcherEndpoints = ['logging', 'metrics-endpoint', 'grafana-dashboard'] as const;
+export const watcherEndpoints = ['logging', 'metrics-endpoint', 'grafana-dashboard', 'tracing'] as const;
 export type WatcherEndpoint = (typeof watcherEndpoints)[number];
 
 /** Where logs go: URLs, each once, in the order of the units of Loki. */
@@ -26,10 +27,19 @@ export const readLogLocations = async (reading: Reading, occasion: Occasion): Pr
   return [...locations];
 };
 
+/** Where traces go; null: nobody tells. */
+export const readTraceLocation = async (reading: Reading, occasion: Occasion): Promise<string | null> => {
+  if (!isAbout(occasion, 'tracing')) return (await reading.state()).state.watchers.traces;
+  const [related] = await reading.of('tracing');
+  if (related === undefined) return null;
+  const bag = await reading.bag(related.relation, related.remoteApplication, 'application');
+  return bag === null ? null : traceLocationIn(bag);
+};
+
 const isAbout = ({ relationsAnew, about, broken }: Occasion, endpoint: WatcherEndpoint): boolean =>
   relationsAnew || (about?.relation ?? broken)?.endpoint === endpoint;
 
-/** What is to stand in our bags of all relations of an endpoint. An empty text removes a key. */
+/** What is to stand in our bags of all relations of an endpoint. An empty text removes a key. Null: what stands there. */
 export interface Tale {
   /** Told by the leader. */
   readonly application: Bag;
@@ -39,20 +49,21 @@ export interface Tale {
 /** By endpoint, relation and scope: names what was told there. */
 export type TalesTold = Readonly<Record<string, string>>;
 
-/** Writes what differs from what this unit told before; what it has told now. Null: all is left as it is. */
+/** Writes what differs from what this unit told before; what it has told now. Where nobody is related nothing is made up. */
 export const tellWatchers = async (
   tools: JujuTools,
   reading: Reading,
   { leaderElected }: Occasion,
   endpoint: WatcherEndpoint,
-  tale: Tale | null,
+  make: () => Promise<Tale | null>,
 ): Promise<TalesTold> => {
-  const { told } = (await reading.state()).state.watchers;
-  const before = Object.fromEntries(Object.entries(told).filter(([key]) => key.startsWith(`${endpoint}:`)));
+  const before = await toldBefore(reading, endpoint);
+  const related = await reading.of(endpoint);
+  if (related.length === 0) return {};
+  const tale = await make();
   if (tale === null) return before;
   const now: Record<string, string> = {};
-  const related = await reading.of(endpoint);
-  const leads = related.length > 0 && (await reading.leads());
+  const leads = await reading.leads();
   for (const { relation } of related) {
     const bags = [...(leads ? ['application' as const] : []), ...(tale.unit === undefined ? [] : ['unit' as const])];
     for (const scope of bags) {
@@ -64,6 +75,11 @@ export const tellWatchers = async (
     }
   }
   return now;
+};
+
+export const toldBefore = async (reading: Reading, endpoint: WatcherEndpoint): Promise<TalesTold> => {
+  const { told } = (await reading.state()).state.watchers;
+  return Object.fromEntries(Object.entries(told).filter(([key]) => key.startsWith(`${endpoint}:`)));
 };
 
 const isWritten = async (writing: Promise<void>): Promise<boolean> => {

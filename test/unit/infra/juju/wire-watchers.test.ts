@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { alertsOf } from '../../../../src/infra/juju/wire/alerts.ts';
 import { dashboard } from '../../../../src/infra/juju/wire/dashboard.ts';
 import { logLocationIn } from '../../../../src/infra/juju/wire/loki-push-api.ts';
+import { traceLocationIn } from '../../../../src/infra/juju/wire/tracing.ts';
 import { charmName } from '../../../../src/infra/juju/wire/topology.ts';
 
 describe('who this charm is to those who watch', () => {
@@ -40,6 +41,41 @@ describe('where a unit of Loki takes logs', () => {
     fc.assert(
       fc.property(endpoint, (text) => {
         expect(logLocationIn({ endpoint: text }) ?? 'http://none').toMatch(/^https?:\/\/\S+$/);
+      }),
+    );
+  });
+});
+
+describe('where traces are taken', () => {
+  const http = (url: unknown) => ({ protocol: { name: 'otlp_http', type: 'http' }, url });
+
+  it.each([
+    ['http://tempo:4318', 'http://tempo:4318/v1/traces'],
+    ['https://tempo.example/model-tempo-0/', 'https://tempo.example/model-tempo-0/v1/traces'],
+  ])('is below the URL of the one way we speak: %s', (url, expected) => {
+    const grpc = { protocol: { name: 'otlp_grpc', type: 'grpc' }, url: 'tempo:4317' };
+    expect(traceLocationIn({ receivers: JSON.stringify([grpc, 7, http('tempo:4318'), http(url)]) })).toBe(expected);
+  });
+
+  it.each([
+    ['another way alone', [{ protocol: { name: 'zipkin', type: 'http' }, url: 'http://tempo:9411' }]],
+    ['no URL', [http('tempo')]],
+    ['no list', http('http://tempo:4318')],
+    ['nothing', []],
+  ])('is not told by %s', (_, receivers) => {
+    expect(traceLocationIn({ receivers: JSON.stringify(receivers) })).toBeNull();
+  });
+
+  it('is a URL or not told, whatever stands there', () => {
+    const url = fc.oneof(fc.webUrl({ withQueryParameters: true }), fc.string({ unit: 'binary' }), fc.jsonValue());
+    const receivers = fc.oneof(
+      fc.array(url.map(http)).map((all) => JSON.stringify(all)),
+      fc.json(),
+      fc.string(),
+    );
+    fc.assert(
+      fc.property(receivers, (text) => {
+        expect(traceLocationIn({ receivers: text }) ?? 'http://none').toMatch(/^https?:\/\/\S+$/);
       }),
     );
   });
