@@ -6,6 +6,7 @@ import { markOf } from '../../src/infra/files/process-mark.ts';
 import { openPebble, type Pebble } from '../../src/infra/pebble/client.ts';
 import { PebbleError, type Trouble } from '../../src/infra/pebble/trouble.ts';
 import { LokiServer } from '../support/loki-server.ts';
+import { resourcesInUse, resourcesLeftSince } from '../support/leaks.ts';
 import type { PebbleDaemon, PebbleOptions } from '../support/pebble/daemon.ts';
 import { testAccount, testDirectory } from '../support/servers.ts';
 
@@ -382,6 +383,13 @@ export const pebbleClientContract = (
       it('run in the root directory, when no other is asked for', async () => {
         const user = process.getuid?.() === 0 ? { user: 'nobody' } : {}; // Its home is not there.
         expect((await pebble.exec({ command: ['pwd'], withinMs: 10_000, ...user }, never)).stdout).toBe('/\n');
+      });
+
+      it('leave nothing open when they have ended', async () => {
+        await pebble.exec({ command: ['true'], withinMs: 10_000 }, never);
+        const before = resourcesInUse();
+        await pebble.exec({ command: ['true'], withinMs: 10_000 }, never);
+        expect(await resourcesLeftSince(before, 500)).toEqual([]);
       });
 
       it('may say much', async () => {

@@ -1,32 +1,47 @@
 /** The packed charm in pods, with a real PostgreSQL: clients log in through the published endpoint with what they were given. */
 import { describe, expect, it } from 'vitest';
 import { CharmGround, groundParts } from '../support/charm-ground/charm-ground.ts';
-import { postgresServers, useServer } from '../support/servers.ts';
+import { postgresServers, testAccount, useServer } from '../support/servers.ts';
 
 const parts = await groundParts();
 const [postgres] = postgresServers();
 if (parts.kind === 'missing' || postgres === undefined) {
-  it.skip(`the packed charm is not deployed: ${parts.kind === 'missing' ? parts.reason : 'there is no PostgreSQL here'}`, () => {});
+  const why = parts.kind === 'missing' ? parts.reason : 'there is no PostgreSQL here';
+  it.skip(`the packed charm is not deployed: ${why}`, () => {});
 } else {
-  describe(`the packed charm with PgBouncer ${parts.version}`, () => {
+  describe(`the packed charm with PgBouncer ${parts.version}`, { timeout: 240_000 }, () => {
     const server = useServer(() => postgres[1]('own'));
 
-    it('serves a client', async () => {
-      await using ground = await CharmGround.open({ seed: 1, units: 1, server: server(), parts });
-      ground.relateBackend();
-      ground.relateClient('app', 'client-v0', [{ database_name: 'orders' }]);
+    it.each([
+      { seed: 1, backend: 'backend-v0', as: 'root' },
+      { seed: 2, backend: 'backend-v1', as: 'an ordinary user' },
+    ] as const)('serves clients of all kinds from three units: $backend, hooks as $as, order $seed', async (given) => {
+      const account = given.as === 'root' ? null : testAccount();
+      await using ground = await CharmGround.open({ seed: given.seed, units: 3, server: server(), parts, account });
+      const { juju } = ground;
+      ground.relateBackend(given.backend);
+      ground.relateClient('one', 'client-v0', [{ database_name: 'orders' }]);
+      ground.relateClient('two', 'client-v1', [{ resource: 'stock' }, { resource: 'bills' }]);
+      ground.relateClient('old', 'client-legacy', [{ database: 'ledger' }]);
       await ground.settle();
-      expect(ground.statuses).toEqual(['active']);
-      const told = (await ground.told('app')).at(-1);
-      const [host = '', port = ''] = String(told?.['endpoints']).split(':');
-      const login = {
-        host,
-        port,
-        username: String(told?.['username']),
-        password: String(told?.['password']),
-        database: String(told?.['database']),
-      };
-      expect(await ground.query(login, 'select current_database()')).toBe('orders');
-    }, 120_000);
+      expect(ground.statuses).toEqual(['active', 'active', 'active']);
+      expect(juju.history.filter(({ succeeded }) => !succeeded)).toEqual([]);
+      const own = juju.history.filter(({ unit }) => ground.units.includes(unit));
+      expect(own.filter(({ stdout, stderr }) => stdout + stderr !== '')).toEqual([]);
+
+      const logins = (await Promise.all(['one', 'two', 'old'].map((name) => ground.logins(name)))).flat();
+      expect(logins.map(({ database }) => database)).toEqual(['orders', 'stock', 'bills', 'ledger']);
+      expect(new Set(logins.map(({ host, port }) => `${host}:${port}`))).toEqual(
+        new Set([`pgbouncer-k8s-service.${juju.name}.svc.cluster.local:6432`]),
+      );
+      for (const login of logins) {
+        const { username, database } = login;
+        // Often enough to come to every unit.
+        for (let time = 0; time < 3; time += 1)
+          expect(await ground.query(login, 'select session_user, current_database()')).toBe(`${username}|${database}`);
+        await ground.query(login, 'create table own (id int); insert into own values (1)');
+      }
+      expect(await ground.secretsSeen()).toEqual([]);
+    });
   });
 }

@@ -1,6 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';
-import type { ComposeFleet, Login } from './compose-fleet.ts';
 
 /** A connection that broke: whose, the address of the unit it went through, and when (ms, wall clock). */
 export interface Break {
@@ -21,10 +20,26 @@ export interface Account {
   readonly refused: readonly string[];
 }
 
+/** What they log in with, and where: on this machine, or in the directory of a unix socket. */
+export interface Written {
+  login(): Promise<Login>;
+  readonly port: number;
+  readonly host?: string;
+}
+interface Login {
+  readonly username: string;
+  readonly password: string;
+  readonly database: string;
+}
+interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
 /** Clients that stay connected and write, and keep account of every row that was acknowledged to them. */
 export class Accountant implements AsyncDisposable {
   readonly #login: Login;
-  readonly #port: number;
+  readonly #at: Address;
   readonly #acknowledged: string[] = [];
   readonly #breaks: Break[] = [];
   readonly #refused: string[] = [];
@@ -32,18 +47,19 @@ export class Accountant implements AsyncDisposable {
   readonly #writers: readonly Promise<void>[];
   #through = new Map<number, string>();
 
-  private constructor(login: Login, port: number, writers: number) {
+  private constructor(login: Login, at: Address, writers: number) {
     this.#login = login;
-    this.#port = port;
+    this.#at = at;
     this.#writers = Array.from({ length: writers }, (_, writer) => this.#write(writer));
   }
 
-  static async start(fleet: ComposeFleet, writers = 6): Promise<Accountant> {
-    const login = await fleet.login();
-    await using admin = await connected(login, fleet.port);
+  static async start(where: Written, writers = 6): Promise<Accountant> {
+    const login = await where.login();
+    const at = { host: where.host ?? '127.0.0.1', port: where.port };
+    await using admin = await connected(login, at);
     await admin.query('create table if not exists account (id text not null)');
     await admin.query('truncate account');
-    const accountant = new Accountant(login, fleet.port, writers);
+    const accountant = new Accountant(login, at, writers);
     await accountant.untilWritten(writers);
     return accountant;
   }
@@ -66,7 +82,7 @@ export class Accountant implements AsyncDisposable {
   async close(): Promise<Account> {
     this.#over.abort();
     await Promise.all(this.#writers);
-    await using client = await connected(this.#login, this.#port);
+    await using client = await connected(this.#login, this.#at);
     const { rows } = await client.query('select id, count(*)::int as times from account group by id');
     const times = new Map(rows.map(({ id, times }) => [String(id), Number(times)]));
     return {
@@ -85,7 +101,7 @@ export class Accountant implements AsyncDisposable {
 
   async #write(writer: number): Promise<void> {
     for (let round = 0; !this.#over.signal.aborted; round += 1) {
-      await using client = await connected(this.#login, this.#port).catch((cause: unknown) => {
+      await using client = await connected(this.#login, this.#at).catch((cause: unknown) => {
         this.#refused.push(messageOf(cause));
         return null;
       });
@@ -116,9 +132,9 @@ export class Accountant implements AsyncDisposable {
   }
 }
 
-const connected = async ({ username, password, database }: Login, port: number) => {
+const connected = async ({ username, password, database }: Login, { host, port }: Address) => {
   const client = new Client({
-    host: '127.0.0.1',
+    host,
     port,
     user: username,
     password,

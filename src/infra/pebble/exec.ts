@@ -38,12 +38,15 @@ export const requestOf = ({ command, environment, workingDirectory, user, within
 export const converse = async (socket: string, task: string, input: string, signal: AbortSignal): Promise<Output> => {
   // Few dispatches run a command, and this takes longer to load than all else of Pebble.
   const { WebSocket } = await import('ws');
-  const open = (name: string): WebSocket =>
+  const options = {
     // Given a way to connect, it asks no agent, and so no proxy.
-    new WebSocket(`ws://localhost/v1/tasks/${encodeURIComponent(task)}/websocket/${name}`, {
-      createConnection: () => connect(socket),
-      perMessageDeflate: false,
-    });
+    createConnection: () => connect(socket),
+    perMessageDeflate: false,
+    // Once a command has ended Pebble may say goodbye to nobody, and a dispatch would last until this is over.
+    closeTimeout: goodbyeMs,
+  };
+  const open = (name: string): WebSocket =>
+    new WebSocket(`ws://localhost/v1/tasks/${encodeURIComponent(task)}/websocket/${name}`, options);
   const sockets = [open('control'), open('stdio'), open('stderr')] as const;
   const [, stdio, stderr] = sockets;
   const abort = (): void => sockets.forEach((one) => one.terminate());
@@ -70,6 +73,9 @@ export const converse = async (socket: string, task: string, input: string, sign
     for (const one of sockets) one.close();
   }
 };
+
+/** Without a goodbye of ours Pebble would kill the command; it has that at once. */
+const goodbyeMs = 20;
 
 const endOfStream = JSON.stringify({ command: 'end' });
 const longest = 4 * 1024 * 1024;

@@ -7,6 +7,7 @@ import { chmod, mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { asSuperuser } from '../../../src/infra/local/postgres.ts';
+import type { Written } from '../accountant.ts';
 import { issuer, ofCluster } from '../certificates.ts';
 import { charmIn } from '../juju/charm.ts';
 import { type CounterpartName, Counterparts, type Told } from '../juju/counterparts.ts';
@@ -20,6 +21,8 @@ import { packedCharm, pgbouncerBinaries, type RunningPostgres, testDirectory } f
 import { Cluster, type Place, troubleWithClusters } from './cluster.ts';
 import type { Lane } from './cluster-process.ts';
 import { Pod } from './pod.ts';
+import { secretsOn, seenSecrets } from './secrets.ts';
+import { type Login, loginsIn } from './told.ts';
 
 const application = 'pgbouncer-k8s';
 
@@ -48,17 +51,6 @@ export interface GroundOptions {
   readonly account?: Account | null;
 }
 
-/** What a client needs to log in. */
-export interface Login {
-  readonly host: string;
-  readonly port: string;
-  readonly username: string;
-  readonly password: string;
-  readonly database: string;
-  /** Of who must have signed the certificate that the server shows for its name; nothing is checked, or encrypted, without. */
-  readonly authority?: string;
-}
-
 const addresses = { kubernetes: '10.96.0.1', postgres: '10.2.0.5', client: '10.1.255.1' };
 
 export class CharmGround implements AsyncDisposable {
@@ -72,6 +64,8 @@ export class CharmGround implements AsyncDisposable {
   readonly #pebble: PebbleProgram;
   readonly #options: GroundOptions;
   readonly #addressesOfServices = new Map<string, string>();
+  readonly #clients = new Set<string>();
+  readonly #secrets = new Map<string, string>();
   readonly #stack: AsyncDisposableStack;
   #numbered = 0;
 
@@ -111,7 +105,7 @@ export class CharmGround implements AsyncDisposable {
       units: options.units,
       address: () => ground.#newAddress(),
       environment: () => ({ KUBERNETES_SERVICE_HOST: addresses.kubernetes, KUBERNETES_SERVICE_PORT: '443' }),
-      within: async (unit, directory) => (await ground.#podOf(unit)).within(directory, options.account ?? null),
+      within: async (unit, directory) => (await ground.#podOf(unit)).within(directory),
       newPod: (unit) => ground.#endPod(unit),
     });
     return ground;
@@ -134,12 +128,23 @@ export class CharmGround implements AsyncDisposable {
     });
   }
 
+  /** Where secrets of clients, of PostgreSQL and of units were seen that must not be there: sentences. None were seen before `settle`. */
+  async secretsSeen(): Promise<readonly string[]> {
+    await this.#rememberSecrets();
+    const legacy = this.juju.history
+      .flatMap(({ calls }) => calls)
+      .flatMap(({ args }) => args.join(' ').match(/\bdb:(\d+)\b/)?.[1] ?? []);
+    return seenSecrets(this.juju, application, this.#secrets, [...new Set(legacy)].map(Number));
+  }
+
   /** Runs the hooks that are due, and lets every unit look at the state of things once more. */
   async settle(): Promise<readonly RanHook[]> {
     const ran = [...(await this.#settleOnce())];
     if (this.units.length === 0) return ran;
     this.juju.updateStatus(application);
-    return [...ran, ...(await this.#settleOnce())];
+    ran.push(...(await this.#settleOnce()));
+    await this.#rememberSecrets();
+    return ran;
   }
 
   /** A PostgreSQL that answers with what is true of the real one. */
@@ -156,6 +161,7 @@ export class CharmGround implements AsyncDisposable {
   }
 
   relateClient(name: string, kind: 'client-v0' | 'client-v1' | 'client-legacy', asks: readonly unknown[]): number {
+    this.#clients.add(name);
     const [ours, theirs] = kind === 'client-legacy' ? ['db', 'db'] : ['database', 'database'];
     return this.#relate(name, kind, `${application}:${ours}`, theirs, { asks });
   }
@@ -167,6 +173,40 @@ export class CharmGround implements AsyncDisposable {
   /** What the unit of a counterpart was told, in order. */
   told(counterpart: string): Promise<readonly Told[]> {
     return this.counterparts.told(`${counterpart}/0`);
+  }
+
+  /** With what a counterpart can log in, one for each of its requests. */
+  async logins(counterpart: string): Promise<readonly Login[]> {
+    return loginsIn(await this.told(counterpart));
+  }
+
+  /** For clients in the process of the test: how they come in, with what a counterpart was told. */
+  async written(counterpart: string): Promise<Written> {
+    const [login] = await this.logins(counterpart);
+    if (login === undefined) throw new Error(`${counterpart} was not told how to log in`);
+    const host = await mkdtemp(join(this.#home, 'way-'));
+    const [address] = [...this.#addressesOfServices.values()];
+    await this.#cluster.enter(join(host, `.s.PGSQL.${login.port}`), { host: address ?? '', port: Number(login.port) });
+    return { host, port: Number(login.port), login: () => Promise.resolve(login) };
+  }
+
+  pod(unit: string): Pod {
+    const pod = this.pods.get(unit);
+    if (pod === undefined) throw new Error(`${unit} has no pod`);
+    return pod;
+  }
+
+  /** Its node is gone: nobody reaches it any more, and Juju neither. */
+  async lose(unit: string): Promise<void> {
+    this.juju.cutOff.add(unit);
+    await this.pod(unit).reach(false);
+    await this.pod(unit).killWorkload();
+  }
+
+  /** Kubernetes makes a pod for it on another node. */
+  async replace(unit: string): Promise<void> {
+    this.juju.cutOff.delete(unit);
+    await this.juju.churnPod(unit, 'cutOff');
   }
 
   /** From the pod of clients, with libpq: the rows, without a heading. */
@@ -210,6 +250,16 @@ export class CharmGround implements AsyncDisposable {
     return this.juju.integrate(ours, `${name}:${theirs}`);
   }
 
+  /** Some are gone with the pod that has them. */
+  async #rememberSecrets(): Promise<void> {
+    this.#secrets.set('the password of PostgreSQL', this.#options.server.superuser.password.reveal());
+    for (const name of this.#clients)
+      for (const { username, password } of await this.logins(name))
+        this.#secrets.set(`the password of ${username}`, password);
+    for (const [unit, pod] of this.pods)
+      for (const [name, secret] of await secretsOn(unit, pod)) this.#secrets.set(name, secret);
+  }
+
   #settleOnce(): Promise<readonly RanHook[]> {
     return this.juju.settle({ after: () => this.#follow() });
   }
@@ -219,13 +269,13 @@ export class CharmGround implements AsyncDisposable {
     const units = this.units;
     for (const unit of this.pods.keys()) if (!units.includes(unit)) await this.#endPod(unit);
     if (units.length === 0) this.kubernetes.services.clear();
-    const staying = units.filter((unit) => this.juju.unit(unit).life === 'alive');
+    const staying = units.filter((unit) => this.juju.unit(unit).life === 'alive' && !this.juju.cutOff.has(unit));
     const targets = staying.flatMap((unit) => this.pods.get(unit)?.address ?? []);
     const lanes: Lane[] = [];
     for (const [key, { spec }] of this.kubernetes.services) {
       const host = await this.#addressOf(key);
       for (const { port, targetPort = port } of spec?.ports ?? [])
-        lanes.push({ host, port, to: targets.map((target) => ({ host: target, port: Number(targetPort) })) });
+        lanes.push({ at: { host, port }, to: targets.map((target) => ({ host: target, port: Number(targetPort) })) });
     }
     await this.#cluster.balance(lanes);
   }
@@ -259,6 +309,7 @@ export class CharmGround implements AsyncDisposable {
       pebble: this.#pebble,
       pgbouncer: this.#options.parts.pgbouncer,
       account: this.kubernetes.place.account,
+      dispatchesAs: this.#options.account ?? null,
     });
     this.pods.set(unit, pod);
     this.kubernetes.pods.push({

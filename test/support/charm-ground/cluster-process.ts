@@ -1,15 +1,14 @@
 /**
- * Within the network of a cluster: takes connections at its addresses and leads each of them on, to pods in turn as a Service does,
- * or out of the network by a unix socket. Told all of it at once, as often as it changes; connections that are there stay.
+ * Within the network of a cluster: takes connections and leads each of them on, to pods in turn as a Service does, or out of the
+ * network, or into it, by a unix socket. Told all of it at once, as often as it changes; connections that are there stay.
  */
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
-/** Where a connection is led to. */
+/** Where a connection comes in, or is led to. */
 export type Target = { readonly host: string; readonly port: number } | { readonly path: string };
 export interface Lane {
-  readonly host: string;
-  readonly port: number;
+  readonly at: Target;
   /** None: whoever comes is refused. */
   readonly to: readonly Target[];
 }
@@ -29,13 +28,13 @@ const lead = (client: Socket, target: Target | undefined): void => {
 };
 
 const take = async ({ lanes }: Lanes): Promise<void> => {
-  const wanted = new Map(lanes.map((lane) => [`${lane.host}:${lane.port}`, lane]));
+  const wanted = new Map(lanes.map((lane) => [JSON.stringify(lane.at), lane]));
   for (const [name, { server }] of open) {
     if (wanted.has(name)) continue;
     server.close();
     open.delete(name);
   }
-  for (const [name, { host, port, to }] of wanted) {
+  for (const [name, { at, to }] of wanted) {
     const known = open.get(name);
     if (known !== undefined) {
       known.to = to;
@@ -46,7 +45,7 @@ const take = async ({ lanes }: Lanes): Promise<void> => {
       lead(client, lane?.to[lane.turn++ % lane.to.length]);
     });
     open.set(name, { server, to, turn: 0 });
-    server.listen(port, host);
+    server.listen(at);
     await once(server, 'listening');
   }
 };

@@ -46,7 +46,8 @@ export class Cluster implements AsyncDisposable {
   readonly #bridge: Holder;
   readonly #leader: ChildProcess;
   readonly #ways: AsyncDisposableStack = new AsyncDisposableStack();
-  readonly #outside: Lane[] = [];
+  readonly #lasting: Lane[] = [];
+  #balanced: readonly Lane[] = [];
   #sent = '';
   #numbered = 0;
 
@@ -107,10 +108,16 @@ export class Cluster implements AsyncDisposable {
 
   /** Makes something of this machine known in the cluster, at an address of its own. */
   async lead(address: string, port: number, to: { readonly host: string; readonly port: number }): Promise<void> {
-    const path = join(this.#home, `way-${this.#outside.length}`);
+    const path = join(this.#home, `way-${this.#lasting.length}`);
     this.#ways.use(await wayTo(path, to));
     await this.own(address);
-    this.#outside.push({ host: address, port, to: [{ path }] });
+    this.#lasting.push({ at: { host: address, port }, to: [{ path }] });
+  }
+
+  /** Makes a place of the cluster known to this machine, as a unix socket. */
+  async enter(path: string, to: { readonly host: string; readonly port: number }): Promise<void> {
+    this.#lasting.push({ at: { path }, to: [to] });
+    await this.balance(this.#balanced);
   }
 
   /** The cluster answers at this address. */
@@ -118,9 +125,10 @@ export class Cluster implements AsyncDisposable {
     await within(this.#bridge.pid, [`addr add ${address}/32 dev lo`]);
   }
 
-  /** Beside what it leads out of the cluster. */
+  /** Beside what it leads out of the cluster, or into it. */
   async balance(lanes: readonly Lane[]): Promise<void> {
-    const wanted = [...this.#outside, ...lanes];
+    this.#balanced = lanes;
+    const wanted = [...this.#lasting, ...lanes];
     if (JSON.stringify(wanted) === this.#sent) return;
     this.#sent = JSON.stringify(wanted);
     this.#numbered += 1;

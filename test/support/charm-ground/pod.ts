@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdir } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -26,6 +26,8 @@ export interface PodOptions {
   readonly pgbouncer: string;
   /** The directory that Kubernetes mounts as the service account. */
   readonly account: string;
+  /** As whom dispatches run; root when null. */
+  readonly dispatchesAs: Account | null;
 }
 
 export class Pod implements AsyncDisposable {
@@ -46,6 +48,7 @@ export class Pod implements AsyncDisposable {
     const shared = join(options.home, 'pebble');
     await mkdir(shared, { recursive: true });
     await chmod(shared, 0o755);
+    await writeFile(join(shared, identities), identitiesOf(options.dispatchesAs));
     const script = charmContainer(options, shared, cluster.hosts);
     const pod = new Pod(await cluster.place(options.address, ['--uts'], script), options);
     await pod.startWorkload();
@@ -57,9 +60,10 @@ export class Pod implements AsyncDisposable {
     await this.#place.end();
   }
 
-  /** A dispatch in the charm container, as root unless another account is named. */
-  within(directory: string, account: Account | null): Within {
+  /** A dispatch in the charm container. */
+  within(directory: string): Within {
     const { pid } = this.#place;
+    const { dispatchesAs: account } = this.#options;
     const as = account === null ? [] : [`--setuid=${account.uid}`, `--setgid=${account.gid}`];
     return [nsenter, `--target=${pid}`, '--net', '--uts', '--mount', '--root', `--wdns=${directory}`, ...as];
   }
@@ -67,6 +71,41 @@ export class Pod implements AsyncDisposable {
   /** Cut off from all others, or there again. */
   reach(isReached: boolean): Promise<void> {
     return this.#place.reach(isReached);
+  }
+
+  /** What PgBouncers have on disk, by path: only what says what they do, and no paths of sockets. */
+  async files(): Promise<ReadonlyMap<string, string>> {
+    const root = join(await this.#root(), 'var/lib/pgbouncer');
+    const found = await readdir(root, { recursive: true, withFileTypes: true }).catch(() => []); // Nothing was written yet.
+    const files = found.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
+    const read = files.map(async (path) => [path.slice(root.length), await readFile(path, 'utf8')] as const);
+    return new Map(await Promise.all(read));
+  }
+
+  /** Command lines in the workload container, by process id as it is there. */
+  async processes(): Promise<ReadonlyMap<number, string>> {
+    const proc = join(await this.#root(), 'proc');
+    const pids = (await readdir(proc)).filter((name) => /^\d+$/.test(name));
+    const read = pids.map(async (pid) => {
+      const command = await readFile(join(proc, pid, 'cmdline'), 'utf8').catch(() => ''); // It has ended meanwhile.
+      return [Number(pid), command.replaceAll('\0', ' ').trim()] as const;
+    });
+    return new Map(await Promise.all(read));
+  }
+
+  /** Process ids of its PgBouncers. */
+  async pgbouncers(): Promise<readonly number[]> {
+    return [...(await this.processes())].flatMap(([pid, command]) =>
+      /^\S*pgbouncer \S*\.ini$/.test(command) ? [pid] : [],
+    );
+  }
+
+  /** Of the workload container, as this machine sees it. */
+  async #root(): Promise<string> {
+    const pid = this.#workload?.pid;
+    if (pid === undefined) throw new Error('the workload container is not there');
+    const [first] = (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).trim().split(' ');
+    return `/proc/${first}/root`;
   }
 
   /** The workload container alone ends, without a word. */
@@ -99,6 +138,11 @@ export class Pod implements AsyncDisposable {
 const nsenter = '/usr/bin/nsenter';
 const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const inContainer = '/charm/container';
+
+const identities = 'identities.yaml';
+/** As Juju does where hooks do not run as root. */
+const identitiesOf = (account: Account | null): string =>
+  JSON.stringify({ identities: { charm: { access: 'admin', local: { 'user-id': account?.uid ?? 0 } } } });
 
 const enter = ({ pid }: Place): readonly string[] => ['nsenter', `--target=${pid}`, '--net', '--uts'];
 
@@ -140,7 +184,7 @@ const workloadContainer = ({ home, pebble, pgbouncer }: PodOptions, shared: stri
     `put ${quoted(dirname(pgbouncer))} ${quoted(dirname(pgbouncer))}`,
     'mount -t tmpfs tmpfs "$root/usr/local/sbin"',
     `cp ${quoted(pgbouncer)} "$root/usr/local/sbin/pgbouncer"`,
-    `exec chroot "$root" ${pebble.command(inContainer).map(quoted).join(' ')}`,
+    `exec chroot "$root" ${pebble.command(inContainer, `${inContainer}/${identities}`).map(quoted).join(' ')}`,
   ].join('\n');
 
 const untilAnswers = async (socket: string, container: ChildProcess, said: Promise<string>): Promise<void> => {

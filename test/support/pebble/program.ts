@@ -7,8 +7,8 @@ import { promisify } from 'node:util';
 
 export interface PebbleProgram {
   readonly label: string;
-  /** `directory`: for its socket. */
-  command(directory: string): readonly string[];
+  /** `directory`: for its socket. `identities`: a file that says who else than root may do everything. */
+  command(directory: string, identities: string): readonly string[];
   environment(directory: string): Readonly<Record<string, string>>;
   /** Directories of this machine that it must see. */
   readonly needs: readonly string[];
@@ -31,7 +31,7 @@ const realProgram = async (named: string): Promise<PebbleProgram | null> => {
     const { stdout: program } = await run('sh', ['-c', 'command -v "$1"', 'sh', named]);
     return {
       label: `Pebble ${version.trim()}`,
-      command: () => [program.trim(), 'run', '--create-dirs', '--hold'],
+      command: (_, identities) => [program.trim(), 'run', '--create-dirs', '--hold', '--identities', identities],
       environment: (directory) => ({ PEBBLE: '/var/lib/pebble/default', PEBBLE_SOCKET: socketIn(directory) }),
       needs: [dirname(program.trim())],
     };

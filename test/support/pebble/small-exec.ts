@@ -84,7 +84,12 @@ export class SmallExec {
       return code;
     } finally {
       clearTimeout(killing);
-      for (const socket of new Set([stdio, stderr])) socket?.send(JSON.stringify({ command: 'end' }));
+      for (const socket of new Set([stdio, stderr])) {
+        socket?.send(JSON.stringify({ command: 'end' }));
+        // The real one listens no more, and says no goodbye.
+        socket?.pause();
+        setTimeout(() => socket?.terminate(), forgottenMs).unref();
+      }
       this.#sockets.get('control')?.close();
     }
   }
@@ -112,6 +117,7 @@ export class SmallExec {
 }
 
 const connectMs = 5_000;
+const forgottenMs = 2_000;
 
 const within = async (ms: number, work: Promise<void>, reason: string): Promise<void> => {
   let timer: NodeJS.Timeout | undefined;

@@ -75,7 +75,9 @@ class SmallPebble {
   async listen(): Promise<void> {
     await rm(this.#socket, { force: true });
     const listening = Promise.withResolvers<void>();
-    this.#server.once('error', listening.reject).listen(this.#socket, listening.resolve);
+    // The real one lets everybody in, and asks who they are then.
+    const at = { path: this.#socket, readableAll: true, writableAll: true };
+    this.#server.once('error', listening.reject).listen(at, listening.resolve);
     await listening.promise;
   }
 
