@@ -15,7 +15,7 @@ import type {
   UnitBag,
   UnitRecord,
 } from './model/snapshot.ts';
-import type { Remark } from './model/remark.ts';
+import type { Finding, Remark } from './model/remark.ts';
 import type { Lack, StatusWord, Wait } from './model/waits.ts';
 import type { ConnectedClient, Inspection, Step, StepOutcome } from './model/workload.ts';
 
@@ -72,8 +72,8 @@ export type UnitMessage =
   | { readonly type: 'waitsTold'; readonly from: keyof Protocol; readonly waits: readonly Wait[] }
   /** Files that the API of this unit cannot use as they are now, all of them. */
   | { readonly type: 'apiTold'; readonly troubles: readonly ApiTrouble[] }
-  /** What the platform lacks that no actor knows of; the whole list each time. */
-  | { readonly type: 'platformTold'; readonly lacks: readonly Lack[] }
+  /** What the platform lacks, and what it has to say, that no actor knows of; the whole lists each time. */
+  | { readonly type: 'platformTold'; readonly lacks: readonly Lack[]; readonly remarks: readonly Finding[] }
   | WorkloadTold
   /** From the state directory, at the start. */
   | {

@@ -1,6 +1,7 @@
 /** What Juju dispatches, as the actors know it: one hook, and what the backplane has to know of the occasion. */
 import type { Endpoint, Hook } from '../actors/model/hook.ts';
 import type { RelationId, UnitName } from '../actors/model/ids.ts';
+import { confirmingAction } from '../infra/juju/backplane/kept-limit.ts';
 import type { Occasion } from '../infra/juju/backplane/reading.ts';
 import type { JujuEvent, RelationRef } from '../infra/juju/environment.ts';
 
@@ -82,6 +83,7 @@ const anew: ReadonlySet<string> = new Set(['install', 'start', 'upgradeCharm', '
 export const occasionOf = (event: JujuEvent, self: UnitName): Occasion => ({
   hook: event.type.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`),
   leaderElected: event.type === 'leaderElected',
+  confirmsLimit: event.type === 'action' && event.name === confirmingAction,
   relationsAnew: anew.has(event.type),
   about: 'relation' in event && event.type !== 'relationBroken' ? event : null,
   broken: event.type === 'relationBroken' ? event.relation : null,

@@ -17,6 +17,7 @@ import type { Workload } from '../actors/ports/workload.ts';
 import { fleetStatusOf } from '../actors/unit/fleet-status.ts';
 import { ownCertificate } from '../infra/juju/certificates.ts';
 import { JujuBackplane } from '../infra/juju/backplane/backplane.ts';
+import { confirmingAction } from '../infra/juju/backplane/kept-limit.ts';
 import type { KubernetesApi } from '../infra/kubernetes/api.ts';
 import { type Dispatched, type JujuEvent, podNameOf } from '../infra/juju/environment.ts';
 import { JujuLog } from '../infra/juju/log.ts';
@@ -158,6 +159,7 @@ const runHook = async (parts: DispatchParts, event: HookEvent): Promise<number> 
         {
           type: 'platformTold',
           lacks: [...(await backplane.lacks()), ...certificate.lacks, ...(service?.lacks ?? [])],
+          remarks: await backplane.remarks(),
         },
       ],
       ['unit', { type: 'hookArrived', hook }],
@@ -176,7 +178,7 @@ const runHook = async (parts: DispatchParts, event: HookEvent): Promise<number> 
     log.error({ actor, ...(cause instanceof ToolRefusal ? { reason: cause.message } : { err: cause }) }, 'defect');
   if (defects.length > 0) return exitDefect;
   const { event: asked } = dispatched;
-  if (asked.type === 'action') await answerAction(asked.name, running, parts);
+  if (asked.type === 'action') await answerAction(asked.name, running, backplane, parts);
   const watchers = await serveWatchers(parts, backplane);
   const status = await setStatus(running, event, backplane, tools);
   await backplane.flush({
@@ -190,7 +192,13 @@ const runHook = async (parts: DispatchParts, event: HookEvent): Promise<number> 
 
 const keyAction = 'set-tls-private-key';
 /** Each is a look at everything, and what is told of it. */
-const actions: ReadonlySet<string> = new Set(['status', 'pre-upgrade-check', 'resume-upgrade', keyAction]);
+const actions: ReadonlySet<string> = new Set([
+  'status',
+  'pre-upgrade-check',
+  'resume-upgrade',
+  keyAction,
+  confirmingAction,
+]);
 
 /** The key that an operator wants this unit to have; without one in the parameters a new one is made. Null: nobody asks. */
 const keyGiven = async ({ dispatched: { event }, tools }: DispatchParts): Promise<Secret | null> => {
@@ -299,6 +307,7 @@ const wordOf = (word: 'active' | 'waiting' | 'blocked' | 'maintenance' | 'down' 
 const answerAction = async (
   name: string,
   running: Running<UnitCast>,
+  backplane: JujuBackplane,
   { dispatched, tools, clock }: DispatchParts,
 ): Promise<void> => {
   const status = fleetStatusOf(running.stateOf('unit'), {
@@ -314,6 +323,7 @@ const answerAction = async (
   if (name === 'status') await tools.actionSet({ status: JSON.stringify(status) });
   if (name === 'resume-upgrade')
     await tools.actionSet({ result: 'no unit is held back: Juju refreshes one after the other' });
+  if (name === confirmingAction) await answerConfirmation(await backplane.limitConfirmed(), tools);
   if (name !== 'pre-upgrade-check') return;
   // A unit that is refreshed takes what is published: what cannot be had before cannot be had after.
   const unfit = status.units.filter((unit) => unit.status !== 'active');
@@ -323,4 +333,18 @@ const answerAction = async (
     await tools.actionFail(
       `do not refresh yet: ${unfit.map(({ unit, status: word, message }) => `${unit} is ${word} (${message})`).join('; ')}`,
     );
+};
+
+const answerConfirmation = async (
+  outcome: Awaited<ReturnType<JujuBackplane['limitConfirmed']>>,
+  tools: JujuTools,
+): Promise<void> => {
+  switch (outcome) {
+    case 'confirmed':
+      return tools.actionSet({ result: 'max_db_connections is for the whole fleet from now on' });
+    case 'nothing':
+      return tools.actionSet({ result: 'max_db_connections was for the whole fleet already' });
+    case 'notLeader':
+      return tools.actionFail(`run it on the leader: juju run APPLICATION/leader ${confirmingAction}`);
+  }
 };

@@ -190,6 +190,7 @@ export const jujuFleet = async (): Promise<JujuFleet> => {
 const updateStatus: Occasion = {
   hook: 'update-status',
   leaderElected: false,
+  confirmsLimit: false,
   relationsAnew: false,
   about: null,
   broken: null,

@@ -96,5 +96,92 @@ describe('a fleet of the charm that was here before', () => {
   });
 });
 
+describe('the limit of connections of a fleet that was refreshed', () => {
+  const refreshed = async (seed: number) => {
+    const { fleet } = await served(seed);
+    fleet.juju.configure(application, { max_db_connections: 20 });
+    await fleet.settle();
+    fleet.refresh();
+    await fleet.settle();
+    return fleet;
+  };
+  const act = (fleet: CharmFleet, unit: number, action: string) => fleet.juju.runAction(fleet.unitName(unit), action);
+  const given = (fleet: CharmFleet): number =>
+    fleet.juju
+      .unitsOf(application)
+      .flatMap((_, number) => fleet.bagOf(number).budget)
+      .filter(({ name }) => name === 'orders')
+      .reduce((sum, one) => sum + one.given, 0);
+  const remarksOf = async (fleet: CharmFleet): Promise<readonly string[]> => {
+    const { results } = await act(fleet, fleet.leader(), 'status');
+    const status: { units: { unit: string; status: string; remarks: { id: string; message: string }[] }[] } =
+      JSON.parse(String(results['status']));
+    expect(status.units.map((unit) => unit.status)).toEqual(['active', 'active', 'active']);
+    return status.units.flatMap(({ remarks }) => remarks.map(({ id, message }) => `${id}: ${message}`));
+  };
+
+  it('is what all its PgBouncers had together, which the leader says, through leaders and units that come and go', async () => {
+    await using fleet = await refreshed(11);
+    expect(given(fleet)).toBe(20 * 2 * 3);
+    expect(await remarksOf(fleet)).toEqual([
+      expect.stringMatching(
+        /^kept-limit: max_db_connections=20 .* 120 connections .* \(20 for each of 2 PgBouncers on 3 units\)/,
+      ),
+    ]);
+    fleet.juju.moveLeadership(application, fleet.unitName((fleet.leader() + 1) % 3));
+    fleet.juju.configure(application, { pool_mode: 'transaction' });
+    fleet.juju.scale(application, 4);
+    await fleet.settle();
+    expect(given(fleet)).toBe(120);
+    fleet.juju.scale(application, 3);
+    await fleet.settle();
+    expect(given(fleet)).toBe(120);
+    expect(await remarksOf(fleet)).toHaveLength(1);
+  });
+
+  it('is the option’s once that has another value, and stays so when it has the earlier one again', async () => {
+    await using fleet = await refreshed(12);
+    for (const limit of [60, 20]) {
+      fleet.juju.configure(application, { max_db_connections: limit });
+      await fleet.settle();
+      expect(given(fleet)).toBe(limit);
+      expect(await remarksOf(fleet)).toEqual([]);
+    }
+  });
+
+  it('is the option’s once the operator has said so to the leader', async () => {
+    await using fleet = await refreshed(13);
+    const follower = await act(fleet, (fleet.leader() + 1) % 3, 'confirm-connection-limit');
+    expect(follower.message).toContain('run it on the leader');
+    await fleet.settle();
+    expect(given(fleet)).toBe(120);
+    const { results } = await act(fleet, fleet.leader(), 'confirm-connection-limit');
+    expect(results['result']).toBe('max_db_connections is for the whole fleet from now on');
+    await fleet.settle();
+    expect(given(fleet)).toBe(20);
+    expect(await remarksOf(fleet)).toEqual([]);
+    const again = await act(fleet, fleet.leader(), 'confirm-connection-limit');
+    expect(again.results['result']).toBe('max_db_connections was for the whole fleet already');
+  });
+
+  it('is none where there was none, and the option’s in a fleet that was never of that charm', async () => {
+    const { fleet: made } = await served(14);
+    await using fleet = made;
+    fleet.juju.configure(application, { max_db_connections: 0 });
+    await fleet.settle();
+    fleet.refresh();
+    await fleet.settle();
+    expect(await remarksOf(fleet)).toEqual([]);
+    fleet.juju.configure(application, { max_db_connections: 30 });
+    await fleet.settle();
+    expect(given(fleet)).toBe(30);
+    await using other = await CharmFleet.open(15, 3);
+    other.relateBackend();
+    other.relateClient('orders');
+    await other.settle();
+    expect(given(other)).toBe(100);
+  });
+});
+
 const lookupsIn = (fleet: CharmFleet): readonly string[] =>
   [...fleet.postgres.logins.keys()].filter((name) => name.endsWith('_lookup'));

@@ -47,7 +47,7 @@ const memoryBackend: BackendOffer = {
 
 interface Told {
   readonly waits: readonly { readonly id: string }[];
-  readonly budget: readonly { readonly given: number }[];
+  readonly budget: readonly { readonly name: string; readonly given: number }[];
 }
 
 /** Hooks fail as often as a test wants it. */

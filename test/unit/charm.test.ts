@@ -66,10 +66,10 @@ describe('the charm', () => {
       expect(Number.isSafeInteger(standard)).toBe(true);
   });
 
-  it('has the actions of that charm, and status', () => {
+  it('has the actions of that charm, and its own', () => {
     const actions = read('actions.yaml');
     expect(Object.keys(actions).toSorted()).toEqual(
-      ['pre-upgrade-check', 'resume-upgrade', 'set-tls-private-key', 'status'].toSorted(),
+      ['confirm-connection-limit', 'pre-upgrade-check', 'resume-upgrade', 'set-tls-private-key', 'status'].toSorted(),
     );
     expect(actions['set-tls-private-key'].params['private-key'].type).toBe('string');
   });

@@ -16,6 +16,8 @@ export const remarkMeans = {
     'PgBouncer was upgraded on disk, and an instance still runs the program of before. It changes over when it is restarted next; nothing has to be done.',
   'few-descriptors':
     'The limit of open files of a process is lower than what `max_client_conn` and the pools could need. Raise it (`LimitNOFILE=`, `--ulimit nofile=`), or lower `max_client_conn`.',
+  'kept-limit':
+    'Only as a charm that was refreshed from the one of the same name by another maker. That one gave every PgBouncer the whole of `max_db_connections`, this one divides it among all of them: the fleet keeps what it had together until you set another value, which is for the whole fleet, or say so with the action `confirm-connection-limit`.',
   repaired:
     'Somebody changed by hand what the unit keeps: a file, or a setting on the console of PgBouncer. It was put right. Change options with `troupe config`. Told for an hour.',
   replaced: 'An instance ended or hung and was started again. Look at its log when it comes often. Told for an hour.',

@@ -55,6 +55,7 @@ export interface UnitState {
   readonly apiWaits: readonly Wait[];
   /** What the platform lacks: of relations and rights that only it knows of. */
   readonly platformWaits: readonly Wait[];
+  readonly platformRemarks: readonly Finding[];
   /** Monotonic since of waits that an earlier process had, by id. */
   readonly recalledSince: ReadonlyMap<string, number>;
   readonly report: WorkloadReport | null;
@@ -86,6 +87,7 @@ export const initial: UnitState = {
   waitsOf: new Map(),
   apiWaits: [],
   platformWaits: [],
+  platformRemarks: [],
   recalledSince: new Map(),
   report: null,
   backends: [],
@@ -177,7 +179,13 @@ const absorb = (settings: UnitSettings, state: UnitState, message: UnitMessage, 
     case 'apiTold':
       return { state: { ...state, apiWaits: waitsOf(state.apiWaits, apiLacks(settings, message.troubles), now) } };
     case 'platformTold':
-      return { state: { ...state, platformWaits: waitsOf(state.platformWaits, message.lacks, now) } };
+      return {
+        state: {
+          ...state,
+          platformWaits: waitsOf(state.platformWaits, message.lacks, now),
+          platformRemarks: message.remarks,
+        },
+      };
     case 'workloadTold':
       return { state: { ...state, report: message.report } };
     case 'backendsTold':
@@ -300,8 +308,9 @@ const statusOf = (settings: UnitSettings, state: UnitState, now: number): UnitRe
   return { ...wordOf(state, waits), waits, remarks: remarksOf(state.status.remarks, findingsIn(state), now) };
 };
 
-const findingsIn = ({ losses, report }: UnitState): readonly Finding[] => [
+const findingsIn = ({ losses, report, platformRemarks }: UnitState): readonly Finding[] => [
   ...losses.map((message): Finding => ({ id: 'lost-state', message })),
+  ...platformRemarks,
   ...(report?.remarks ?? []),
 ];
 

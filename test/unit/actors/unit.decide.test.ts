@@ -492,14 +492,14 @@ describe('fleet status', () => {
 describe('what the platform lacks', () => {
   it('is a wait of the unit, since it was told first, until it is told no more', () => {
     const missing = lack.backendMissing({ application });
-    let { state } = decide(initial, { type: 'platformTold', lacks: [missing] }, 5);
-    ({ state } = decide(state, { type: 'platformTold', lacks: [missing] }, 9));
+    let { state } = decide(initial, { type: 'platformTold', lacks: [missing], remarks: [] }, 5);
+    ({ state } = decide(state, { type: 'platformTold', lacks: [missing], remarks: [] }, 9));
     expect(state.status).toMatchObject({
       word: 'blocked',
       message: missing.message,
       waits: [{ id: 'backend', since: 5 }],
     });
-    ({ state } = decide(state, { type: 'platformTold', lacks: [] }, 10));
+    ({ state } = decide(state, { type: 'platformTold', lacks: [], remarks: [] }, 10));
     expect(state.status.waits).toEqual([]);
   });
 });

@@ -19,6 +19,7 @@ import {
 import type { Intent } from '../../../actors/model/intent.ts';
 import type { Leadership } from '../../../actors/model/leadership.ts';
 import { lack } from '../../../actors/model/wait-catalogue.ts';
+import type { Finding } from '../../../actors/model/remark.ts';
 import type { Lack } from '../../../actors/model/waits.ts';
 import { same } from '../../../actors/model/same.ts';
 import { Secret } from '../../../actors/model/secret.ts';
@@ -63,6 +64,8 @@ import {
 } from './clients.ts';
 import { inheritedBy } from './inherited.ts';
 import { backendName, intentFrom } from './intent.ts';
+import { ancestorIn } from '../wire/taken-over.ts';
+import { configUnder, keptLimitAfter, remarkOf } from './kept-limit.ts';
 import { endlessMs, leaseSeen, nextEpoch, nonceOf } from './lease.ts';
 import {
   bagText,
@@ -254,6 +257,18 @@ export class JujuBackplane implements Backplane {
     if (backend.reading.kind === 'waiting') return [lack.backendUnanswered(backend.reading), ...refusals];
     if (backend.reading.kind === 'refused') return [lack.backendOffer(backend.reading), ...refusals];
     return refusals;
+  }
+
+  /** What the operator should know though everything is served; from who leads. */
+  async remarks(): Promise<readonly Finding[]> {
+    const desk = await this.#deskIfAny();
+    return desk === null || desk.abroad === null || desk.now.keptLimit === null ? [] : [remarkOf(desk.now.keptLimit)];
+  }
+
+  /** What becomes of the operator's word that the limit of connections is for the whole fleet. */
+  async limitConfirmed(): Promise<'confirmed' | 'nothing' | 'notLeader'> {
+    if ((await this.optionsToHeed()) === null) return 'notLeader';
+    return (await this.#deskIfAny())?.then.keptLimit === null ? 'nothing' : 'confirmed';
   }
 
   async remember(memory: Memory): Promise<void> {
@@ -500,10 +515,11 @@ export class JujuBackplane implements Backplane {
       leads && isEntire && !isDying
         ? { backend: await readBackend(this.#reading, unit), clients: await readClients(this.#reading, unit) }
         : null;
+    const ancestor = abroad === null ? null : ancestorIn(appBag);
     const desk: Desk = {
       peers,
       abroad,
-      inherited: abroad === null ? [] : await inheritedBy(tools, appBag, abroad.clients, then.records),
+      inherited: abroad === null ? [] : await inheritedBy(tools, ancestor, abroad.clients, then.records),
       sealer: sealerOf(unit, key ?? anyKey),
       newKey,
       leads,
@@ -518,13 +534,22 @@ export class JujuBackplane implements Backplane {
       bagDamage: own.damage,
     };
     if (abroad !== null) {
+      const config = await this.#reading.config();
+      const keptLimit = keptLimitAfter(then.keptLimit, config, {
+        // The first leader of ours in a fleet of the charm before.
+        succeeds: then.intent === null && ancestor !== null,
+        confirms: occasion.confirmsLimit,
+        units: others.size + 1,
+        instances,
+      });
+      desk.now = { ...then, keptLimit };
       const asking = {
-        config: await this.#reading.config(),
+        config: configUnder(keptLimit, config),
         backend: backendAsked(abroad.backend),
         clients: clientsAsked(abroad.clients),
       };
       const intent = intentFrom(then.intent, asking, { reason: occasion.hook, at: clock.wall() });
-      if (intent !== then.intent) desk.now = { ...then, intent, records: recordsUnder(intent, then) };
+      if (intent !== then.intent) desk.now = { ...desk.now, intent, records: recordsUnder(intent, then) };
     }
     if (isLast && then.intent !== null) desk.now = { ...then, intent: { ...then.intent, clients: {} } };
     return desk;

@@ -1,23 +1,22 @@
 /** What the charm in whose place ours is gave to its clients. Only what it kept itself counts: nothing of it is read from a client's bag. */
 import type { Inheritance, RelationRecord } from '../../../actors/model/snapshot.ts';
 import type { RelationId } from '../../../actors/model/ids.ts';
-import type { Bag, JujuTools } from '../tools.ts';
+import type { JujuTools } from '../tools.ts';
 import { textIn } from '../wire/bag.ts';
 import { secretKeyOf, secretLabelOf } from '../wire/secret-groups.ts';
-import { type Ancestor, ancestorIn, credentialsIn, rightsIn } from '../wire/taken-over.ts';
+import { type Ancestor, credentialsIn, rightsIn } from '../wire/taken-over.ts';
 import type { FoundClient } from './clients.ts';
 
 /**
  * Of clients that we have no record of: those whose database is among the ones that it served for them, and whose login stands in our
- * own side of the relation, where it put it. `peers`: our bag among the units.
+ * own side of the relation, where it put it.
  */
 export const inheritedBy = async (
   tools: JujuTools,
-  peers: Bag,
+  ancestor: Ancestor | null,
   clients: readonly FoundClient[],
   records: ReadonlyMap<RelationId, RelationRecord>,
 ): Promise<readonly Inheritance[]> => {
-  const ancestor = ancestorIn(peers);
   if (ancestor === null) return [];
   const found: Inheritance[] = [];
   for (const client of clients) {

@@ -19,6 +19,7 @@ import {
   verdictCodec,
 } from '../../files/domain-codecs.ts';
 import type { Bag } from '../tools.ts';
+import { type KeptLimit, keptLimitSchema } from './kept-limit.ts';
 
 export interface Lease {
   readonly holder: UnitName;
@@ -34,6 +35,8 @@ export interface Shared {
   readonly records: ReadonlyMap<RelationId, RelationRecord>;
   /** Juju secrets that we made for relations. */
   readonly secrets: ReadonlyMap<string, OwnedSecret>;
+  /** Of the fleet that was here before ours; null: none, or it is confirmed. */
+  readonly keptLimit: KeptLimit | null;
   readonly damaged: readonly DamagedObject[];
   /** Not to be read without this one of our keys. Null: all could be. */
   readonly otherKey: string | null;
@@ -60,6 +63,7 @@ const keyOf = {
   published: 'troupe-fleet',
   verdict: 'troupe-verdict',
   secrets: 'troupe-secrets',
+  keptLimit: 'troupe-kept-limit',
   member: 'troupe-member',
   bag: 'troupe-unit',
 } as const;
@@ -121,6 +125,7 @@ export const readShared = (bag: Bag, sealer: Sealer | null): Shared => {
     verdict: sealed(keyOf.verdict, verdictCodec) ?? noVerdict,
     records: new Map(records),
     secrets: new Map(Object.entries(plain(keyOf.secrets, secretsSchema) ?? {})),
+    keptLimit: plain(keyOf.keptLimit, keptLimitSchema),
     damaged,
     otherKey,
   };
@@ -139,6 +144,7 @@ export const sharedChanges = (then: Shared, now: Shared, sealer: Sealer): Bag =>
   put(keyOf.lease, then.lease, now.lease, JSON.stringify);
   put(keyOf.intent, then.intent, now.intent, sealed(keyOf.intent, intentCodec));
   put(keyOf.published, then.published, now.published, sealed(keyOf.published, publishedCodec));
+  put(keyOf.keptLimit, then.keptLimit, now.keptLimit, JSON.stringify);
   put(keyOf.verdict, then.verdict, now.verdict, sealed(keyOf.verdict, verdictCodec));
   for (const id of new Set([...then.records.keys(), ...now.records.keys()])) {
     const key = recordKey(id);

@@ -14,6 +14,8 @@ export interface Occasion {
   /** The hook by its name, which is the reason of what follows from it. */
   readonly hook: string;
   readonly leaderElected: boolean;
+  /** The operator says that the limit of connections is meant for the whole fleet. */
+  readonly confirmsLimit: boolean;
   /** Relations may have come or gone without a word to this unit: they are asked for. */
   readonly relationsAnew: boolean;
   /** The relation that it is about, which may be a new one. */
