@@ -138,6 +138,16 @@ export class MemoryPostgres implements Postgres {
   away: string | null = null;
   #fence = 0;
 
+  /** Its logins are again those that there are now, as often as what is returned is called. */
+  keep(): () => void {
+    const [logins, fence] = [[...this.logins], this.#fence];
+    return () => {
+      this.logins.clear();
+      for (const [username, login] of logins) this.logins.set(username, login);
+      this.#fence = fence;
+    };
+  }
+
   async inspect(): Promise<BackendFacts> {
     if (this.away !== null) return { kind: 'away', reason: this.away };
     const primary = { host: 'db', port: 5432 };

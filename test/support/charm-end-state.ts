@@ -3,7 +3,7 @@ import type { CharmFleet } from './charm-fleet.ts';
 import { application } from './charm-fleet.ts';
 
 export const endStateOf = ({ juju, machine, postgres }: CharmFleet): unknown => {
-  const units = juju.unitsOf(application).toSorted();
+  const units = juju.applications.has(application) ? juju.unitsOf(application).toSorted() : [];
   const state = {
     bags: Object.fromEntries(
       [...juju.relations].map(([id, { bags }]) => [
@@ -19,7 +19,9 @@ export const endStateOf = ({ juju, machine, postgres }: CharmFleet): unknown => 
     units: units.map((name) => {
       const { status, ports, state: kept } = juju.unit(name);
       const { authFile, inis } = machine.diskOf(name);
-      return { name, status, ports: [...ports], kept: read(kept), authFile, inis: Object.fromEntries(inis) };
+      const files = { authFile, inis: Object.fromEntries(inis) };
+      const runs = [1, 2].filter((instance) => machine.processOf(name, instance) !== null);
+      return { name, status, ports: [...ports], kept: read(kept), ...files, runs };
     }),
     secrets: [...juju.secrets.values()]
       .filter(({ label }) => label !== sealKey)
@@ -43,6 +45,7 @@ const read = (bag: Readonly<Record<string, string>>): Readonly<Record<string, un
 const moments: ReadonlySet<string> = new Set([
   'at',
   'since',
+  'sinceWallMs',
   'author',
   'reason',
   'pid',
@@ -69,6 +72,7 @@ const alike = (text: string, secrets: readonly { readonly xid: string; readonly 
       return `${what}-(${minted.indexOf(number)})`;
     })
     .replaceAll(/\\"(request-id|salt)\\":\\"[0-9a-f]{16}\\"/g, '($1)')
+    .replaceAll(/-----BEGIN (CERTIFICATE REQUEST|PRIVATE KEY)-----.*?-----END \1-----(\\+n)*/g, '($1)')
     .replaceAll(/syslog_ident = troupe-\S+?\\n/g, '')
     .replaceAll(/"epoch":"\d+"/g, '"epoch":"(epoch)"');
 };

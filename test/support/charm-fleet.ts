@@ -59,7 +59,9 @@ const container = 'pgbouncer';
 export interface CharmFleetOptions {
   readonly clock?: Clock;
   readonly credentials?: Credentials;
-  /** Called when something was done to PostgreSQL or to PgBouncers; what it throws comes in place of the answer. */
+  /** Called when something is about to be done to PostgreSQL or to PgBouncers; when it throws, it is not done. */
+  readonly effectBegins?: () => void;
+  /** Called when it was done; what it throws comes in place of the answer. */
   readonly effectDone?: (hook: string) => void;
   /** What there is instead of PgBouncers and a PostgreSQL in memory. */
   readonly real?: RealParts;
@@ -87,14 +89,17 @@ export class CharmFleet implements AsyncDisposable {
 
   readonly #clock: Clock;
   readonly #credentials: Credentials;
+  readonly #effectBegins: () => void;
   readonly #effectDone: (hook: string) => void;
   readonly #real: RealParts | null;
   readonly #telemetryOf: (unit: string) => Telemetry | null;
 
-  private constructor(juju: JujuModel, { clock, credentials, effectDone, real, telemetryOf }: CharmFleetOptions) {
+  private constructor(juju: JujuModel, options: CharmFleetOptions) {
+    const { clock, credentials, effectBegins, effectDone, real, telemetryOf } = options;
     this.juju = juju;
     this.#clock = clock ?? createSystemClock();
     this.#credentials = credentials ?? createCredentials();
+    this.#effectBegins = effectBegins ?? (() => {});
     this.#effectDone = effectDone ?? (() => {});
     this.#real = real ?? null;
     this.#telemetryOf = telemetryOf ?? (() => null);
@@ -105,8 +110,21 @@ export class CharmFleet implements AsyncDisposable {
     const juju = await JujuModel.open({ seed, ...(version === undefined ? {} : { version }) });
     const fleet = new CharmFleet(juju, options);
     const charm = options.before ?? fleet.#charm();
-    fleet.juju.deploy(application, options.isForced === true ? { ...charm, oldestJuju: null } : charm, { units });
+    const newPod = async (unit: string): Promise<void> => fleet.#emptyPod(unit);
+    const forced = options.isForced === true ? { ...charm, oldestJuju: null } : charm;
+    fleet.juju.deploy(application, forced, { units, newPod });
     return fleet;
+  }
+
+  /** Juju, PgBouncers and PostgreSQL are again as they are now, as often as what is returned is called. Not while a hook runs. */
+  keep(): () => void {
+    const kept = [this.juju.keep(), this.machine.keep(), this.postgres.keep()];
+    const [away, later] = [this.postgres.away, this.#later];
+    return () => {
+      for (const restore of kept) restore();
+      this.postgres.away = away;
+      this.#later = later;
+    };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -145,10 +163,7 @@ export class CharmFleet implements AsyncDisposable {
   containerGoes(number: number): void {
     const unit = this.unitName(number);
     this.breakdowns.set(unit, 'Pebble does not answer');
-    for (const instance of [1, 2]) {
-      const process = this.machine.processOf(unit, instance);
-      if (process !== null) this.machine.end(process);
-    }
+    this.#emptyPod(unit);
     this.juju.stopWorkload(unit, container);
   }
   containerComes(number: number): void {
@@ -231,6 +246,17 @@ export class CharmFleet implements AsyncDisposable {
     return [...(authFile ?? '').matchAll(/^"([^"]+)"/gm)].map(([, name]) => name ?? '');
   }
 
+  /** Its processes and files are gone with the container. */
+  #emptyPod(unit: string): void {
+    for (const instance of [1, 2]) {
+      const process = this.machine.processOf(unit, instance);
+      if (process !== null) this.machine.end(process);
+    }
+    const disk = this.machine.diskOf(unit);
+    disk.authFile = null;
+    disk.inis.clear();
+  }
+
   #charm(): Charm {
     return { ...charmIn('deploy/charm'), body: { script: (hook) => this.#dispatch(hook) } };
   }
@@ -259,8 +285,8 @@ export class CharmFleet implements AsyncDisposable {
       dispatched,
       tools: createJujuTools(trace.noting(run)),
       trace,
-      workload: telling<Workload>(workload, effectDone),
-      postgres: telling<Postgres>(real?.postgres ?? this.postgres, effectDone),
+      workload: telling<Workload>(workload, this.#effectBegins, effectDone),
+      postgres: telling<Postgres>(real?.postgres ?? this.postgres, this.#effectBegins, effectDone),
       credentials: this.#credentials,
       clock: {
         now: () => clock.now(),
@@ -280,14 +306,19 @@ export class CharmFleet implements AsyncDisposable {
   }
 }
 
-/** The same, but that each step it has taken is told before it is answered. */
-const telling = <Port extends { take: (...step: never[]) => Promise<unknown> }>(port: Port, done: () => void): Port =>
+/** The same, but that each step is told before it is taken, and again before it is answered. */
+const telling = <Port extends { take: (...step: never[]) => Promise<unknown> }>(
+  port: Port,
+  begins: () => void,
+  done: () => void,
+): Port =>
   new Proxy(port, {
     get: (target, name) => {
       const member: unknown = Reflect.get(target, name, target);
       if (typeof member !== 'function') return member;
       if (name !== 'take') return member.bind(target);
       return async (...step: readonly unknown[]) => {
+        begins();
         const outcome: unknown = await member.apply(target, step);
         done();
         return outcome;

@@ -61,6 +61,18 @@ export class MemoryMachine {
     this.version = version;
   }
 
+  /** Disks and processes are again as they are now, as often as what is returned is called. */
+  keep(): () => void {
+    const kept = structuredClone({ disks: this.#disks, processes: this.#processes });
+    return () => {
+      const { disks, processes } = structuredClone(kept);
+      this.#disks.clear();
+      for (const [unit, disk] of disks) this.#disks.set(unit, disk);
+      this.#processes.clear();
+      for (const [pid, process] of processes) this.#processes.set(pid, process);
+    };
+  }
+
   diskOf(unit: string): Disk {
     const disk = this.#disks.get(unit) ?? { authFile: null, inis: new Map() };
     this.#disks.set(unit, disk);

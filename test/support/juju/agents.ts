@@ -51,6 +51,15 @@ export class Agents implements AsyncDisposable {
     return agents;
   }
 
+  /** What was told is again what is told by now, once what is returned is called. */
+  keep(): () => void {
+    const [logs, hooks] = [this.logs.length, this.history.length];
+    return () => {
+      this.logs.length = Math.min(logs, this.logs.length);
+      this.history.length = Math.min(hooks, this.history.length);
+    };
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const { child } of this.#running.values()) child?.kill('SIGKILL');
     await this.#socket?.[Symbol.asyncDispose]();

@@ -17,6 +17,14 @@ export class Chance {
     this.#turn += 1;
   }
 
+  /** Every draw is again what it is now, once what is returned is called. */
+  keep(): () => void {
+    const turn = this.#turn;
+    return () => {
+      this.#turn = turn;
+    };
+  }
+
   /** From 0 up to, and without, 1. */
   of(name: string): number {
     let mixed = this.#seed ^ Math.imul(this.#turn, 0x9e3779b1);

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { Chance } from './chance.ts';
 import { type OptionValue, ImpossibleInJuju } from './charm.ts';
 import type { Within } from './dispatch-run.ts';
+import { copyOf } from './copy.ts';
 import type { Application, Relation, SecretThing, Side, Unit, Values } from './things.ts';
 import type { Store, World } from './world.ts';
 
@@ -76,6 +77,23 @@ export class Controller {
     };
   }
 
+  /** Everything is again as it is now, as often as what is returned is called. Not while a hook runs. */
+  keep(): () => void {
+    const { applications, deployments, relations, secrets } = this;
+    const kept = copyOf({ applications, deployments, relations, secrets });
+    const [laterMs, passed, chance] = [this.#laterMs, this.#passed, this.chance.keep()];
+    return () => {
+      const then = copyOf(kept);
+      refill(applications, then.applications);
+      refill(deployments, then.deployments);
+      refill(relations, then.relations);
+      refill(secrets, then.secrets);
+      this.#laterMs = laterMs;
+      this.#passed = passed;
+      chance();
+    };
+  }
+
   /** Never the same twice. */
   next(): number {
     this.#count += 1;
@@ -130,3 +148,8 @@ export class Controller {
     return { application, endpoint };
   }
 }
+
+const refill = <Key, Value>(map: Map<Key, Value>, values: ReadonlyMap<Key, Value>): void => {
+  map.clear();
+  for (const [key, value] of values) map.set(key, value);
+};

@@ -175,6 +175,14 @@ export class JujuModel implements AsyncDisposable {
     return await this.#agents.run(this.unit(name), never, {});
   }
 
+  /** Everything is again as it is now, as often as what is returned is called. Not while a hook runs. */
+  keep(): () => void {
+    const kept = [this.#controller.keep(), this.#agents.keep()];
+    return () => {
+      for (const restore of kept) restore();
+    };
+  }
+
   // What time does.
 
   /** What is due by then is told, and what was told and had no consequence is told again. */
