@@ -1,12 +1,12 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { connect as connectTls } from 'node:tls';
 
 /**
  * The SHA-256 fingerprint of the certificate that is shown there to whoever asks for TLS; null when nobody answers, or TLS is not
  * served. Nobody logs in.
  */
 export const certificateAt = async (host: string, port: number, signal: AbortSignal): Promise<string | null> => {
+  const { connect: connectTls } = await import('node:tls');
   const socket = connect({ host, port });
   const cut = (): void => void socket.destroy(new Error('no answer in time'));
   signal.addEventListener('abort', cut, { once: true });

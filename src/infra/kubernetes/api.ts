@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
-import { Agent, request } from 'node:https';
+import type { Agent, request as Request } from 'node:https';
 import { join } from 'node:path';
 import { Secret } from '../../actors/model/secret.ts';
 import { statusSeen } from './objects.ts';
@@ -35,10 +35,13 @@ const contentType = 'application/apply-patch+yaml'; // JSON is YAML.
 
 /** Nothing is asked, or read, before it is used. */
 export const openKubernetesApi = (place: KubernetesPlace): KubernetesApi => {
-  const agent = new Agent({ keepAlive: true, maxSockets: 4 });
+  let agent: Agent | null = null;
   const ask = async (asked: Asked): Promise<Answer> => {
     try {
-      const response = await begin(place, agent, asked);
+      // Loaded where it is needed: many a hook does not, and it takes longer than the question.
+      const { Agent: AgentOfHttps, request } = await import('node:https');
+      agent ??= new AgentOfHttps({ keepAlive: true, maxSockets: 4 });
+      const response = await begin(request, place, agent, asked);
       return answerOf(response.statusCode ?? 0, JSON.parse(await textOf(response)));
     } catch (cause) {
       return { kind: 'unreachable', reason: cause instanceof Error ? cause.message : String(cause) };
@@ -52,7 +55,7 @@ export const openKubernetesApi = (place: KubernetesPlace): KubernetesApi => {
         path: `${path}?${new URLSearchParams({ fieldManager: manager, force: 'true' }).toString()}`,
         body: JSON.stringify(object),
       }),
-    [Symbol.dispose]: () => agent.destroy(),
+    [Symbol.dispose]: () => agent?.destroy(),
   };
 };
 
@@ -62,7 +65,12 @@ interface Asked {
   readonly body: string | null;
 }
 
-const begin = async (place: KubernetesPlace, agent: Agent, { method, path, body }: Asked): Promise<IncomingMessage> => {
+const begin = async (
+  request: typeof Request,
+  place: KubernetesPlace,
+  agent: Agent,
+  { method, path, body }: Asked,
+): Promise<IncomingMessage> => {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   const { token, ca } = accountIn(place.account);
   request({

@@ -1,5 +1,5 @@
 /** HTTP over Pebble's unix socket, and its envelope. Whatever the environment says of proxies is not for a socket. */
-import { type IncomingHttpHeaders, request } from 'node:http';
+import type { IncomingHttpHeaders } from 'node:http';
 import { connect } from 'node:net';
 import { type Envelope, envelope } from './answers.ts';
 import { awayBecause, cancelled, noProtocol, PebbleError } from './trouble.ts';
@@ -29,6 +29,8 @@ const longest = 64 * 1024 * 1024;
 export const transportTo =
   (socket: string, answerMs: number): Transport =>
   async (ask, signal) => {
+    // Loaded where it is needed: many a hook does not, and it takes longer than the question.
+    const { request } = await import('node:http');
     const patience = AbortSignal.timeout(ask.withinMs ?? answerMs);
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     const failed = (cause: unknown): void => {
