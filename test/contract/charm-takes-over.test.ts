@@ -1,7 +1,9 @@
 /** `juju refresh` from the charm that ours takes the place of: whoever was served goes on with what it has. */
 import { describe, expect, it } from 'vitest';
+import { Secret } from '../../src/actors/model/secret.ts';
+import { authority, first } from '../support/certificates.ts';
 import { application, CharmFleet } from '../support/charm-fleet.ts';
-import { ancestorCharm } from '../support/juju/ancestor.ts';
+import { ancestorCharm, signingRequestOf } from '../support/juju/ancestor.ts';
 
 const endpoint = `${application}-service.prod.svc.cluster.local:6432`;
 const requested = JSON.stringify(['username', 'password', 'tls', 'tls-ca', 'uris', 'read-only-uris']);
@@ -93,6 +95,35 @@ describe('a fleet of the charm that was here before', () => {
     });
     await fleet.settle();
     expect(fleet.answerTo(sly)['username']).toBe(`pgbouncer_k8s_sly_${sly}`);
+  });
+});
+
+describe('units that served TLS', () => {
+  it('go on with their keys and certificates, and ask for no others', async () => {
+    const tls = { ...first, authority };
+    await using fleet = await CharmFleet.open(21, 2, { before: ancestorCharm({ tls }) });
+    fleet.relateBackend();
+    fleet.relateClient('orders');
+    const certificates = fleet.relateAuthority(first.certificate, authority);
+    await fleet.settle();
+    const asked = () => fleet.juju.unitsOf(application).map((unit) => fleet.juju.bag(certificates, unit));
+    const before = asked();
+    expect(before.map((bag) => bag['certificate_signing_requests'])).toEqual(
+      [0, 1].map((number) =>
+        JSON.stringify([{ certificate_signing_request: signingRequestOf(fleet.unitName(number)) }]),
+      ),
+    );
+    fleet.refresh();
+    await fleet.settle();
+    expect(fleet.statuses).toEqual(['active', 'active']);
+    expect(asked().map((bag) => bag['certificate_signing_requests'])).toEqual(
+      before.map((bag) => bag['certificate_signing_requests']),
+    );
+    for (const number of [0, 1])
+      expect(fleet.materials.get(fleet.unitName(number))).toMatchObject({
+        key: new Secret(first.key),
+        certificate: first.certificate,
+      });
   });
 });
 

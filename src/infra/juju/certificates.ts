@@ -9,6 +9,7 @@ import { Secret } from '../../actors/model/secret.ts';
 import type { RelationRef } from './environment.ts';
 import type { SecretContent } from './secret-files.ts';
 import type { Bag, JujuTools } from './tools.ts';
+import { ancestorUnitSecretLabel, certificateOfAncestor } from './wire/taken-over.ts';
 import type { UnitIdentity } from './wire/signing-request.ts';
 import {
   answerIn,
@@ -50,11 +51,12 @@ const label = 'troupe-certificate';
 /** Looks once, and writes what follows: the secret, and the request in the unit bag. */
 export const ownCertificate = async (options: CertificatesOptions): Promise<OwnCertificate> => {
   const { tools, relation, now, givenKey = null } = options;
-  const kept = keptIn(await tools.secretGet({ label }, 'refresh'));
+  const stored = keptIn(await tools.secretGet({ label }, 'refresh'));
   if (relation === null) {
-    if (kept !== null) await forget(tools);
+    if (stored !== null) await forget(tools);
     return { material: null, lacking: null };
   }
+  const kept = stored ?? (await takenOver(options, relation));
   const bag = await tools.readBag(relation, relation.provider, 'application');
   if (kept === null) {
     const first = await asking(options, givenKey, bag);
@@ -63,7 +65,7 @@ export const ownCertificate = async (options: CertificatesOptions): Promise<OwnC
     return { material: null, lacking: unanswered };
   }
   if (givenKey !== null) {
-    await keep(tools, kept, await askingAgain(options, relation, kept, bag, givenKey));
+    await keep(tools, stored, await askingAgain(options, relation, kept, bag, givenKey));
     return { material: materialOf(kept), lacking: kept.certificate === '' ? unanswered : null };
   }
   await publish(options, relation, kept.request);
@@ -77,25 +79,40 @@ export const ownCertificate = async (options: CertificatesOptions): Promise<OwnC
         authorities: certificate.authorities,
         servedKey: null,
       };
-      await keep(tools, kept, isDue(certificate, now) ? await askingAgain(options, relation, current, bag) : current);
+      await keep(tools, stored, isDue(certificate, now) ? await askingAgain(options, relation, current, bag) : current);
       return { material: materialOf(current), lacking: null };
     }
     case 'revoked': {
       await keep(
         tools,
-        kept,
+        stored,
         await askingAgain(options, relation, { ...kept, certificate: '', authorities: '', servedKey: null }, bag),
       );
       return { material: null, lacking: 'the certificate was revoked, and another one is asked for' };
     }
     case 'refused':
+      await keep(tools, stored, kept);
       return { material: materialOf(kept), lacking: `the provider does not sign the request: ${answer.reason}` };
     case 'unusable':
+      await keep(tools, stored, kept);
       return { material: materialOf(kept), lacking: `the answer of the provider is of no use: ${answer.reason}` };
     case 'none':
       // Asked anew in time, it goes on with the one it has.
+      await keep(tools, stored, kept);
       return { material: materialOf(kept), lacking: kept.certificate === '' ? unanswered : null };
   }
+};
+
+/** What the charm in whose place ours is asked for stands in the unit's bag still, and its certificate is served on while it is valid. */
+const takenOver = async ({ tools, unit, now }: CertificatesOptions, relation: RelationRef): Promise<Kept | null> => {
+  const content = await tools.secretGet({ label: ancestorUnitSecretLabel(unit) }, 'refresh');
+  const its = content === null ? null : certificateOfAncestor(content);
+  const asked = its === null ? null : requestIn((await tools.readBag(relation, unit, 'unit')) ?? {});
+  if (its === null || asked !== its.request.trim()) return null;
+  const { key, request, certificate } = its;
+  const isValid = certificate !== null && certificate.validUntil > now;
+  const [chain, authorities] = isValid ? [certificate.chain, certificate.authorities] : ['', ''];
+  return { key, request, certificate: chain, authorities, servedKey: null };
 };
 
 const unanswered = 'the provider has not answered the request yet';
@@ -166,7 +183,11 @@ const publish = async ({ tools, unit }: CertificatesOptions, relation: RelationR
 };
 
 /** Only what is otherwise, because before Juju 3.6 equal content is a new revision, too. */
-const keep = async (tools: JujuTools, before: Kept, after: Kept): Promise<void> => {
+const keep = async (tools: JujuTools, before: Kept | null, after: Kept): Promise<void> => {
+  if (before === null) {
+    await tools.secretAdd({ owner: 'unit', label, content: contentOf(after) });
+    return;
+  }
   const isSame =
     before.request === after.request &&
     before.certificate === after.certificate &&

@@ -14,6 +14,8 @@ export interface AncestorOptions {
   readonly serve?: (client: AncestorsClient) => Promise<void>;
   readonly port?: number;
   readonly host?: string;
+  /** With what its units serve TLS, all alike, when they are related to an authority. */
+  readonly tls?: { readonly key: string; readonly certificate: string; readonly authority: string };
 }
 
 /** What stands in a secret where the client asks for it. */
@@ -29,6 +31,7 @@ export const ancestorCharm = (options: AncestorOptions = {}): Charm => ({
       const at = { endpoint: 'pgb-peers', id: peers };
       const answering = new Answering(tools, { unit, application, model: model.name }, options);
       if (await tools.isLeader()) await answering.all(at);
+      if (options.tls !== undefined) await askForCertificate(tools, unit, options.tls);
       const config = (await tools.readBag(at, application, 'application'))?.['pgb_dbs_config'];
       const hash = createHash('shake128', { outputLength: 16 })
         .update(config ?? '{}')
@@ -37,6 +40,27 @@ export const ancestorCharm = (options: AncestorOptions = {}): Charm => ({
     },
   },
 });
+
+/** The text of a request is all that anybody looks at here. */
+export const signingRequestOf = (unit: string): string =>
+  `-----BEGIN CERTIFICATE REQUEST-----\n${Buffer.from(unit).toString('base64')}\n-----END CERTIFICATE REQUEST-----`;
+
+const askForCertificate = async (
+  tools: JujuTools,
+  unit: string,
+  { key, certificate, authority }: NonNullable<AncestorOptions['tls']>,
+): Promise<void> => {
+  const [id] = await tools.relationIds('certificates');
+  const label = `pgb-peers.${unit.split('/')[0] ?? ''}.unit`;
+  if (id === undefined || (await tools.secretInfo({ label })) !== null) return;
+  const request = signingRequestOf(unit);
+  const content = { key, csr: request, cert: certificate, cauth: authority, chain: `${certificate}\n${authority}` };
+  const secrets = Object.entries(content).map(([name, value]) => [name, new Secret(value)] as const);
+  await tools.secretAdd({ owner: 'unit', label, content: Object.fromEntries(secrets) });
+  await tools.writeBag({ endpoint: 'certificates', id }, 'unit', {
+    certificate_signing_requests: JSON.stringify([{ certificate_signing_request: request }]),
+  });
+};
 
 interface Self {
   readonly unit: string;

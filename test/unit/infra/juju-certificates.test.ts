@@ -141,4 +141,57 @@ describe('the certificate of a unit of a charm', () => {
     await look();
     expect(asked()).toBe(request);
   });
+
+  describe('where the charm of before had asked for one', () => {
+    const request = '-----BEGIN CERTIFICATE REQUEST-----\nb2xk\n-----END CERTIFICATE REQUEST-----';
+    const left = async (inBag = request, more: Readonly<Record<string, string>> = {}): Promise<void> => {
+      const dispatch = juju.dispatch(unit);
+      const texts = {
+        key: first.key,
+        csr: request,
+        cert: first.certificate,
+        cauth: authority,
+        chain: `${first.certificate}\n${authority}`,
+        ...more,
+      };
+      const content = Object.fromEntries(
+        Object.entries(texts).map(([name, text]) => [name, new Secret(text)] as const),
+      );
+      await dispatch.tools.secretAdd({ owner: 'unit', label: 'pgb-peers.pgbouncer.unit', content });
+      const text = JSON.stringify([{ certificate_signing_request: inBag }]);
+      await dispatch.tools.writeBag({ endpoint: 'certificates', id }, 'unit', { certificate_signing_requests: text });
+      dispatch.commit();
+    };
+
+    it('is served on with the request of then, whether the provider still tells it or not', async () => {
+      await left();
+      expect(await look()).toMatchObject({ material: served, lacking: null });
+      answer(signed());
+      expect(await look()).toMatchObject({ material: served, lacking: null });
+      expect(asked()).toBe(request);
+    });
+
+    it('waits for the provider’s word when it has ended, with the request of then', async () => {
+      await left();
+      expect(await look({ now: Date.parse('2126-01-01') })).toMatchObject({ material: null });
+      expect(asked()).toBe(request);
+    });
+
+    it('is asked for anew in time, and the one of then is served until the answer comes', async () => {
+      await left();
+      answer(signed());
+      expect(await look({ now: late })).toMatchObject({ material: served, lacking: null });
+      expect(asked()).not.toBe(request);
+      expect(await look({ now: late })).toMatchObject({ material: served, lacking: null });
+    });
+
+    it.each([
+      ['something else stands in its bag', 'another', {}],
+      ['it was taken away', request, { key: 'None', csr: 'None' }],
+    ])('is asked for as ever when %s', async (_, inBag, more) => {
+      await left(inBag, more);
+      expect(await look()).toMatchObject({ material: null, lacking: 'the provider has not answered the request yet' });
+      expect([request, 'another']).not.toContain(asked());
+    });
+  });
 });

@@ -9,6 +9,7 @@ import type { Bag } from '../tools.ts';
 import type { SecretContent } from '../secret-files.ts';
 import { revealed, textIn } from './bag.ts';
 import { jsonIn } from './json.ts';
+import { answerIn, type CertificateRequest, type IssuedCertificate } from './tls-certificates.ts';
 
 export interface Credentials {
   readonly username: string;
@@ -83,10 +84,35 @@ export const ancestorIn = (peers: Bag): Ancestor | null => {
 /** Its own secret, shared by its units. */
 export const ancestorSecretLabel = (application: string): string => `pgb-peers.${application}.app`;
 
+/** Of each of its units, for itself. */
+export const ancestorUnitSecretLabel = (unit: string): string => `pgb-peers.${unit.split('/')[0] ?? ''}.unit`;
+
+/** With what a unit of it served TLS; null where it never asked for a certificate. */
+export const certificateOfAncestor = (
+  content: SecretContent,
+): (CertificateRequest & { readonly certificate: IssuedCertificate | null }) | null => {
+  const text = (name: string): string => (revealed(content[name]) === removed ? '' : revealed(content[name]));
+  const [key, request] = [text('key'), text('csr')];
+  if (key === '' || request === '') return null;
+  // As a provider would have told it.
+  const answer = {
+    certificate_signing_request: request,
+    certificate: text('cert'),
+    ca: text('cauth'),
+    chain: text('chain').match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [],
+  };
+  const asked = { key: new Secret(key), request };
+  const read = answerIn(asked, { certificates: JSON.stringify([answer]) });
+  return { ...asked, certificate: read.kind === 'issued' ? read.certificate : null };
+};
+
+/** The value of what was taken away. */
+const removed = 'None';
+
 /** Logins of its auth file and what PgBouncer compared their passwords with. A value `None` was removed. */
 export const authFileIn = (content: SecretContent): ReadonlyMap<string, Secret> => {
   const text = revealed(content['auth-file']);
-  const lines = text === 'None' ? [] : text.slice(0, longestAuthFile).split('\n');
+  const lines = text === removed ? [] : text.slice(0, longestAuthFile).split('\n');
   return new Map(
     lines.flatMap((line) => {
       const [, name, secret] = /^\s*"((?:[^"]|"")*)"\s+"((?:[^"]|"")*)"/.exec(line) ?? [];
