@@ -1,12 +1,11 @@
 /** The charm and those who watch over it: what they are told, and what no hook pays for that is not about them. */
 import { parse } from 'yaml';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { dispatchedBy } from '../../src/infra/juju/environment.ts';
 import { openPebble } from '../../src/infra/pebble/client.ts';
 import type { Exported } from '../../src/infra/pebble/exporters.ts';
 import { openTelemetry, type Telemetry } from '../../src/infra/pebble/telemetry.ts';
 import { application, CharmFleet, type CharmFleetOptions } from '../support/charm-fleet.ts';
-import { type Charm, scriptedCharm } from '../support/juju/charm.ts';
+import { grafana, loki, prometheus, tempo } from '../support/juju/watching-charms.ts';
 import { OtlpServer } from '../support/otlp-server.ts';
 import type { PebbleDaemon } from '../support/pebble/daemon.ts';
 import { startSmallPebble } from '../support/pebble/small-pebble.ts';
@@ -66,21 +65,12 @@ const watched = async (seed: number, options: CharmFleetOptions = {}): Promise<C
 
 const urlOf = (unit: string): string => `http://${unit.replace('/', '-')}.loki:3100/loki/api/v1/push`;
 
-/** A Loki whose units tell where they take logs: whatever `told` says. */
-const loki = (told: (unit: string) => string = (unit) => JSON.stringify({ url: urlOf(unit) })): Charm =>
-  scriptedCharm(
-    { name: 'loki', provides: { logging: { interface: 'loki_push_api' } } },
-    async ({ environment: variables, tools }) => {
-      const { event, unit } = dispatchedBy(variables);
-      if (!('relation' in event) || event.type === 'relationBroken') return;
-      await tools.writeBag(event.relation, 'unit', { endpoint: told(unit) });
-    },
-  );
+const telling = (unit: string): string => JSON.stringify({ url: urlOf(unit) });
 
 describe('logs', () => {
   it('of every unit go to every unit of Loki, follow them as they come and go, and stop with the relation', async () => {
     await using fleet = await watched(1);
-    fleet.juju.deploy('loki', loki(), { units: 2 });
+    fleet.juju.deploy('loki', loki(telling), { units: 2 });
     const relation = fleet.juju.integrate(`${application}:logging`, 'loki:logging');
     await fleet.settle();
     const both = [urlOf('loki/0'), urlOf('loki/1')];
@@ -121,7 +111,7 @@ describe('logs', () => {
     await using fleet = await watched(3);
     const away = daemons.get(`${application}/1`);
     await away?.kill();
-    fleet.juju.deploy('loki', loki());
+    fleet.juju.deploy('loki', loki(telling));
     const relation = fleet.juju.integrate(`${application}:logging`, 'loki:logging');
     await fleet.settle();
     await away?.startAgain();
@@ -143,7 +133,7 @@ describe('logs', () => {
 
   it('stay where they are on a Juju whose Pebble cannot send them', async () => {
     await using fleet = await watched(4, { version: '3.3.0' });
-    fleet.juju.deploy('loki', loki());
+    fleet.juju.deploy('loki', loki(telling));
     fleet.juju.integrate(`${application}:logging`, 'loki:logging');
     await fleet.settle();
     expect(await everywhere()).toEqual([[], []]);
@@ -151,11 +141,6 @@ describe('logs', () => {
   });
 });
 
-/** A Prometheus, which tells nothing that anybody needs. */
-const prometheus = scriptedCharm({
-  name: 'prometheus',
-  requires: { 'metrics-endpoint': { interface: 'prometheus_scrape' } },
-});
 const scrapedAt = (fleet: CharmFleet): number => {
   if (!fleet.juju.applications.has('prometheus')) fleet.juju.deploy('prometheus', prometheus);
   return fleet.juju.integrate(`${application}:metrics-endpoint`, 'prometheus:metrics-endpoint');
@@ -239,10 +224,6 @@ describe('metrics', () => {
   });
 });
 
-const grafana = scriptedCharm({
-  name: 'grafana',
-  requires: { 'grafana-dashboard': { interface: 'grafana_dashboard' } },
-});
 const shownIn = (fleet: CharmFleet): number => {
   if (!fleet.juju.applications.has('grafana')) fleet.juju.deploy('grafana', grafana);
   return fleet.juju.integrate(`${application}:grafana-dashboard`, 'grafana:grafana-dashboard');
@@ -266,24 +247,6 @@ describe('the dashboard', () => {
     expect(fleet.juju.bag(again, application)).toEqual({ dashboards });
   });
 });
-
-/** A Tempo, whose leader tells where it takes traces once somebody has asked for a way that it has. */
-const tempo = (url: string): Charm =>
-  scriptedCharm(
-    { name: 'tempo', provides: { tracing: { interface: 'tracing' } } },
-    async ({ environment: variables, tools }) => {
-      const { event, application: self } = dispatchedBy(variables);
-      if (!('relation' in event) || event.type === 'relationBroken' || !(await tools.isLeader())) return;
-      const theirs = await tools.readBag(event.relation, event.remoteApplication ?? '', 'application');
-      if (theirs?.['receivers'] !== '["otlp_http"]') return;
-      const receivers = [
-        { protocol: { name: 'otlp_grpc', type: 'grpc' }, url: 'tempo:4317' },
-        { protocol: { name: 'otlp_http', type: 'http' }, url },
-      ];
-      expect(self).toBe('tempo');
-      await tools.writeBag(event.relation, 'application', { receivers: JSON.stringify(receivers) });
-    },
-  );
 
 describe('traces', () => {
   const traced = async (seed: number, collector: OtlpServer): Promise<{ fleet: CharmFleet; relation: number }> => {
@@ -385,7 +348,7 @@ describe('a hook that is not about them', () => {
       return (await fleet.juju.settle()).map(({ unit, calls }) => [unit, calls.map(({ tool }) => tool)]);
     };
     const before = await callsOf();
-    fleet.juju.deploy('loki', loki(), { units: 3 });
+    fleet.juju.deploy('loki', loki(telling), { units: 3 });
     fleet.juju.integrate(`${application}:logging`, 'loki:logging');
     scrapedAt(fleet);
     shownIn(fleet);

@@ -52,7 +52,7 @@ for (const { label, start, reason } of await pebbles()) {
     const isUp = (text: string): boolean => /^pgbouncer_up 1$/m.test(text);
 
     it('are read at the port of its instance, and no more when nobody wants them', async () => {
-      const telemetry = await telemetryWith(await exporterProgram());
+      const telemetry = await telemetryWith((await exporterProgram()).path);
       expect(await telemetry.exportMetrics()).toEqual({ kind: 'early' });
       await serve(await open(), { port, canary: 'gen-1' });
       expect(await telemetry.exportMetrics()).toEqual({ kind: 'exported' });
@@ -68,7 +68,7 @@ for (const { label, start, reason } of await pebbles()) {
     });
 
     it('cost no secret: neither the plan nor any command or environment holds the password', async () => {
-      const telemetry = await telemetryWith(await exporterProgram());
+      const telemetry = await telemetryWith((await exporterProgram()).path);
       await serve(await open(), { port, canary: 'gen-1' });
       await telemetry.exportMetrics();
       await expect.poll(scraped, { timeout: 10_000 }).toSatisfy(isUp);
@@ -85,7 +85,7 @@ for (const { label, start, reason } of await pebbles()) {
     });
 
     it('follow an instance to another port, and a container that begins anew', async () => {
-      const telemetry = await telemetryWith(await exporterProgram());
+      const telemetry = await telemetryWith((await exporterProgram()).path);
       const workload = await open();
       await serve(workload, { port, canary: 'gen-1' });
       await telemetry.exportMetrics();
@@ -106,7 +106,7 @@ for (const { label, start, reason } of await pebbles()) {
     });
 
     it('are read no more from an instance that drains, which would wait for who reads them as for a client', async () => {
-      const telemetry = await telemetryWith(await exporterProgram());
+      const telemetry = await telemetryWith((await exporterProgram()).path);
       const workload = await open();
       await serve(workload, { port, canary: 'gen-1' });
       await telemetry.exportMetrics();

@@ -44,8 +44,12 @@ export class LokiServer implements AsyncDisposable {
     return loki;
   }
 
+  get place(): { readonly host: string; readonly port: number } {
+    return { host: '127.0.0.1', port: (this.#server.address() as AddressInfo).port };
+  }
+
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}${path}`;
+    return `http://127.0.0.1:${this.place.port}${path}`;
   }
 
   /** Until something of what it was sent is like that. */

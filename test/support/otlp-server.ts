@@ -68,8 +68,12 @@ export class OtlpServer implements AsyncDisposable {
     return server;
   }
 
+  get place(): { readonly host: string; readonly port: number } {
+    return { host: '127.0.0.1', port: (this.#server.address() as AddressInfo).port };
+  }
+
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return `http://127.0.0.1:${this.place.port}`;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -11,6 +11,7 @@ import type { Written } from '../accountant.ts';
 import { issuer, ofCluster } from '../certificates.ts';
 import { charmIn } from '../juju/charm.ts';
 import { type CounterpartName, Counterparts, type Told } from '../juju/counterparts.ts';
+import type { ExporterProgram } from '../exporter.ts';
 import { counterpartsPython } from '../juju/counterparts-python.ts';
 import type { Account } from '../juju/dispatch-run.ts';
 import type { RanHook } from '../juju/hook-record.ts';
@@ -49,6 +50,8 @@ export interface GroundOptions {
   readonly parts: Extract<GroundParts, { kind: 'there' }>;
   /** As whom dispatches run; root when null. */
   readonly account?: Account | null;
+  /** Of metrics, in the image of the workload; none unless one is given. */
+  readonly exporter?: ExporterProgram;
 }
 
 const addresses = { kubernetes: '10.96.0.1', postgres: '10.2.0.5', client: '10.1.255.1' };
@@ -209,6 +212,20 @@ export class CharmGround implements AsyncDisposable {
     await this.juju.churnPod(unit, 'cutOff');
   }
 
+  /** Lets the cluster reach something of this machine, at an address that is nobody's. */
+  async lead(address: string, port: number, to: { readonly host: string; readonly port: number }): Promise<void> {
+    await this.#cluster.lead(address, port, to);
+    await this.#follow();
+  }
+
+  /** What is answered there, from the pod of clients. */
+  async get(url: string): Promise<string> {
+    const asking = [process.execPath, '-e', `fetch(${JSON.stringify(url)}).then((a) => a.text()).then(console.log)`];
+    const entered = [`--target=${this.#client.pid}`, '--net', ...asking];
+    const { stdout } = await promisify(execFile)('nsenter', entered, { timeout: 30_000 });
+    return stdout;
+  }
+
   /** From the pod of clients, with libpq: the rows, without a heading. */
   async query(login: Login, sql: string): Promise<string> {
     const { host, port, username, password, database, authority } = login;
@@ -308,6 +325,7 @@ export class CharmGround implements AsyncDisposable {
       home,
       pebble: this.#pebble,
       pgbouncer: this.#options.parts.pgbouncer,
+      exporter: this.#options.exporter ?? null,
       account: this.kubernetes.place.account,
       dispatchesAs: this.#options.account ?? null,
     });

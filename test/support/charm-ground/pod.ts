@@ -11,6 +11,7 @@ import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { openPebble } from '../../../src/infra/pebble/client.ts';
 import { PebbleError } from '../../../src/infra/pebble/trouble.ts';
+import type { ExporterProgram } from '../exporter.ts';
 import type { Account, Within } from '../juju/dispatch-run.ts';
 import type { PebbleProgram } from '../pebble/program.ts';
 import type { Cluster, Place } from './cluster.ts';
@@ -24,6 +25,8 @@ export interface PodOptions {
   readonly pebble: PebbleProgram;
   /** Program of a PgBouncer. */
   readonly pgbouncer: string;
+  /** What else the image of the workload has on its path. */
+  readonly exporter: ExporterProgram | null;
   /** The directory that Kubernetes mounts as the service account. */
   readonly account: string;
   /** As whom dispatches run; root when null. */
@@ -175,15 +178,18 @@ const charmContainer = ({ name, home, account }: PodOptions, shared: string, hos
     'exec chroot "$root" cat',
   ].join('\n');
 
-const workloadContainer = ({ home, pebble, pgbouncer }: PodOptions, shared: string): string =>
+const workloadContainer = ({ home, pebble, pgbouncer, exporter }: PodOptions, shared: string): string =>
   [
     ...newRoot(join(home, 'workload')),
     `put ${quoted(shared)} ${inContainer}`,
-    ...pebble.needs.map((needed) => `put ${quoted(needed)} ${quoted(needed)}`),
+    ...[...new Set([...pebble.needs, ...(exporter?.needs ?? [])])].map(
+      (needed) => `put ${quoted(needed)} ${quoted(needed)}`,
+    ),
     // A program of another distribution has its libraries beside it.
     `put ${quoted(dirname(pgbouncer))} ${quoted(dirname(pgbouncer))}`,
     'mount -t tmpfs tmpfs "$root/usr/local/sbin"',
     `cp ${quoted(pgbouncer)} "$root/usr/local/sbin/pgbouncer"`,
+    ...(exporter === null ? [] : [`cp ${quoted(exporter.path)} "$root/usr/local/sbin/pgbouncer_exporter"`]),
     `exec chroot "$root" ${pebble.command(inContainer, `${inContainer}/${identities}`).map(quoted).join(' ')}`,
   ].join('\n');
 
