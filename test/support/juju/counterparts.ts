@@ -12,7 +12,8 @@ export type CounterpartName =
   | 'client-legacy'
   | 'backend-v0'
   | 'backend-v1'
-  | 'certificates';
+  | 'certificates'
+  | 'watcher';
 
 /** What one was told, by the name that its library gives to that. */
 export type Told = Readonly<Record<string, unknown>> & { readonly event: string; readonly hook: string };
@@ -21,6 +22,7 @@ interface Played {
   readonly asks?: unknown;
   readonly answers?: unknown;
   readonly signs?: Pair;
+  readonly takesTracesAt?: string;
 }
 
 export class Counterparts {
@@ -37,7 +39,7 @@ export class Counterparts {
   }
 
   /** `asks`: the requests of a client, by the names of its library. `answers`: what a backend answers with. `signs`: an authority. */
-  options({ asks, answers, signs, ...options }: DeployOptions & Played = {}): DeployOptions {
+  options({ asks, answers, signs, takesTracesAt, ...options }: DeployOptions & Played = {}): DeployOptions {
     return {
       ...options,
       environment: () => ({
@@ -47,6 +49,7 @@ export class Counterparts {
         ...(asks === undefined ? {} : { CLIENT_REQUESTS: JSON.stringify(asks) }),
         ...(answers === undefined ? {} : { BACKEND_ANSWER: JSON.stringify(answers) }),
         ...(signs === undefined ? {} : { CERTIFICATES_AUTHORITY: JSON.stringify(signs) }),
+        ...(takesTracesAt === undefined ? {} : { TRACES_AT: JSON.stringify(takesTracesAt) }),
       }),
     };
   }
