@@ -2,6 +2,7 @@
 import { parse } from 'yaml';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openPebble } from '../../src/infra/pebble/client.ts';
+import { Random } from '../../src/actors/kit/random.ts';
 import type { Exported } from '../../src/infra/pebble/exporters.ts';
 import { openTelemetry, type Telemetry } from '../../src/infra/pebble/telemetry.ts';
 import { application, CharmFleet, type CharmFleetOptions } from '../support/charm-fleet.ts';
@@ -334,6 +335,55 @@ describe('the peer relation upgrade', () => {
     expect(fleet.juju.bag(relation, application)).toEqual(left);
     expect(fleet.statuses).toEqual(['active']);
   });
+});
+
+describe('a hook that fails', () => {
+  const history = async (seed: number, faultAt: CharmFleet['juju']['faultAt']) => {
+    const exported: CharmFleetOptions['telemetryOf'] = (unit) => ({
+      ...telemetryOf(unit),
+      exportMetrics: async () => ({ kind: 'exported' }),
+    });
+    await using fleet = await watched(seed, { telemetryOf: exported });
+    await using collector = await OtlpServer.open();
+    fleet.juju.faultAt = faultAt;
+    fleet.juju.deploy('loki', loki(telling), { units: 2 });
+    fleet.juju.deploy('tempo', tempo(collector.url));
+    const before = fleet.juju.integrate(`${application}:logging`, 'loki:logging');
+    const traces = fleet.juju.integrate(`${application}:tracing`, 'tempo:tracing');
+    const relations = [scrapedAt(fleet), shownIn(fleet), traces];
+    await fleet.settle();
+    fleet.juju.removeRelation(before);
+    fleet.juju.moveLeadership(application, fleet.unitName((fleet.leader() + 1) % 2));
+    await fleet.settle();
+    fleet.juju.scale('loki', 1);
+    fleet.juju.integrate(`${application}:logging`, 'loki:logging');
+    await fleet.settle();
+    const members = [application, fleet.unitName(0), fleet.unitName(1)];
+    return {
+      state: {
+        logs: await everywhere(),
+        bags: relations.map((relation) => members.map((member) => fleet.juju.bag(relation, member))),
+        statuses: fleet.statuses,
+      },
+      failed: fleet.juju.history.filter(({ succeeded }) => !succeeded).length,
+    };
+  };
+
+  it.each([51, 52, 53])(
+    'at any call of a hook tool is run again, and all are told the same (seed %i)',
+    async (seed) => {
+      const calm = await history(seed, () => null);
+      expect(calm.state.logs).toEqual([[urlOf('loki/0')], [urlOf('loki/0')]]);
+      const random = new Random(seed);
+      const faulty = await history(seed, ({ unit }) =>
+        unit.startsWith(application) && random.chance(0.08)
+          ? (random.pick(['before', 'after'] as const) ?? null)
+          : null,
+      );
+      expect(faulty.failed).toBeGreaterThan(5);
+      expect(faulty.state).toEqual(calm.state);
+    },
+  );
 });
 
 describe('a hook that is not about them', () => {
