@@ -171,11 +171,11 @@ class Answering {
     if (database === undefined) return;
     this.#served[at.id] = { name: database, legacy: true };
     if (at.endpoint === 'db-admin') this.#served['*'] = { name: '*', auth_dbname: database, legacy: false };
-    if (ours['user'] !== undefined) return;
     const user = `${application}_user_${at.id}_${model}`.replaceAll('-', '_');
     const password = `kept-of-${at.id}`;
     const attributes = at.endpoint === 'db-admin' ? 'SUPERUSER' : '';
-    await this.#options.serve?.({ database, username: user, password: new Secret(password), attributes });
+    if (ours['user'] === undefined)
+      await this.#options.serve?.({ database, username: user, password: new Secret(password), attributes });
     const connection = (dbname: string): string =>
       `host=${this.#host} dbname=${dbname} port=${this.#port} user=${user} password=${password} fallback_application_name=${remote}`;
     const units = await this.#tools.relationUnits(at);
