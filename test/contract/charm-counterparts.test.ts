@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { application, CharmFleet } from '../support/charm-fleet.ts';
+import { ancestorCharm } from '../support/juju/ancestor.ts';
 import { Counterparts, type Told } from '../support/juju/counterparts.ts';
 import { counterpartsPython } from '../support/juju/counterparts-python.ts';
 
@@ -62,6 +63,57 @@ describe.skipIf(python.run === null)(`the charm beside counterparts${where}`, { 
       expect(new Set(logins).size).toBe(4);
       for (const number of [0, 1]) expect(fleet.loginsOn(number)).toEqual(expect.arrayContaining(logins));
       for (const login of logins) expect(fleet.postgres.logins.has(login)).toBe(true);
+    } finally {
+      await rm(records, { recursive: true, force: true });
+    }
+  });
+
+  it('takes the place of the charm before it, and no client is given anything a second time', async () => {
+    const records = await mkdtemp(join(tmpdir(), 'troupe-counterparts-'));
+    try {
+      await using fleet = await CharmFleet.open(2, 2, { before: ancestorCharm() });
+      const { juju } = fleet;
+      const counterparts = new Counterparts(python.run ?? '', records);
+      juju.deploy('postgresql', counterparts.charm('backend-v0'), counterparts.options({ answers }));
+      juju.integrate(`${application}:backend-database`, 'postgresql:database');
+      const relations = new Map<string, number>();
+      for (const name of ['client-v0', 'client-v1', 'client-legacy'] as const) {
+        // But for the request that nobody serves.
+        const asked = asks[name].filter((request) => !('extra_user_roles' in request));
+        juju.deploy(name, counterparts.charm(name), counterparts.options({ asks: asked }));
+        const at = name === 'client-legacy' ? 'db' : 'database';
+        relations.set(name, juju.integrate(`${application}:${at}`, `${name}:${at}`));
+      }
+      await fleet.settle();
+      const told = async (unit: string) => (await counterparts.told(unit)).map(({ hook: _, ...rest }) => rest);
+      const [created, ...others] = await told('client-v0/0');
+      expect(others).toEqual([]);
+      expect(created).toMatchObject({
+        event: 'DatabaseCreatedEvent',
+        username: `relation_id_${relations.get('client-v0')}`,
+        endpoints: endpoint,
+      });
+      const legacy = await told('client-legacy/0');
+      const login = (events: readonly Readonly<Record<string, unknown>>[]) => {
+        const { username, password, host, pathname } = new URL(String(events.at(-1)?.['master']));
+        return { username, password, host, pathname };
+      };
+      expect(login(legacy).username).toBe(`pgbouncer_k8s_user_${relations.get('client-legacy')}_prod`);
+      expect(await told('client-v1/0')).toEqual([]);
+
+      fleet.refresh();
+      await fleet.settle();
+      expect(juju.history.filter(({ succeeded }) => !succeeded)).toEqual([]);
+      expect(fleet.statuses).toEqual(['active', 'active']);
+      expect(await told('client-v0/0')).toEqual([created]);
+      expect(login(await told('client-legacy/0'))).toEqual(login(legacy));
+      const newer = await told('client-v1/0');
+      expect(newer.filter(({ event }) => event === 'ResourceCreatedEvent')).toMatchObject([
+        { resource: 'stock', endpoints: endpoint },
+        { resource: 'bills', endpoints: endpoint },
+      ]);
+      // The charm of PostgreSQL was asked once, in the words of then.
+      expect(await told('postgresql/0')).toHaveLength(1);
     } finally {
       await rm(records, { recursive: true, force: true });
     }
