@@ -57,6 +57,8 @@ describe('a fleet of the charm that was here before', () => {
         for (const number of [0, 1, 2]) expect(fleet.loginsOn(number)).toContain(username);
         expect(fleet.postgres.logins.has(username ?? '')).toBe(true);
       }
+      const said = fleet.juju.logs.map(({ message }) => message).filter((text) => text.includes('takes the place'));
+      expect(said).toEqual([expect.stringMatching(/pgbouncer_auth_relation_id_/)]);
       // What it would need to come back is all there.
       expect(fleet.juju.bag(peers, application)).toMatchObject(kept);
       expect(fleet.ownSecrets()).toContain(`pgb-peers.${application}.app`);

@@ -64,7 +64,7 @@ import {
 } from './clients.ts';
 import { inheritedBy } from './inherited.ts';
 import { backendName, intentFrom } from './intent.ts';
-import { ancestorIn } from '../wire/taken-over.ts';
+import { ancestorIn, ancestorSecretLabel, authFileIn } from '../wire/taken-over.ts';
 import { configUnder, keptLimitAfter, remarkOf } from './kept-limit.ts';
 import { endlessMs, leaseSeen, nextEpoch, nonceOf } from './lease.ts';
 import {
@@ -535,9 +535,11 @@ export class JujuBackplane implements Backplane {
     };
     if (abroad !== null) {
       const config = await this.#reading.config();
+      // The first leader of ours in a fleet of the charm before.
+      const succeeds = then.intent === null && ancestor !== null;
+      if (succeeds) await this.#tellWhatStays(desk.inherited.length);
       const keptLimit = keptLimitAfter(then.keptLimit, config, {
-        // The first leader of ours in a fleet of the charm before.
-        succeeds: then.intent === null && ancestor !== null,
+        succeeds,
         confirms: occasion.confirmsLimit,
         units: others.size + 1,
         instances,
@@ -553,6 +555,18 @@ export class JujuBackplane implements Backplane {
     }
     if (isLast && then.intent !== null) desk.now = { ...then, intent: { ...then.intent, clients: {} } };
     return desk;
+  }
+
+  /** What the charm before made for itself in PostgreSQL harms nobody, and it could not come back without. */
+  async #tellWhatStays(clients: number): Promise<void> {
+    const { tools, unit, log } = this.#options;
+    const content = await tools.secretGet({ label: ancestorSecretLabel(applicationOf(unit)) }, 'refresh');
+    const logins =
+      content === null ? [] : [...authFileIn(content).keys()].filter((name) => /^pgbouncer_auth_/.test(name));
+    log.info(
+      { clients, logins },
+      'takes the place of the charm before: clients keep what they have; the logins named here, by which that one looked passwords up, stay in PostgreSQL with a schema of the same name in each database, so that the application can be refreshed back, and may be dropped when nobody wants that',
+    );
   }
 
   /** The application is removed, or has no units any more. */
