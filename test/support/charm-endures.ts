@@ -7,6 +7,7 @@ import { endStateOf } from './charm-end-state.ts';
 import { application, CharmFleet } from './charm-fleet.ts';
 import { countedCredentials } from './counted-credentials.ts';
 import { createHurriedClock } from './hurried-clock.ts';
+import type { Charm } from './juju/charm.ts';
 import type { RanHook } from './juju/hook-record.ts';
 
 /**
@@ -81,14 +82,20 @@ export class Endurance implements AsyncDisposable {
     this.#isTried = isTried;
   }
 
-  /** `isTried`: whether a place is, by its number in the whole life. */
-  static async open(seed: number, units: number, isTried: (place: number) => boolean): Promise<Endurance> {
+  /** `isTried`: whether a place is, by its number in the whole life. `before`: the charm that is there until a refresh. */
+  static async open(
+    seed: number,
+    units: number,
+    isTried: (place: number) => boolean,
+    before?: Charm,
+  ): Promise<Endurance> {
     let dispatch = (): Dispatch | null => null;
     const fleet = await CharmFleet.open(seed, units, {
       clock: createHurriedClock(5_000),
       credentials: countedCredentials(),
       effectBegins: () => dispatch()?.effectBegins(),
       effectDone: () => dispatch()?.effectDone(),
+      ...(before === undefined ? {} : { before }),
     });
     fleet.juju.faultAt = ({ unit, tool, args }) =>
       unit.startsWith(`${application}/`) ? (dispatch()?.fails(`${tool} ${args.join(' ')}`) ?? null) : null;
