@@ -56,7 +56,8 @@ const isShownAs = (wanted: number, shown: number): boolean =>
 
 const modeOf = (mode: string): number => Number.parseInt(mode, mode.startsWith('0') ? 8 : 10);
 
-const databaseMismatches = (ini: string, rows: Rows): readonly string[] => {
+/** Those of SHOW DATABASES alone. */
+export const databaseMismatches = (ini: string, rows: Rows): readonly string[] => {
   const wanted = databasesIn(ini);
   const poolSize = settingsIn(ini).get('default_pool_size') ?? '';
   const served = new Map(rows.map((row) => [row['name'] ?? '', row]));

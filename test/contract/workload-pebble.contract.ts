@@ -1,4 +1,4 @@
-import { readFile, rm, stat } from 'node:fs/promises';
+import { readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Secret } from '../../src/actors/model/secret.ts';
@@ -125,6 +125,68 @@ const ownMatters = (openMachine: () => Promise<PebbleMachine>): void => {
       ]);
     expect(pidsOf(await inspect(workload))).not.toContain(second);
     expect((await planFor(workload, wanted)).steps).toEqual([]);
+  });
+
+  describe('attests what was verified', () => {
+    const wanted = () => ({ port, canary: 'gen-1', databases: [database] });
+    const database = {
+      name: 'orders',
+      database: 'orders',
+      backend: 'main',
+      host: '127.0.0.1',
+      port: 5432,
+      maxConnections: 20,
+      readOnly: false,
+    };
+    const attested = async () => (await inspect(await open())).attested;
+    const served = async (): Promise<Workload> => {
+      const workload = await open({ ...pair, options: { restartDelayMs: 50 } });
+      await serve(workload, wanted());
+      expect(await attested()).toBe(true);
+      return workload;
+    };
+
+    it('to a later coordinator, and nothing before', async () => {
+      const workload = await open();
+      expect((await inspect(workload)).attested).toBe(false);
+      const steps = (await planFor(workload, wanted())).steps;
+      await takeAll(workload, steps.slice(0, -1));
+      expect(await attested()).toBe(false);
+      await takeAll(workload, steps.slice(-1));
+      expect(await attested()).toBe(true);
+    });
+
+    it('of no process that came after it', async () => {
+      const workload = await served();
+      const [, second = 0] = pidsOf(await inspect(workload));
+      machine.signal(second, 'SIGKILL');
+      await expect
+        .poll(async () => (await inspect(workload)).instances)
+        .toMatchObject([{}, { state: 'running', canary: 'gen-1' }]);
+      expect(await attested()).toBe(false);
+    });
+
+    it.each([
+      ['of an instance', ['instances', '1', 'pgbouncer.ini']],
+      ['of logins', ['userlist.txt']],
+    ])('not with a file %s that somebody changed, and again once it is as it was', async (_, path) => {
+      await served();
+      const before = await readFile(fileOf(...path), 'utf8');
+      await writeFile(fileOf(...path), `${before}\n`);
+      expect(await attested()).toBe(false);
+      await writeFile(fileOf(...path), before);
+      expect(await attested()).toBe(true);
+    });
+
+    it('not with databases that an instance was made to load from another file', async () => {
+      const workload = await served();
+      const ini = fileOf('instances', '1', 'pgbouncer.ini');
+      const before = await readFile(ini, 'utf8');
+      await writeFile(ini, before.replaceAll('port=5432', 'port=5433'));
+      await takeAll(workload, [{ type: 'reload', instances: [1] }]);
+      await writeFile(ini, before);
+      expect(await attested()).toBe(false);
+    });
   });
 
   it('is not started by a replan once it was stopped', async () => {

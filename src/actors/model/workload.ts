@@ -115,6 +115,11 @@ export interface Inspection {
     readonly instances: readonly { readonly id: number; readonly ini: string | null }[];
   };
   readonly instances: readonly InstanceFact[];
+  /**
+   * These very processes were verified with these very files, and clients reach each of them: a `verify` would find what it found.
+   * Left out where nobody can tell.
+   */
+  readonly attested?: boolean;
   /** Found by looking, before a step stumbles over it. Each is a sentence. */
   readonly obstacles: readonly { readonly id: Obstacle; readonly message: string }[];
 }

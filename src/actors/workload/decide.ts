@@ -143,14 +143,9 @@ const stepTaken = (before: WorkloadState, { step, outcome }: StepTaken, now: num
         taken !== undefined && 'rendered' in taken && step !== 'prove' ? filesOf(taken.rendered) : state.files;
       const fell = step === 'start' ? withFalls({ ...state, files }, fallen, now) : { ...state, files };
       if (rest.length > 0) return { ...fell, plan: { ...plan, steps: rest } };
-      const served = taken?.type === 'verify' ? (taken.rendered.tls ?? null) : state.served;
-      const refused = state.refused?.generation === target.generation ? null : state.refused;
-      return step === 'verify'
+      return taken?.type === 'verify'
         ? // What was replaced since may have been opened under limits that are no longer in force.
-          withRepairs(
-            { ...state, files, served, plan: null, verified: target, trouble: null, refused, renewed: [] },
-            amends,
-          )
+          withRepairs({ ...asVerified(state, target, taken.rendered), plan: null, renewed: [] }, amends)
         : { ...state, files, plan: null };
     }
     case 'refused':
@@ -163,6 +158,15 @@ const stepTaken = (before: WorkloadState, { step, outcome }: StepTaken, now: num
     }
   }
 };
+
+const asVerified = (state: WorkloadState, target: Published, rendered: Rendered): WorkloadState => ({
+  ...state,
+  files: filesOf(rendered),
+  served: rendered.tls ?? null,
+  verified: target,
+  trouble: null,
+  refused: state.refused?.generation === target.generation ? null : state.refused,
+});
 
 const reconcile = (settings: WorkloadSettings, state: WorkloadState, now: number): Decided => {
   if (state.busy !== 'no') return { state };
@@ -186,11 +190,14 @@ const plan = (settings: WorkloadSettings, before: WorkloadState, inspection: Ins
   const { rendered } = rendering;
   if (rendered instanceof Unwritable) return { state: refuse(state, target, rendered.message) };
   const steps = planChange(inspection, rendered, target.spec.abandoned);
-  const unverified = state.verified?.generation !== target.generation || state.verified.digest !== target.digest;
-  const walk: readonly Step[] = steps.length === 0 && unverified ? [{ type: 'verify', rendered }] : steps;
+  const unverified = !isSameSpec(state.verified, target);
+  const attested = steps.length === 0 && unverified && isAttested(state, target, inspection);
+  const walk: readonly Step[] = steps.length === 0 && unverified && !attested ? [{ type: 'verify', rendered }] : steps;
   const [first] = walk;
-  if (first === undefined)
-    return shrink({ ...state, trouble: null, settledOn: { inspection, target } }, target, inspection);
+  if (first === undefined) {
+    const served = attested ? asVerified(state, target, rendered) : state;
+    return shrink({ ...served, trouble: null, settledOn: { inspection, target } }, target, inspection);
+  }
   if (mustRest(state, inspection, walk, now)) return { state };
   const amends = repairsIn(state, inspection, walk, now);
   const fallen =
@@ -199,6 +206,13 @@ const plan = (settings: WorkloadSettings, before: WorkloadState, inspection: Ins
       : walk.flatMap((step) => (step.type === 'start' ? absentOf(inspection, step.instances) : []));
   return take({ ...state, plan: { target, steps: walk, amends, fallen } }, first);
 };
+
+/** It was verified by an earlier life, which may have been a moment ago, and nothing is otherwise since. */
+const isAttested = ({ recalled }: WorkloadState, target: Published, { attested, obstacles }: Inspection): boolean =>
+  attested === true && obstacles.length === 0 && recalled.known && isSameSpec(recalled.value, target);
+
+const isSameSpec = (one: Published | null, other: Published): boolean =>
+  one?.generation === other.generation && one.digest === other.digest;
 
 /** Each once: connections that are to be replaced stay marked, and no new one is opened above a limit. */
 const shrink = (state: WorkloadState, target: Published, inspection: Inspection): Decided => {

@@ -1,5 +1,5 @@
 import type { PgBouncerVersion, PoolFact } from '../../actors/model/workload.ts';
-import { canaryIn, haltedIn, isPaused, poolsShown, settingsShown, versionIn } from '../../pgbouncer/show.ts';
+import { canaryIn, haltedIn, isPaused, poolsShown, type Rows, settingsShown, versionIn } from '../../pgbouncer/show.ts';
 import { isAtLeast } from '../../pgbouncer/version.ts';
 import type { Console, Patience } from '../console/console.ts';
 
@@ -9,6 +9,8 @@ export interface Look {
   readonly canary: string | null;
   readonly settings: Readonly<Record<string, string>>;
   readonly pools: readonly PoolFact[];
+  /** As SHOW DATABASES shows them. */
+  readonly databases: Rows;
   /** Databases that somebody halted on its console. */
   readonly halted: readonly string[];
   /** Null before 1.19, which cannot tell. */
@@ -35,6 +37,7 @@ export const lookAt = async (
     canary: canaryIn(config.value),
     settings: settingsShown(config.value),
     pools: poolsShown(databases.value, pools.value),
+    databases: databases.value,
     halted: haltedIn(databases.value).map(({ name }) => name),
     paused: state === null ? null : isPaused(state.value),
   };

@@ -1,51 +1,65 @@
 import { Secret } from '../../actors/model/secret.ts';
 import type { InstanceFact, Inspection, Layout } from '../../actors/model/workload.ts';
 import { databasesIn, listenPortOf, usersIn } from '../../pgbouncer/ini.ts';
+import type { Rows } from '../../pgbouncer/show.ts';
+import { databaseMismatches } from '../../pgbouncer/verify.ts';
 import { lookAt } from '../instances/look.ts';
-import { takesFrom } from '../instances/sockets.ts';
+import { addressesOf, takesFrom } from '../instances/sockets.ts';
 import { textOf } from './files.ts';
 import { versionOf } from './program.ts';
 import { strangersAt } from './strangers.ts';
 import { lookAtTls } from './tls.ts';
-import { type Found, noteOf, type OwnLogins, reached, type Survey, surveyOf, type Unit } from './unit.ts';
+import { areReachable, type Found, noteOf, type OwnLogins, reached, type Survey, surveyOf, type Unit } from './unit.ts';
+import { isVerified } from './verified.ts';
 
 /** What is on disk and what runs. A container that was started again has neither files nor processes: then both are missing. */
 export const inspect = async (unit: Unit, signal: AbortSignal): Promise<Inspection> => {
-  const { pebble, places, instances } = unit;
-  const [logins, survey] = await Promise.all([unit.logins(signal), surveyOf(unit, signal)]);
-  const surplus = survey.surplus.map(({ instance }) => instance.place.ini);
-  const [own, inis, notes, older] = await Promise.all([
-    pebble.readFiles([places.authFile, places.program], signal),
-    pebble.readFiles(
-      instances.map(({ place }) => place.ini),
-      signal,
-    ),
-    pebble.readFiles(
-      instances.map(({ place }) => place.paused),
-      signal,
-    ),
-    pebble.readFiles(surplus, signal),
+  const { places, instances } = unit;
+  const paths = instances.flatMap(({ place }) => [place.ini, place.paused]);
+  const [logins, survey, addresses, [authFile, program, verified, ...files]] = await Promise.all([
+    unit.logins(signal),
+    surveyOf(unit, signal),
+    addressesOf(unit.listenAddress),
+    textsOf(unit, [places.authFile, places.program, places.verified, ...paths], signal),
   ]);
-  const [authFile, program] = own.map(textOf);
-  const texts = inis.map(textOf);
-  const [binary, facts, obstacles, tls] = await Promise.all([
+  const texts = instances.map((_, index) => files[2 * index] ?? null);
+  const notes = instances.map((_, index) => files[2 * index + 1] ?? null);
+  const [binary, seen, obstacles, tls, older] = await Promise.all([
     versionOf(unit, program ?? null, signal),
-    Promise.all(survey.instances.map((found, index) => factOf(unit, found, logins, textOf(notes[index]), signal))),
+    Promise.all(survey.instances.map((found, index) => look(unit, found, logins, notes[index] ?? null, signal))),
     obstaclesIn(unit, survey, texts, signal),
     lookAtTls(unit, texts, signal),
+    textsOf(
+      unit,
+      survey.surplus.map(({ instance }) => instance.place.ini),
+      signal,
+    ),
   ]);
+  const inis = new Map(instances.map(({ id }, index) => [id, texts[index] ?? '']));
+  const ports = new Set(survey.instances.flatMap(({ port }) => port ?? []));
+  const attested =
+    isVerified(verified ?? null, survey, { authFile: authFile ?? '', inis }) &&
+    [...ports].every((port) => areReachable(survey, addresses, port)) &&
+    seen.every(
+      ({ fact: { id, state }, databases }) =>
+        state === 'absent' || databaseMismatches(inis.get(id) ?? '', databases).length === 0,
+    );
   return {
     binary,
-    layout: { ...layoutOf(unit, logins), tls: tls.files, retiring: older.map(textOf).flatMap(retiringIn) },
+    layout: { ...layoutOf(unit, logins), tls: tls.files, retiring: older.flatMap(retiringIn) },
     disk: {
       tls: tls.isWritten,
       authFile: authFile === null || authFile === undefined ? null : new Secret(authFile),
       instances: instances.map(({ id }, index) => ({ id, ini: texts[index] ?? null })),
     },
-    instances: facts,
+    instances: seen.map(({ fact }) => fact),
+    attested,
     obstacles: [...obstacles, ...tls.troubles.map((message) => ({ id: 'tls', message }) as const)],
   };
 };
+
+const textsOf = async ({ pebble }: Unit, paths: readonly string[], signal: AbortSignal) =>
+  (await pebble.readFiles(paths, signal)).map(textOf);
 
 const layoutOf = (
   { listenAddress, places, instances }: Unit,
@@ -72,30 +86,39 @@ const retiringIn = (ini: string | null): Layout['retiring'] => {
   ];
 };
 
-const factOf = async (
+interface Seen {
+  readonly fact: InstanceFact;
+  /** As it shows them; none where it shows nothing. */
+  readonly databases: Rows;
+}
+
+const look = async (
   unit: Unit,
   found: Found,
   logins: OwnLogins,
   note: string | null,
   signal: AbortSignal,
-): Promise<InstanceFact> => {
+): Promise<Seen> => {
   const { instance, process } = found;
   const nothing = { version: null, canary: null, paused: false, settings: null, pools: null } as const;
-  if (process === null) return { id: instance.id, state: 'absent', pid: null, ...nothing };
+  const only = (fact: InstanceFact): Seen => ({ fact, databases: [] });
+  if (process === null) return only({ id: instance.id, state: 'absent', pid: null, ...nothing });
   const { pid, descriptors } = process;
   const present = { id: instance.id, pid, descriptors } as const;
-  if (instance.draining) return { ...present, state: 'running', ...nothing };
+  if (instance.draining) return only({ ...present, state: 'running', ...nothing });
   const one = reached(unit, found, logins);
   // Somebody else may have told it to drain. Our own console would keep it alive then, and it would look well for ever.
-  if (one === null) return { ...present, state: 'hung', ...nothing };
+  if (one === null) return only({ ...present, state: 'hung', ...nothing });
   const withinMs = unit.patience.answer;
   const version = await instance.version(one.console, withinMs, signal);
-  const look = await lookAt(one.console, version, { withinMs, signal });
+  const shown = await lookAt(one.console, version, { withinMs, signal });
   // Whoever answers there says where it lives.
-  if (look === null || look.settings['unix_socket_dir'] !== instance.place.socketDir)
-    return { ...present, state: 'hung', ...nothing };
-  const paused = look.paused ?? note === noteOf(process);
-  return { ...present, state: 'running', ...look, paused, unlinked: await isUnlinked(unit, found, signal) };
+  if (shown === null || shown.settings['unix_socket_dir'] !== instance.place.socketDir)
+    return only({ ...present, state: 'hung', ...nothing });
+  const { databases, ...told } = shown;
+  const paused = told.paused ?? note === noteOf(process);
+  const unlinked = await isUnlinked(unit, found, signal);
+  return { fact: { ...present, state: 'running', ...told, paused, unlinked }, databases };
 };
 
 /** The console is reached without the socket; the other instances need it, to hand on requests to cancel. */

@@ -17,6 +17,8 @@ export interface Places {
   readonly tls: string;
   /** What the program on disk said of its version. */
   readonly program: string;
+  /** Which processes were verified last, and with what files. Only Pebble's own account may write it. */
+  readonly verified: string;
   /** Copies that are tried out before anything is written. */
   readonly proving: string;
 }
@@ -41,6 +43,7 @@ export const placesIn = (root: string): Places => ({
   passwords: posix.join(root, 'exporter.pgpass'),
   tls: posix.join(root, 'tls'),
   program: posix.join(root, 'program.json'),
+  verified: posix.join(root, 'verified.json'),
   proving: posix.join(root, 'proving'),
 });
 

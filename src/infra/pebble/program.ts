@@ -33,14 +33,17 @@ export const versionOf = async (
   kept: string | null,
   signal: AbortSignal,
 ): Promise<Inspection['binary']> => {
+  const note = noteIn(kept);
+  const isNamed = posix.basename(note?.path ?? '') === posix.basename(unit.binary);
+  // An image stays as it is: the one that was found is looked for first.
+  const same = note === null || !isNamed ? null : await programAt(unit.pebble, note.path, signal);
+  if (note !== null && note.seal === same?.seal) return programFrom(note.path, note.said, remedy);
   const program = await findProgram(unit, signal);
   if (program === null)
     return {
       kind: 'missing',
       reason: `there is no PgBouncer at "${unit.binary}" in the workload container: ${remedy}`,
     };
-  const note = noteIn(kept);
-  if (note?.path === program.path && note.seal === program.seal) return programFrom(program.path, note.said, remedy);
   try {
     const command = [program.path, '--version'];
     const asked = { command, withinMs: answerMs, ...(unit.user === null ? {} : { user: unit.user }) };

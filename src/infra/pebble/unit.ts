@@ -136,6 +136,24 @@ export const surveyOf = async (unit: Unit, signal: AbortSignal): Promise<Survey>
   return { instances, surplus: others.map(({ instance: id }) => find(unit.instanceOf(id))), listeners };
 };
 
+/** Each of them at the shared address. Which process holds a listener only the other container could tell; how many there are says as much. */
+export const areReachable = (
+  { instances, surplus, listeners }: Survey,
+  addresses: readonly string[],
+  port: number,
+): boolean => {
+  const serving = [...instances, ...surplus].filter((one) => one.port === port);
+  return addresses.some(
+    (address) =>
+      listeners.filter(
+        (listener) =>
+          listener.address === address &&
+          listener.port === port &&
+          serving.some(({ process }) => process?.uid === listener.uid),
+      ).length >= serving.length,
+  );
+};
+
 /** Null when its console cannot be asked. */
 export const reached = (
   unit: Unit,

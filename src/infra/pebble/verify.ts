@@ -4,7 +4,8 @@ import { hasLoaded, letsIn, showsCertificate } from '../instances/proven.ts';
 import { addressesOf } from '../instances/sockets.ts';
 import { retire } from './stop.ts';
 import { forgetOtherTls } from './tls.ts';
-import { reached, type Survey, surveyOf, type Unit } from './unit.ts';
+import { areReachable, reached, type Survey, surveyOf, type Unit } from './unit.ts';
+import { noteVerified } from './verified.ts';
 
 /** Nothing is believed: each instance is asked what it loaded, the kernel who listens, and PgBouncer to let us in. */
 export const verify = async (unit: Unit, rendered: Rendered, signal: AbortSignal): Promise<StepOutcome> => {
@@ -22,7 +23,7 @@ export const verify = async (unit: Unit, rendered: Rendered, signal: AbortSignal
       ? failed(`instance ${id} (process ${found.process.pid}) does not listen on ${listenAddress}:${port}`)
       : hasLoaded(one, ini, within);
   });
-  const shared = areEnough(survey, addresses, port)
+  const shared = areReachable(survey, addresses, port)
     ? done
     : failed(`not every instance listens on ${listenAddress}:${port}`);
   const outcome = together([...(await Promise.all(each)), shared]);
@@ -34,21 +35,8 @@ export const verify = async (unit: Unit, rendered: Rendered, signal: AbortSignal
   if (shown.kind !== 'done') return shown;
   await retireSurplus(unit, survey, signal);
   await forgetOtherTls(unit, rendered.tls ?? null, signal);
+  await noteVerified(unit, survey, rendered, signal);
   return shown;
-};
-
-/** Which process holds a listener only the other container could tell; how many there are says as much. */
-const areEnough = ({ instances, surplus, listeners }: Survey, addresses: readonly string[], port: number): boolean => {
-  const serving = [...instances, ...surplus].filter((one) => one.port === port);
-  return addresses.some(
-    (address) =>
-      listeners.filter(
-        (listener) =>
-          listener.address === address &&
-          listener.port === port &&
-          serving.some(({ process }) => process?.uid === listener.uid),
-      ).length >= serving.length,
-  );
 };
 
 /** Instances of an earlier life with more of them share our address: they may go once those that stay are proven. */

@@ -59,6 +59,7 @@ const world = (runs = '1.24.1') => {
   let binary: Inspection['binary'] = { kind: 'found', version };
   let stumbles: Extract<StepOutcome, { readonly kind: 'failed' }> | null = null;
   let about: Partial<InstanceFact> = {};
+  let attested = false;
   let state: WorkloadState = initial;
   let decide = decideWith(settings);
   let now = 0;
@@ -98,6 +99,7 @@ const world = (runs = '1.24.1') => {
       };
     }),
     obstacles,
+    attested,
   });
   const loaded = (id: number) => {
     const entry = databasesIn(disk?.instances.find((one) => one.id === id)?.ini ?? '').get('orders');
@@ -159,6 +161,9 @@ const world = (runs = '1.24.1') => {
     },
     show: (facts: Partial<InstanceFact>) => {
       about = facts;
+    },
+    attest: () => {
+      attested = true;
     },
     damage: (ini: string) => {
       if (disk !== null)
@@ -238,6 +243,68 @@ describe('workload', () => {
     here.tick();
     expect(here.take()).toEqual(['verify']);
     expect(here.pids()).toEqual(pids);
+  });
+
+  describe('that finds the very processes and files that were verified last', () => {
+    const first = publishedOf({ spec: specOf({ options: { listen_port: 6432, query_timeout: 1 } }) });
+    const restarted = (verified: Published | null) => {
+      const here = world();
+      here.feed(told(1));
+      here.take();
+      here.restart();
+      here.attest();
+      return { here, recall: () => here.feed({ type: 'recalled', verified, published: first }) };
+    };
+
+    it('tells that it serves after one look, and asks nobody again', () => {
+      const { here, recall } = restarted(first);
+      recall();
+      here.feed(told(1));
+      here.tick();
+      expect(here.take()).toEqual([]);
+      expect(here.reports.at(-1)).toBe(1);
+      expect(here.state()).toMatchObject({ verified: { generation: 1 }, trouble: null, waits: [] });
+    });
+
+    it('verifies what it does not remember as verified', () => {
+      const others = [null, { ...first, digest: `${first.digest}0` as Published['digest'] }];
+      for (const remembered of others) {
+        const { here, recall } = restarted(remembered);
+        recall();
+        here.feed(told(1));
+        expect(here.take()).toContain('verify');
+      }
+    });
+
+    it('verifies where something is in its way', () => {
+      const { here, recall } = restarted(first);
+      here.find([{ id: 'address', message: '127.0.0.11:6432 is held by process 7' }]);
+      recall();
+      expect(here.take()).toEqual(['verify']);
+    });
+
+    it('puts right what died, hangs or was changed, as always', () => {
+      const faults: readonly ((here: ReturnType<typeof world>) => void)[] = [
+        (here) => void here.kill(1),
+        (here) => here.show({ state: 'hung' }),
+        (here) => here.damage('[pgbouncer]\nquery_timeout = 9\n'),
+      ];
+      for (const fault of faults) {
+        const { here, recall } = restarted(first);
+        fault(here);
+        recall();
+        expect(here.take().at(-1)).toBe('verify');
+      }
+    });
+
+    it('takes a newer generation', () => {
+      const { here, recall } = restarted(first);
+      recall();
+      here.take();
+      here.feed(told(2));
+      expect(here.take()).toEqual(['prove', 'write', 'reload 1,2', 'verify']);
+      expect(here.reports.at(-1)).toBe(2);
+    });
   });
 
   it('does not go back behind what it wrote, when it ended before it could note it down', () => {
