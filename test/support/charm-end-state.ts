@@ -1,10 +1,25 @@
 /** What a charm's hooks came to: bags, charm state, secrets, logins, files. Without what may differ between two runs that are alike. */
 import type { CharmFleet } from './charm-fleet.ts';
 import { application } from './charm-fleet.ts';
+import type { JujuModel } from './juju/juju-model.ts';
 
 export const endStateOf = ({ juju, machine, postgres }: CharmFleet): unknown => {
-  const units = juju.applications.has(application) ? juju.unitsOf(application).toSorted() : [];
-  const state = {
+  const files = unitsIn(juju).map((name) => {
+    const { authFile, inis } = machine.diskOf(name);
+    const runs = [1, 2].filter((instance) => machine.processOf(name, instance) !== null);
+    return { name, authFile, inis: Object.fromEntries(inis), runs };
+  });
+  const logins = [...postgres.logins.values()].map(({ username }) => username).toSorted();
+  return alike({ ...storedIn(juju), files, logins }, juju);
+};
+
+const unitsIn = (juju: JujuModel): readonly string[] =>
+  juju.applications.has(application) ? juju.unitsOf(application).toSorted() : [];
+
+/** What Juju keeps of it. */
+export const storedIn = (juju: JujuModel): object => {
+  const units = unitsIn(juju);
+  return {
     bags: Object.fromEntries(
       [...juju.relations].map(([id, { bags }]) => [
         id,
@@ -18,18 +33,13 @@ export const endStateOf = ({ juju, machine, postgres }: CharmFleet): unknown => 
     ),
     units: units.map((name) => {
       const { status, ports, state: kept } = juju.unit(name);
-      const { authFile, inis } = machine.diskOf(name);
-      const files = { authFile, inis: Object.fromEntries(inis) };
-      const runs = [1, 2].filter((instance) => machine.processOf(name, instance) !== null);
-      return { name, status, ports: [...ports], kept: read(kept), ...files, runs };
+      return { name, status, ports: [...ports], kept: read(kept) };
     }),
     secrets: [...juju.secrets.values()]
       .filter(({ label }) => label !== sealKey)
       .map(({ label, owner, revisions, latest, grants }) => ({ label, owner, content: revisions.get(latest), grants }))
       .toSorted((a, b) => a.label.localeCompare(b.label)),
-    logins: [...postgres.logins.values()].map(({ username }) => username).toSorted(),
   };
-  return JSON.parse(alike(JSON.stringify(state, withoutMoments), [...juju.secrets.values()]));
 };
 
 const sealKey = 'troupe';
@@ -63,10 +73,13 @@ const withoutMoments = (key: string, value: unknown): unknown =>
   moments.has(key) && value !== null ? `(${key})` : value;
 
 /** Ids of secrets by their labels, minted passwords by the order in which they appear, no salts, and no mark of a generation in files. */
-const alike = (text: string, secrets: readonly { readonly xid: string; readonly label: string }[]): string => {
+export const alike = (state: object, { secrets }: JujuModel): unknown => {
   const minted: string[] = [];
-  const named = secrets.reduce((result, { xid, label }) => result.replaceAll(xid, `(${label})`), text);
-  return named
+  const named = [...secrets.values()].reduce(
+    (text, { xid, label }) => text.replaceAll(xid, `(${label})`),
+    JSON.stringify(state, withoutMoments),
+  );
+  const text = named
     .replaceAll(/(password|verifier)-(\d+)/g, (_, what: string, number: string) => {
       if (!minted.includes(number)) minted.push(number);
       return `${what}-(${minted.indexOf(number)})`;
@@ -75,4 +88,5 @@ const alike = (text: string, secrets: readonly { readonly xid: string; readonly 
     .replaceAll(/-----BEGIN (CERTIFICATE REQUEST|PRIVATE KEY)-----.*?-----END \1-----(\\+n)*/g, '($1)')
     .replaceAll(/syslog_ident = troupe-\S+?\\n/g, '')
     .replaceAll(/"epoch":"\d+"/g, '"epoch":"(epoch)"');
+  return JSON.parse(text);
 };

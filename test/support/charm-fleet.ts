@@ -2,10 +2,9 @@
  * The charm in a Juju model: its own dispatch for every hook, in this process, with PgBouncers and a PostgreSQL in memory. Beside it a
  * PostgreSQL and its clients as charms that do what their interface says, and no more.
  */
-import type { RelationRef } from '../../src/infra/juju/environment.ts';
 import { dispatchedBy } from '../../src/infra/juju/environment.ts';
 import { JujuLog } from '../../src/infra/juju/log.ts';
-import { type Bag, createJujuTools, type JujuTools } from '../../src/infra/juju/tools.ts';
+import { type Bag, createJujuTools } from '../../src/infra/juju/tools.ts';
 import type { Clock } from '../../src/actors/ports/clock.ts';
 import type { Credentials } from '../../src/actors/ports/credentials.ts';
 import { createSystemClock } from '../../src/infra/clock/system-clock.ts';
@@ -22,9 +21,10 @@ import type { Telemetry } from '../../src/infra/pebble/telemetry.ts';
 import { createDispatchTrace } from '../../src/programs/charm-trace.ts';
 import { runDispatch } from '../../src/programs/dispatch.ts';
 import { MemoryPostgres } from '../simulation/kit-fleet.ts';
-import { type Charm, charmIn, type Script, scriptedCharm } from './juju/charm.ts';
+import { type Charm, charmIn, type Script } from './juju/charm.ts';
 import type { RanHook } from './juju/hook-record.ts';
 import { JujuModel } from './juju/juju-model.ts';
+import { type BackendOffer, certifier, legacyRequirer, provider, requirer } from './juju/played-charms.ts';
 
 export interface RealParts {
   workloadOf(unit: string, number: number): Promise<Workload>;
@@ -32,12 +32,6 @@ export interface RealParts {
   addressOf(number: number): string;
   readonly postgres: Postgres;
   readonly backend: BackendOffer;
-}
-/** What the charm of PostgreSQL tells. */
-interface BackendOffer {
-  readonly endpoints: string;
-  readonly username: string;
-  readonly password: Secret;
 }
 const memoryBackend: BackendOffer = {
   endpoints: 'db:5432',
@@ -325,69 +319,3 @@ const telling = <Port extends { take: (...step: never[]) => Promise<unknown> }>(
       };
     },
   });
-
-const relationIn = (environment: Parameters<Script>[0]['environment']): RelationRef | null => {
-  const { event } = dispatchedBy(environment);
-  return 'relation' in event && event.type !== 'relationBroken' ? event.relation : null;
-};
-
-const onLeader =
-  (act: (tools: JujuTools, relation: RelationRef, self: string) => Promise<void>): Script =>
-  async ({ environment, tools }) => {
-    const relation = relationIn(environment);
-    if (relation === null || !(await tools.isLeader())) return;
-    await act(tools, relation, dispatchedBy(environment).application);
-  };
-
-/** A PostgreSQL that makes the login that is asked for. */
-const provider = ({ endpoints, username, password }: BackendOffer): Charm =>
-  scriptedCharm(
-    { name: 'postgresql', provides: { database: { interface: 'postgresql_client' } } },
-    onLeader(async (tools, relation, self) => {
-      const remote = await tools.remoteApplication(relation);
-      const theirs = remote === null ? null : await tools.readBag(relation, remote, 'application');
-      const ours = await tools.readBag(relation, self, 'application');
-      if (theirs?.['database'] === undefined || ours?.['secret-user'] !== undefined) return;
-      const label = `database.${relation.id}.user.secret`;
-      const content = { username: new Secret(username), password };
-      const id = await tools.secretAdd({ owner: 'application', label, content });
-      await tools.secretGrant(id, relation);
-      await tools.writeBag(relation, 'application', {
-        database: 'postgres',
-        endpoints,
-        'secret-user': id,
-        version: '17.0',
-      });
-    }),
-  );
-
-const requirer = (request: Bag): Charm =>
-  scriptedCharm(
-    { name: 'app', requires: { database: { interface: 'postgresql_client' } } },
-    onLeader((tools, relation) =>
-      tools.writeBag(relation, 'application', {
-        'requested-secrets': JSON.stringify(['username', 'password', 'tls', 'tls-ca', 'uris']),
-        ...request,
-      }),
-    ),
-  );
-
-const legacyRequirer = (database: string): Charm =>
-  scriptedCharm(
-    { name: 'legacy', requires: { db: { interface: 'pgsql' } } },
-    onLeader((tools, relation) => tools.writeBag(relation, 'application', { database })),
-  );
-
-const certifier = (certificate: string, ca: string): Charm =>
-  scriptedCharm(
-    { name: 'authority', provides: { certificates: { interface: 'tls-certificates' } } },
-    onLeader(async (tools, relation) => {
-      const answers = [];
-      for (const unit of await tools.relationUnits(relation)) {
-        const bag = await tools.readBag(relation, unit, 'unit');
-        for (const asked of JSON.parse(bag?.['certificate_signing_requests'] ?? '[]'))
-          answers.push({ ...asked, certificate, ca, chain: [certificate, ca] });
-      }
-      await tools.writeBag(relation, 'application', { certificates: JSON.stringify(answers) });
-    }),
-  );

@@ -16,6 +16,7 @@ import { counterpartsPython } from '../juju/counterparts-python.ts';
 import type { Account } from '../juju/dispatch-run.ts';
 import type { RanHook } from '../juju/hook-record.ts';
 import { JujuModel } from '../juju/juju-model.ts';
+import type { BackendOffer } from '../juju/played-charms.ts';
 import { ApiServer } from '../kubernetes/api-server.ts';
 import { type PebbleProgram, pebbleProgram } from '../pebble/program.ts';
 import { packedCharm, pgbouncerBinaries, type RunningPostgres, testDirectory } from '../servers.ts';
@@ -148,6 +149,11 @@ export class CharmGround implements AsyncDisposable {
     ran.push(...(await this.#settleOnce()));
     await this.#rememberSecrets();
     return ran;
+  }
+
+  /** What is true of the real PostgreSQL, for a charm that tells it. */
+  get backend(): BackendOffer {
+    return { ...this.#options.server.superuser, endpoints: `${addresses.postgres}:5432` };
   }
 
   /** A PostgreSQL that answers with what is true of the real one. */
