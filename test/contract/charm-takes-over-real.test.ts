@@ -84,7 +84,16 @@ if (
       await directly(before.secret, 'CREATE TABLE things AS SELECT 1 AS id');
       await directly(before.legacy, 'CREATE TABLE things AS SELECT 2 AS id');
 
+      const leader = fleet.juju.leaderOf(application) ?? '';
+      const follower = addressOf(leader === fleet.unitName(0) ? 1 : 0);
+      fleet.juju.cutOff.add(leader);
       fleet.refresh();
+      await fleet.settle();
+      for (const client of [before.secret, before.root])
+        expect(await query({ ...client, host: follower, port }, 'SELECT count(*)::int AS things FROM things')).toEqual([
+          { things: 1 },
+        ]);
+      fleet.juju.cutOff.delete(leader);
       await fleet.settle();
       expect([fleet.status(0), fleet.status(1)]).toEqual(['active', 'active']);
       expect(given()).toEqual(before);

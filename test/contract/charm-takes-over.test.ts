@@ -69,6 +69,33 @@ describe('a fleet of the charm that was here before', () => {
     },
   );
 
+  it('serves clients by the units that are refreshed before the one that leads', async () => {
+    const { fleet: made, relations } = await served(6);
+    await using fleet = made;
+    const before = credentialsOf(fleet, relations);
+    const login = before['orders']?.username ?? '';
+    const leader = fleet.juju.leaderOf(application) ?? '';
+    const followers = [0, 1, 2].filter((number) => fleet.unitName(number) !== leader);
+    fleet.juju.cutOff.add(leader);
+    fleet.refresh();
+    await fleet.settle();
+    for (const number of followers) {
+      // There is nobody yet that it could tell its state to.
+      expect(fleet.waits(number)).toEqual(['leader']);
+      expect(fleet.loginsOn(number)).toContain(login);
+      for (const instance of [1, 2]) expect(fleet.machine.processOf(fleet.unitName(number), instance)).not.toBeNull();
+      const { results } = await fleet.juju.runAction(fleet.unitName(number), 'status');
+      expect(results['status']).toContain('the unit that leads has not been refreshed yet');
+      expect(fleet.machine.diskOf(fleet.unitName(number)).inis.get(1)).toContain('max_db_connections=100');
+    }
+    fleet.juju.cutOff.delete(leader);
+    await fleet.settle();
+    expect(fleet.statuses).toEqual(['active', 'active', 'active']);
+    expect(credentialsOf(fleet, relations)).toEqual(before);
+    for (const number of [0, 1, 2])
+      for (const { username } of Object.values(before)) expect(fleet.loginsOn(number)).toContain(username);
+  });
+
   it('removes a login with its relation, and no other', async () => {
     const { fleet: made, relations } = await served(4, 1);
     await using fleet = made;

@@ -16,6 +16,8 @@ export const remarkMeans = {
     'PgBouncer was upgraded on disk, and an instance still runs the program of before. It changes over when it is restarted next; nothing has to be done.',
   'few-descriptors':
     'The limit of open files of a process is lower than what `max_client_conn` and the pools could need. Raise it (`LimitNOFILE=`, `--ulimit nofile=`), or lower `max_client_conn`.',
+  'before-leader':
+    'Only in a refresh from the charm of the same name by another maker, on a unit that is refreshed before the one that leads: it serves the clients whose logins that charm kept in secrets, and takes what the leader publishes when that one is refreshed. Let the refresh go on.',
   'kept-limit':
     'Only as a charm that was refreshed from the one of the same name by another maker. That one gave every PgBouncer the whole of `max_db_connections`, this one divides it among all of them: the fleet keeps what it had together until you set another value, which is for the whole fleet, or say so with the action `confirm-connection-limit`.',
   repaired:

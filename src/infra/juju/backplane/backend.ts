@@ -1,5 +1,6 @@
 /** PostgreSQL as the charm that provides it tells of it, on the one relation there is to it. */
 import { randomBytes } from 'node:crypto';
+import type { BackendServer } from '../../../actors/model/backend.ts';
 import type { RelationId, UnitName } from '../../../actors/model/ids.ts';
 import { applicationOf } from '../../../actors/model/ids.ts';
 import type { RelationRef } from '../environment.ts';
@@ -27,14 +28,34 @@ export const readBackend = async (reading: Reading, unit: UnitName): Promise<Bac
   const theirs = await reading.bag(relation, remoteApplication, 'application');
   const ours = await reading.bag(relation, applicationOf(unit), 'application');
   if (theirs === null || ours === null) return null;
-  const answer = backendAnswerIn({ ...relation, theirs, ours });
+  const request = backendRequest(ours, randomBytes(8).toString('hex'));
+  return { relation, reading: await answered(reading, relation, { theirs, ours }), request };
+};
+
+const answered = async (
+  reading: Reading,
+  relation: RelationRef,
+  bags: { readonly theirs: Bag; readonly ours: Bag },
+): Promise<BackendReading> => {
+  const answer = backendAnswerIn({ ...relation, ...bags });
   const { user, tls } = answer.kind === 'answered' ? answer.secrets : {};
   const contents = {
     ...(user === undefined ? {} : { user: await granted(reading, user) }),
     ...(tls === undefined ? {} : { tls: await granted(reading, tls) }),
   };
-  const request = backendRequest(ours, randomBytes(8).toString('hex'));
-  return { relation, reading: backendOf(relation, answer, contents), request };
+  return backendOf(relation, answer, contents);
+};
+
+/** Where it is, as every unit can see it that was answered in the first version: its primary comes first. */
+export const primarySeen = async (reading: Reading): Promise<BackendServer | null> => {
+  const [related] = await reading.of(backendEndpoint);
+  const theirs =
+    related === undefined ? null : await reading.bag(related.relation, related.remoteApplication, 'application');
+  if (related === undefined || theirs === null) return null;
+  const found = await answered(reading, related.relation, { theirs, ours: {} });
+  const [, host = '', port = ''] =
+    /^(.*):(\d+)$/.exec(found.kind === 'found' ? (found.backend.endpoints[0] ?? '') : '') ?? [];
+  return host === '' ? null : { host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port) };
 };
 
 /** The grant may come later than the id that the bag names: then the next hook tries again. */

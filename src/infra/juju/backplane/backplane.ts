@@ -52,7 +52,7 @@ import { ToolRefusal } from '../tool-refusal.ts';
 import type { Bag, JujuTools } from '../tools.ts';
 import type { JujuFeatures } from '../version.ts';
 import { type CharmState, stateChanges } from './charm-state.ts';
-import { type BackendRelation, backendAsked, backendEndpoint, readBackend } from './backend.ts';
+import { type BackendRelation, backendAsked, backendEndpoint, primarySeen, readBackend } from './backend.ts';
 import {
   answerClients,
   answerOfUnit,
@@ -78,6 +78,7 @@ import {
   sharedChanges,
   type UnitData,
 } from './peer-data.ts';
+import { type Provisional, provisionalOf, provisionalRemark } from './provisional.ts';
 import { type Occasion, Reading, type Related } from './reading.ts';
 import {
   readLogLocations,
@@ -129,6 +130,8 @@ interface Desk {
   readonly abroad: { readonly backend: BackendRelation | null; readonly clients: readonly FoundClient[] } | null;
   /** Of a leader that takes the place of another charm: what that one gave to clients of which there is no record yet. */
   readonly inherited: readonly Inheritance[];
+  /** Of a follower in the same place: what it serves while no leader of ours has published anything. */
+  readonly provisional: Provisional | null;
   readonly others: ReadonlyMap<UnitName, UnitData>;
   now: Shared;
   member: Member;
@@ -251,7 +254,7 @@ export class JujuBackplane implements Backplane {
       asked.refusals.map(({ reason }) => lack.clientRequest({ name, reason })),
     );
     if (backend === null)
-      return desk.now.intent?.backends[backendName] === undefined
+      return desk.now.intent?.backends[backendName] === undefined && desk.provisional === null
         ? [lack.backendUnanswered({ reason: 'the leader has not heard from it' })]
         : [];
     if (backend.reading.kind === 'waiting') return [lack.backendUnanswered(backend.reading), ...refusals];
@@ -262,7 +265,12 @@ export class JujuBackplane implements Backplane {
   /** What the operator should know though everything is served; from who leads. */
   async remarks(): Promise<readonly Finding[]> {
     const desk = await this.#deskIfAny();
-    return desk === null || desk.abroad === null || desk.now.keptLimit === null ? [] : [remarkOf(desk.now.keptLimit)];
+    if (desk === null) return [];
+    const { abroad, provisional, now } = desk;
+    return [
+      ...(abroad === null || now.keptLimit === null ? [] : [remarkOf(now.keptLimit)]),
+      ...(provisional === null ? [] : [provisionalRemark(provisional)]),
+    ];
   }
 
   /** What becomes of the operator's word that the limit of connections is for the whole fleet. */
@@ -520,6 +528,7 @@ export class JujuBackplane implements Backplane {
       peers,
       abroad,
       inherited: abroad === null ? [] : await inheritedBy(tools, ancestor, abroad.clients, then.records),
+      provisional: leads || isDying || !isEntire || then.published !== null ? null : await this.#provisional(appBag),
       sealer: sealerOf(unit, key ?? anyKey),
       newKey,
       leads,
@@ -555,6 +564,14 @@ export class JujuBackplane implements Backplane {
     }
     if (isLast && then.intent !== null) desk.now = { ...then, intent: { ...then.intent, clients: {} } };
     return desk;
+  }
+
+  async #provisional(appBag: Bag): Promise<Provisional | null> {
+    const { unit, tools, instances } = this.#options;
+    const ancestor = ancestorIn(appBag);
+    const primary = ancestor === null ? null : await primarySeen(this.#reading);
+    if (ancestor === null || primary === null) return null;
+    return provisionalOf(tools, { unit, instances, ancestor, primary, config: await this.#reading.config() });
   }
 
   /** What the charm before made for itself in PostgreSQL harms nobody, and it could not come back without. */
@@ -653,7 +670,7 @@ const snapshotOf = (desk: Desk, self: UnitName, nonce: Nonce): Snapshot => {
       new Map(units.map((one) => [one.unit, one.nonce])),
     ),
     intent: now.intent,
-    published: now.published,
+    published: now.published ?? desk.provisional?.published ?? null,
     verdict: now.verdict,
     units,
     relations: [...now.records.values()].toSorted((a, b) => a.id - b.id),
