@@ -96,6 +96,30 @@ describe('a fleet of the charm that was here before', () => {
       for (const { username } of Object.values(before)) expect(fleet.loginsOn(number)).toContain(username);
   });
 
+  it('is refreshed back, and every client still has what it had', async () => {
+    const { fleet: made, relations } = await served(8);
+    await using fleet = made;
+    const [peers = -1, upgrade = -1] = ['pgb-peers', 'upgrade'].flatMap((at) =>
+      fleet.juju.relationsOf(application, at),
+    );
+    const kept = () => ({
+      credentials: credentialsOf(fleet, relations),
+      databases: fleet.juju.bag(peers, application)['pgb_dbs_config'],
+      refreshes: [application, ...fleet.juju.unitsOf(application)].map(
+        (member) => fleet.juju.bag(upgrade, member)['state'],
+      ),
+      dependencies: fleet.juju.bag(upgrade, application)['dependencies'],
+    });
+    const before = kept();
+    expect(before.refreshes).toContain('idle');
+    fleet.refresh();
+    await fleet.settle();
+    expect(kept()).toEqual(before);
+    fleet.juju.refresh(application, ancestorCharm());
+    await fleet.settle();
+    expect(kept()).toEqual(before);
+  });
+
   it('removes a login with its relation, and no other', async () => {
     const { fleet: made, relations } = await served(4, 1);
     await using fleet = made;

@@ -33,6 +33,13 @@ export const ancestorCharm = (options: AncestorOptions = {}): Charm => ({
       if (await tools.isLeader()) await answering.all(at);
       if (options.tls !== undefined) await askForCertificate(tools, unit, options.tls);
       const config = (await tools.readBag(at, application, 'application'))?.['pgb_dbs_config'];
+      // Of its refreshes: whoever comes back goes on from there.
+      const [upgrade] = await tools.relationIds('upgrade');
+      if (upgrade !== undefined) {
+        await tools.writeBag({ endpoint: 'upgrade', id: upgrade }, 'unit', { state: 'idle' });
+        if (await tools.isLeader())
+          await tools.writeBag({ endpoint: 'upgrade', id: upgrade }, 'application', { dependencies: '{}' });
+      }
       const hash = createHash('shake128', { outputLength: 16 })
         .update(config ?? '{}')
         .digest('hex');

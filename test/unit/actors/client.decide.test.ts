@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Audit, BackendFacts, PostgresStep } from '../../../src/actors/model/backend.ts';
-import type { RelationRecord } from '../../../src/actors/model/snapshot.ts';
+import type { DamagedObject, RelationRecord } from '../../../src/actors/model/snapshot.ts';
 import type { ClientMessage } from '../../../src/actors/protocol.ts';
 import { databagOf } from '../../../src/actors/relation/client/databag.ts';
 import { decideWith, dueAt } from '../../../src/actors/relation/client/decide.ts';
@@ -241,6 +241,42 @@ describe('client relations', () => {
     client.done('ensureLogin', 2);
     expect(client.take()).toMatchObject([{ type: 'writeRecord', record: { provisioned: true } }]);
     client.feed({ type: 'recordAnswered', record: recordOf({ provisioned: true }), outcome: 'committed' });
+    expect(client.served()).toEqual(['orders']);
+  });
+
+  it('keep what they were given by whoever served them before: database and login are adopted instead of made', () => {
+    const { password } = accountOf();
+    const inherited = [{ id: relation(2), username: 'relation_id_2', password, rights: ['createdb'] as const }];
+    const client = actor();
+    const observe = (relations: readonly RelationRecord[], damaged: readonly DamagedObject[] = []) =>
+      client.feed({ type: 'observed', snapshot: snapshotOf({ intent: intentOf(), relations, inherited, damaged }) });
+    observe([]);
+    client.facts(ready);
+    client.lead();
+    expect(client.take()[0]).toEqual({ type: 'keep', id: relation(2), username: 'relation_id_2', password });
+    const account = accountOf('relation_id_2');
+    client.feed({ type: 'minted', id: relation(2), account });
+    const record = recordOf({ account, adopted: ['createdb'], provisioned: false, databag: null });
+    expect(client.take()).toMatchObject([{ type: 'writeRecord', record }]);
+    client.done('raiseFence', null);
+    client.feed({ type: 'recordAnswered', record, outcome: 'staged' });
+    client.audited();
+    client.take();
+    client.done('adoptDatabase', 2);
+    expect(client.take()).toMatchObject([
+      { step: { type: 'adoptLogin', username: 'relation_id_2', password, rights: ['createdb'] } },
+    ]);
+    client.done('adoptLogin', 2);
+    expect(client.take()).toMatchObject([{ type: 'writeRecord', record: { ...record, provisioned: true } }]);
+
+    // Should its record be damaged one day, it is served on under the name that it has.
+    const spec = specOf({ users: [userOf('relation_id_2', account.verifier)] });
+    client.feed({
+      type: 'generationTold',
+      published: publishedOf({ spec }),
+      verdict: { covers: 0, good: null, refused: null },
+    });
+    observe([], [{ object: 'rel:2', relation: relation(2), unit: null, reason: 'x' }]);
     expect(client.served()).toEqual(['orders']);
   });
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Secret } from '../../../../src/actors/model/secret.ts';
 import type { Bag } from '../../../../src/infra/juju/tools.ts';
 import { backendAnswerIn, backendOf, backendRequest } from '../../../../src/infra/juju/wire/backend.ts';
-import { ancestorIn, authFileIn, credentialsIn } from '../../../../src/infra/juju/wire/taken-over.ts';
+import { ancestorIn, authFileIn, credentialsIn, rightsIn } from '../../../../src/infra/juju/wire/taken-over.ts';
 import { backendRelation, written } from '../../../support/juju/wire-charts.ts';
 
 const ours = backendRequest({}, 'aFooC5VZJMkZq9A4');
@@ -133,5 +133,18 @@ describe('what the ancestor left', () => {
     expect(credentialsIn({ username: 'a' }, null)).toBeNull();
     expect(credentialsIn({}, { username: new Secret('a'), password: new Secret('') })).toBeNull();
     expect(credentialsIn({ user: 'legacy', password: 'p' }, null)?.username).toBe('legacy');
+    // It made no such passwords: of one PostgreSQL and clients may each derive another key.
+    expect(credentialsIn({ username: 'a', password: 'pä' }, null)).toBeNull();
+  });
+
+  it.each([
+    ['db-admin', {}, ['superuser']],
+    ['db', {}, []],
+    ['database', { data: '{"extra-user-roles":"SUPERUSER, createdb"}' }, ['superuser', 'createdb']],
+    ['database', { data: '{"extra-user-roles":"admin"}' }, ['createdb']],
+    ['database', { data: '{"extra-user-roles":["superuser"]}' }, []],
+    ['database', { data: 'nonsense', 'extra-user-roles': 'SUPERUSER' }, []],
+  ])('of rights on %s counts our copy of what was asked (%j)', (endpoint, bag, rights) => {
+    expect(rightsIn(endpoint, bag)).toEqual(rights);
   });
 });
