@@ -35,8 +35,9 @@ const inTurn = 16;
 
 /** What the dispatch that runs does, and where it is to fail. */
 class Dispatch {
-  calls = 0;
-  effects = 0;
+  /** Tools that were called, and steps that were taken. */
+  readonly calls: string[] = [];
+  readonly effects: string[] = [];
   /** The call that failed. */
   failed = '';
   readonly #place: Place | null;
@@ -46,12 +47,12 @@ class Dispatch {
     this.#place = place;
   }
 
-  fails(call: string): 'before' | 'after' | null {
+  fails(tool: string, args: readonly string[]): 'before' | 'after' | null {
     if (this.#isGone) return 'before';
-    this.calls += 1;
-    const failure = this.#place?.at === this.calls - 1 ? this.#place.failure : 'effect';
+    this.calls.push(tool);
+    const failure = this.#place?.at === this.calls.length - 1 ? this.#place.failure : 'effect';
     if (failure === 'effect') return null;
-    this.failed = call;
+    this.failed = `${tool} ${args.join(' ')}`;
     this.#isGone = failure === 'dies';
     return failure === 'after' ? 'after' : 'before';
   }
@@ -60,9 +61,12 @@ class Dispatch {
     if (this.#isGone) throw new Error('this dispatch is gone');
   }
 
-  effectDone(): void {
-    this.effects += 1;
-    this.#isGone ||= this.#place?.failure === 'effect' && this.#place.at === this.effects - 1;
+  effectDone(step: string): void {
+    this.effects.push(step);
+    if (this.#place?.failure === 'effect' && this.#place.at === this.effects.length - 1) {
+      this.failed = step;
+      this.#isGone = true;
+    }
     this.effectBegins();
   }
 }
@@ -72,6 +76,8 @@ export class Endurance implements AsyncDisposable {
   readonly differences: Difference[] = [];
   /** Hooks that ran, places in them, those that were tried, and of these what came to the same only when the act was over. */
   readonly count = { hooks: 0, places: 0, before: 0, after: 0, dies: 0, effect: 0, later: 0 };
+  /** What has failed how, of tools and of steps: the first place of each kind is always tried. */
+  readonly kinds = new Set<string>();
   readonly #isTried: (place: number) => boolean;
   #dispatch = new Dispatch(null);
   /** Of this act: what is to be looked at when it is over. */
@@ -94,11 +100,11 @@ export class Endurance implements AsyncDisposable {
       clock: createHurriedClock(5_000),
       credentials: countedCredentials(),
       effectBegins: () => dispatch()?.effectBegins(),
-      effectDone: () => dispatch()?.effectDone(),
+      effectDone: (step) => dispatch()?.effectDone(step),
       ...(before === undefined ? {} : { before }),
     });
     fleet.juju.faultAt = ({ unit, tool, args }) =>
-      unit.startsWith(`${application}/`) ? (dispatch()?.fails(`${tool} ${args.join(' ')}`) ?? null) : null;
+      unit.startsWith(`${application}/`) ? (dispatch()?.fails(tool, args) ?? null) : null;
     const life = new Endurance(isTried, fleet);
     dispatch = () => life.#dispatch;
     return life;
@@ -185,11 +191,15 @@ export class Endurance implements AsyncDisposable {
   /** Those of one hook that are to be tried. */
   #placesIn({ calls, effects }: Dispatch): readonly Place[] {
     const places = failures.flatMap((failure) =>
-      Array.from({ length: failure === 'effect' ? effects : calls }, (_, at): Place => ({ failure, at })),
+      (failure === 'effect' ? effects : calls).map((what, at) => ({ failure, at, kind: `${failure} ${what}` })),
     );
     const from = this.count.places;
     this.count.places += places.length;
-    return places.filter((_, index) => this.#isTried(from + index));
+    return places.filter(({ kind }, index) => {
+      const isNew = !this.kinds.has(kind);
+      if (isNew || this.#isTried(from + index)) this.kinds.add(kind);
+      return isNew || this.#isTried(from + index);
+    });
   }
 
   async #run(place: Place | null, run: () => Promise<RanHook | null>): Promise<RanHook | null> {

@@ -55,8 +55,8 @@ export interface CharmFleetOptions {
   readonly credentials?: Credentials;
   /** Called when something is about to be done to PostgreSQL or to PgBouncers; when it throws, it is not done. */
   readonly effectBegins?: () => void;
-  /** Called when it was done; what it throws comes in place of the answer. */
-  readonly effectDone?: (hook: string) => void;
+  /** Called when it was done, with what it was; what it throws comes in place of the answer. */
+  readonly effectDone?: (step: string) => void;
   /** What there is instead of PgBouncers and a PostgreSQL in memory. */
   readonly real?: RealParts;
   /** What the container of a unit does for those who watch over it. */
@@ -84,7 +84,7 @@ export class CharmFleet implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #credentials: Credentials;
   readonly #effectBegins: () => void;
-  readonly #effectDone: (hook: string) => void;
+  readonly #effectDone: (step: string) => void;
   readonly #real: RealParts | null;
   readonly #telemetryOf: (unit: string) => Telemetry | null;
 
@@ -273,14 +273,13 @@ export class CharmFleet implements AsyncDisposable {
     const clock = this.#clock;
     const later = this.#later;
     const telemetry = this.#telemetryOf(unit);
-    const effectDone = (): void => this.#effectDone(`${unit} ${environment['JUJU_HOOK_NAME'] ?? ''}`);
     const trace = createDispatchTrace(dispatched, environment['JUJU_DISPATCH_PATH'] ?? '', log);
     const code = await runDispatch({
       dispatched,
       tools: createJujuTools(trace.noting(run)),
       trace,
-      workload: telling<Workload>(workload, this.#effectBegins, effectDone),
-      postgres: telling<Postgres>(real?.postgres ?? this.postgres, this.#effectBegins, effectDone),
+      workload: telling<Workload>(workload, this.#effectBegins, this.#effectDone),
+      postgres: telling<Postgres>(real?.postgres ?? this.postgres, this.#effectBegins, this.#effectDone),
       credentials: this.#credentials,
       clock: {
         now: () => clock.now(),
@@ -300,11 +299,17 @@ export class CharmFleet implements AsyncDisposable {
   }
 }
 
+/** Of a step, wherever it stands among what it is taken with. */
+const nameOf = (taken: readonly unknown[]): string =>
+  taken.flatMap((one) =>
+    typeof one === 'object' && one !== null && 'type' in one && typeof one.type === 'string' ? [one.type] : [],
+  )[0] ?? '';
+
 /** The same, but that each step is told before it is taken, and again before it is answered. */
 const telling = <Port extends { take: (...step: never[]) => Promise<unknown> }>(
   port: Port,
   begins: () => void,
-  done: () => void,
+  done: (step: string) => void,
 ): Port =>
   new Proxy(port, {
     get: (target, name) => {
@@ -314,7 +319,7 @@ const telling = <Port extends { take: (...step: never[]) => Promise<unknown> }>(
       return async (...step: readonly unknown[]) => {
         begins();
         const outcome: unknown = await member.apply(target, step);
-        done();
+        done(nameOf(step));
         return outcome;
       };
     },
