@@ -136,6 +136,28 @@ describe.each(postgresServers())('what a client had before, on %s', (_, start) =
   const actingAs = (serve: unknown, { database }: AncestorsClient): readonly string[] =>
     serve === servedByAncestorOn16 ? [`SET ROLE "charmed_${database}_owner"`] : [];
 
+  it('leaves closed what is a superuser’s in its database', async () => {
+    const client = clientOf('7');
+    await servedByAncestor(server(), client);
+    await rowsOf(
+      scenario,
+      `CREATE SCHEMA hooks; CREATE TABLE public.ledger (id int); CREATE FUNCTION public.rise() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1';
+       REVOKE ALL ON FUNCTION public.rise() FROM PUBLIC`,
+      [],
+      client.database,
+    );
+    await asLogin(scenario, client, client.database, 'CREATE SCHEMA shop', 'CREATE TABLE shop.item (id int)');
+    await adopt(client, 7);
+    const next = await scenario.client({ relation: 8 });
+    for (const { username, password } of [client, next.account])
+      for (const statement of ['TABLE ledger', 'SELECT rise()', 'CREATE TABLE hooks.t (id int)'])
+        await expect(asLogin(scenario, { username, password }, client.database, statement)).rejects.toMatchObject({
+          code: '42501',
+        });
+    await asLogin(scenario, next.account, client.database, 'CREATE TABLE shop.more (id int)');
+    expect(await asLogin(scenario, next.account, client.database, 'TABLE shop.item')).toEqual([]);
+  });
+
   it('is known by a password that PostgreSQL keeps in the older form as well', async () => {
     const client = clientOf('7', { encryption: 'md5' });
     await servedByAncestor(server(), client);
