@@ -7,8 +7,10 @@
  * guarded by its password alone, since `admin_users` knows no addresses: these rules do. The user `pgbouncer` at the socket is not
  * asked for anything either way. A file of rules that is missing at a RELOAD locks everybody out, so it is there before the first.
  */
-export const consoleRules = (username: string): string =>
+export const consoleRules = (username: string, looking: string): string =>
   [
+    // Who may look and nothing else: at the socket, since that alone leads to one instance and never to another.
+    `local pgbouncer "${looking}" scram-sha-256`,
     // The console and nothing else, from this machine, which in a pod is the pod.
     `host pgbouncer "${username}" 127.0.0.1/32 scram-sha-256`,
     `host all "${username}" 0.0.0.0/0 reject`,

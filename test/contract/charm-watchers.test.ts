@@ -47,7 +47,6 @@ const telemetryOf = (unit: string): Telemetry =>
     exporter: 'pgbouncer_exporter',
     user: null,
     instances: 2,
-    consoleNetwork: '127.0.1',
     metricsPort: 9_127,
   });
 

@@ -7,7 +7,7 @@ import { exporterProgram } from '../support/exporter.ts';
 import { PebbleMachine } from '../support/pebble/pebble-machine.ts';
 import { pebbles } from '../support/pebble/pebbles.ts';
 import { pgbouncerBinaries, testAccount } from '../support/servers.ts';
-import { address, never, pair, serve, take } from './workload.contract.ts';
+import { address, inspect, never, pair, pidsOf, serve, take } from './workload.contract.ts';
 
 const binary = (await pgbouncerBinaries()).findLast(({ run }) => run !== null);
 
@@ -18,7 +18,6 @@ for (const { label, start, reason } of await pebbles()) {
       it.skip(reason ?? binary?.reason ?? 'it cannot be had here', () => {});
       return;
     }
-    const consoleNetwork = `127.${1 + (process.pid % 200)}.7`;
     let machine: PebbleMachine;
     let port: number;
     let metricsPort: number;
@@ -30,23 +29,24 @@ for (const { label, start, reason } of await pebbles()) {
     afterEach(async () => {
       await machine[Symbol.asyncDispose]();
     });
-    const telemetryWith = async (exporter: string): Promise<Telemetry> =>
+    const telemetryWith = async (exporter: string, instances = 1): Promise<Telemetry> =>
       openTelemetry({
         pebble: await machine.pebbleOf('a'),
         stateDir: machine.stateDir('a'),
         exporter,
         user: process.getuid?.() === 0 ? testAccount().name : null,
-        instances: 1,
-        consoleNetwork,
+        instances,
         metricsPort,
       });
-    const open = async () => (await machine.open({ ...pair, instances: 1, options: { consoleNetwork } })).workload;
+    const open = async (instances = 1) => (await machine.open({ ...pair, instances })).workload;
     const services = async () => {
       const all = await (await machine.pebbleOf('a')).services([], never);
       return all.flatMap(({ name, current }) => (name.startsWith('exporter_') ? [`${name} ${current}`] : []));
     };
-    const scraped = async (): Promise<string> => {
-      const answer = await fetch(`http://127.0.0.1:${metricsPort}/metrics`, { signal: AbortSignal.timeout(5_000) });
+    const scraped = async (instance = 1): Promise<string> => {
+      const answer = await fetch(`http://127.0.0.1:${metricsPort + instance - 1}/metrics`, {
+        signal: AbortSignal.timeout(5_000),
+      });
       return answer.text();
     };
     const isUp = (text: string): boolean => /^pgbouncer_up 1$/m.test(text);
@@ -56,7 +56,7 @@ for (const { label, start, reason } of await pebbles()) {
       expect(await telemetry.exportMetrics()).toEqual({ kind: 'early' });
       await serve(await open(), { port, canary: 'gen-1' });
       expect(await telemetry.exportMetrics()).toEqual({ kind: 'exported' });
-      await expect.poll(scraped, { timeout: 10_000 }).toSatisfy(isUp);
+      await expect.poll(() => scraped(), { timeout: 10_000 }).toSatisfy(isUp);
       expect(await scraped()).toMatch(
         /^pgbouncer_pools_client_active_connections\{database="pgbouncer",user="pgbouncer"\} /m,
       );
@@ -71,7 +71,7 @@ for (const { label, start, reason } of await pebbles()) {
       const telemetry = await telemetryWith((await exporterProgram()).path);
       await serve(await open(), { port, canary: 'gen-1' });
       await telemetry.exportMetrics();
-      await expect.poll(scraped, { timeout: 10_000 }).toSatisfy(isUp);
+      await expect.poll(() => scraped(), { timeout: 10_000 }).toSatisfy(isUp);
       const [probe] = await machine.loginsOf('a');
       const secret = probe.password.reveal();
       const file = join(machine.stateDir('a'), 'exporter.pgpass');
@@ -89,7 +89,7 @@ for (const { label, start, reason } of await pebbles()) {
       const workload = await open();
       await serve(workload, { port, canary: 'gen-1' });
       await telemetry.exportMetrics();
-      await expect.poll(scraped, { timeout: 10_000 }).toSatisfy(isUp);
+      await expect.poll(() => scraped(), { timeout: 10_000 }).toSatisfy(isUp);
       await take(workload, { type: 'stop', instances: [1] });
       const next = await machine.freePort([address]);
       await serve(workload, { port: next, canary: 'gen-2' });
@@ -97,12 +97,24 @@ for (const { label, start, reason } of await pebbles()) {
       await expect
         .poll(services)
         .toEqual(expect.arrayContaining([`exporter_1_${port} inactive`, `exporter_1_${next} active`]));
-      await expect.poll(scraped, { timeout: 10_000 }).toSatisfy(isUp);
+      await expect.poll(() => scraped(), { timeout: 10_000 }).toSatisfy(isUp);
       await machine.startContainerAgain('a');
       expect(await telemetry.exportMetrics()).toEqual({ kind: 'early' });
       await serve(await open(), { port: next, canary: 'gen-2' });
       expect(await telemetry.exportMetrics()).toEqual({ kind: 'exported' });
-      await expect.poll(scraped, { timeout: 10_000 }).toSatisfy(isUp);
+      await expect.poll(() => scraped(), { timeout: 10_000 }).toSatisfy(isUp);
+    });
+
+    it('of an instance that is gone are not those of another one, though that listens everywhere', async () => {
+      const telemetry = await telemetryWith((await exporterProgram()).path, 2);
+      const { workload } = await machine.open({ ...pair, listenAddress: '0.0.0.0' });
+      await serve(workload, { port, canary: 'gen-1' });
+      await telemetry.exportMetrics();
+      for (const instance of [1, 2]) await expect.poll(() => scraped(instance), { timeout: 10_000 }).toSatisfy(isUp);
+      const [first] = pidsOf(await inspect(workload));
+      machine.signal(first ?? 0, 'SIGKILL');
+      await expect.poll(() => scraped(1), { timeout: 10_000 }).not.toSatisfy(isUp);
+      expect(await scraped(2)).toSatisfy(isUp);
     });
 
     it('are read no more from an instance that drains, which would wait for who reads them as for a client', async () => {
@@ -110,7 +122,7 @@ for (const { label, start, reason } of await pebbles()) {
       const workload = await open();
       await serve(workload, { port, canary: 'gen-1' });
       await telemetry.exportMetrics();
-      await expect.poll(scraped, { timeout: 10_000 }).toSatisfy(isUp);
+      await expect.poll(() => scraped(), { timeout: 10_000 }).toSatisfy(isUp);
       expect(await take(workload, { type: 'drain', instances: [1] })).toEqual({ kind: 'done' });
       expect(await services()).toEqual([`exporter_1_${port} inactive`]);
     });

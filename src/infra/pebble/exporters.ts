@@ -1,6 +1,7 @@
 /**
  * What metrics are read from: `pgbouncer_exporter` of the Prometheus community, one for each instance, where the image has that
- * program. It logs in as the login by which the unit looks at itself, which may look and nothing else. Command and environment of a
+ * program. It logs in as the login by which the unit looks at itself, which may look and nothing else, at the socket of its instance: to
+ * an address of the loopback another instance answers that listens everywhere, as soon as the right one is gone. Command and environment of a
  * service stand in Pebble's plan for whoever may read it: the password lies in a file of its account. A service is named for the port
  * that it looks at, so that one that runs is one that is right.
  */
@@ -21,7 +22,7 @@ export interface Exporting {
   readonly exporter: string;
   /** Account of the container that they run as; null: that of Pebble. */
   readonly user: string | null;
-  readonly instances: readonly { readonly place: InstancePlace; readonly consoleAddress: string }[];
+  readonly instances: readonly InstancePlace[];
   /** Of the first instance; that of the second is the next one, and so on. */
   readonly firstPort: number;
 }
@@ -44,13 +45,13 @@ export const exportMetrics = async (exporting: Exporting, signal: AbortSignal): 
   const { pebble, places, instances } = exporting;
   const [services, [logins, passwords, ...inis]] = await Promise.all([
     pebble.services([], signal),
-    pebble.readFiles([places.logins, places.passwords, ...instances.map(({ place }) => place.ini)], signal),
+    pebble.readFiles([places.logins, places.passwords, ...instances.map(({ ini }) => ini)], signal),
   ]);
   const known = new Map(services.map(({ name, current }) => [name, current]));
   const probe = loginsKept(textOf(logins))?.probe;
-  const wanted = instances.flatMap((instance, index) => {
+  const wanted = instances.flatMap((place, index) => {
     const port = listenPortOf(textOf(inis[index]) ?? '');
-    return port === null ? [] : [{ ...instance, port, service: `${prefix}${instance.place.id}_${port}` }];
+    return port === null ? [] : [{ place, port, service: `${prefix}${place.id}_${port}` }];
   });
   if (probe === undefined || wanted.length === 0) return { kind: 'early' };
   const lacking = wanted.filter(({ service }) => !known.has(service));
@@ -88,15 +89,14 @@ export const stopExporterOf = async (pebble: Pebble, { id }: InstancePlace, sign
 
 interface Wanted {
   readonly place: InstancePlace;
-  readonly consoleAddress: string;
-  /** At which the instance listens. */
+  /** At which the instance listens; its socket is named for it. */
   readonly port: number;
 }
 
 const serviceOf = (
   { user, places, firstPort }: Exporting,
   program: string,
-  { place, consoleAddress, port }: Wanted,
+  { place, port }: Wanted,
   { username }: OwnLogin,
 ) => ({
   override: 'replace',
@@ -105,7 +105,7 @@ const serviceOf = (
   command: [
     program,
     `--web.listen-address=:${firstPort + place.id - 1}`,
-    `--pgBouncer.connectionString=postgres://${username}@${consoleAddress}:${port}/pgbouncer?sslmode=disable`,
+    `--pgBouncer.connectionString=postgres://${username}@/pgbouncer?host=${place.socketDir}&port=${port}&sslmode=disable`,
   ].join(' '),
   environment: { PGPASSFILE: places.passwords },
   'working-dir': posix.dirname(places.passwords),

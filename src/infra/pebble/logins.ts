@@ -35,8 +35,8 @@ export const loginsIn = (pebble: Pebble, places: Places, prepare: (signal: Abort
   };
 };
 
-/** Of the login that has rights on the consoles. */
-export const rulesOf = ({ console }: OwnLogins): string => consoleRules(console.username);
+/** Of the logins that have rights on the consoles. */
+export const rulesOf = ({ console, probe }: OwnLogins): string => consoleRules(console.username, probe.username);
 
 const schema = z.tuple([z.string(), z.string()]);
 

@@ -29,7 +29,6 @@ export interface TelemetryOptions {
   readonly exporter: string;
   readonly user: string | null;
   readonly instances: number;
-  readonly consoleNetwork: string;
   readonly metricsPort: number;
 }
 
@@ -37,12 +36,9 @@ export interface TelemetryOptions {
 const longestMs = 5_000;
 
 export const openTelemetry = (options: TelemetryOptions): Telemetry => {
-  const { pebble, stateDir, exporter, user, consoleNetwork, metricsPort } = options;
+  const { pebble, stateDir, exporter, user, metricsPort } = options;
   const places = placesIn(stateDir);
-  const instances = Array.from({ length: options.instances }, (_, index) => ({
-    place: instancePlace(places, index + 1),
-    consoleAddress: `${consoleNetwork}.${index + 1}`,
-  }));
+  const instances = Array.from({ length: options.instances }, (_, index) => instancePlace(places, index + 1));
   const told = async (work: (signal: AbortSignal) => Promise<void>): Promise<Told> =>
     heard(async (signal) => {
       await work(signal);
