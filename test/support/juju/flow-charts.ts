@@ -131,7 +131,12 @@ const peerKeys = [
   [`secret pgb-peers.${application}.app`, 'auth-file'],
   [`secret pgb-peers.${application}.app`, 'monitoring-password'],
   [`secret pgb-peers.${application}.app`, 'admin-password'],
+  ['upgrade: our application bag', 'upgrade-stack'],
+  ['upgrade: our application bag', 'dependencies'],
+  ['upgrade: unit bag of the leader', 'state'],
 ] as const;
+
+const certificateKeys = ['cert', 'cauth', 'chain'].map((key) => [`secret pgb-peers.${application}.unit`, key] as const);
 
 const startup = async (): Promise<readonly Row[]> => {
   await using fleet = await serving(2);
@@ -284,17 +289,18 @@ const tlsCertificates = async (): Promise<readonly Row[]> => {
     shown(fleet, name, value),
   ]);
   const served = changedSince(then, fleet, 'answered; ').filter(([place]) => !place.includes(peers));
+  const kept = without(fleet, ...certificateKeys);
   fleet.juju.removeRelation(relation);
   const last = shownBy(fleet);
   await fleet.settle();
   const removed = changedSince(last, fleet, 'relation removed; ').filter(([place]) => !place.includes(peers));
-  const kept = fleet.ownSecrets().concat([...fleet.juju.secrets.values()].map(({ label }) => label));
+  const labels = [...fleet.juju.secrets.values()].map(({ label }) => label);
   const left: Row = [
     'relation removed; secret troupe-certificate',
     'all',
-    kept.includes('troupe-certificate') ? 'kept' : none,
+    labels.includes('troupe-certificate') ? 'kept' : none,
   ];
-  return [...asked, ...answer, ...served, ...removed, left];
+  return [...asked, ...answer, ...served, ...kept, ...removed, left];
 };
 
 export const flowCharts = {
