@@ -280,6 +280,31 @@ describe('client relations', () => {
     expect(client.served()).toEqual(['orders']);
   });
 
+  it.each([
+    ['are adopted first when they go before that, so that nothing of them stays', 'done'],
+    ['go without it when they cannot be', 'refused'],
+  ] as const)('that were served by somebody else %s', (_, kind) => {
+    const account = accountOf('relation_id_2');
+    const record = recordOf({ account, adopted: [], provisioned: false, databag: null });
+    const client = actor();
+    client.observe([record], intentOf({ clients: {} }));
+    client.facts(ready);
+    client.lead();
+    client.done('raiseFence', null);
+    client.audited();
+    client.take();
+    client.done('adoptDatabase', 2);
+    const [adopting] = client.take();
+    expect(adopting).toMatchObject({ step: { type: 'adoptLogin', username: 'relation_id_2' } });
+    const answer = { type: 'postgresAnswered', backend: 'main', relation: relation(2), step: 'adoptLogin' } as const;
+    const outcome = kind === 'done' ? { kind } : { kind, reason: 'it has another password' };
+    client.feed({ ...answer, epoch: leadershipOf().epoch, outcome });
+    client.feed({ type: 'ticked', wall: wall(1) }, 5_000);
+    expect(client.take()).toMatchObject([{ step: { type: 'dropLogin', username: 'relation_id_2' } }]);
+    client.done('dropLogin', 2);
+    expect(stepsOf(client.take())).toContain('removeRecord');
+  });
+
   it('wait for the backend by name, and go on by the message that brings it', () => {
     const client = actor();
     client.observe([recordOf({ provisioned: false })]);

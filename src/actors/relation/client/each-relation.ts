@@ -79,6 +79,7 @@ const forRelation = (turn: Turn, told: ClientState, relation: Relation): ClientS
       lost: lostDatabaseOf(state, relation, backendWork),
       makersLeft: makersLeft(state, relation),
       inherited: state.inherited.get(id) ?? null,
+      refused: work.trouble?.kind === 'blocked',
     },
     now,
   );

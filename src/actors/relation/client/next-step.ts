@@ -48,6 +48,8 @@ export interface Surroundings {
   readonly makersLeft: boolean;
   /** What it was given before we served it; null: nothing. */
   readonly inherited: Inheritance | null;
+  /** PostgreSQL has refused the step before this one. */
+  readonly refused: boolean;
 }
 
 /** The one thing to do next for a relation, or what it waits for, or nothing. */
@@ -212,8 +214,8 @@ export const laggards = (units: readonly UnitRecord[], { generation, spec }: Pub
 
 const nextOfDying = (
   relation: Relation,
-  { loginDropped, lookupDropped }: Progress,
-  { facts, fenced, isBackendGone, makersLeft }: Surroundings,
+  { databaseReady, loginReady, loginDropped, lookupDropped }: Progress,
+  { facts, fenced, isBackendGone, makersLeft, refused }: Surroundings,
 ): NextStep => {
   if (relation.record === null) return { type: 'nothing' };
   if (loginDropped || isBackendGone) return { type: 'forget' };
@@ -222,7 +224,13 @@ const nextOfDying = (
   const { primary } = facts;
   if (!fenced) return { type: 'fence', primary };
   const { id, database } = relation;
-  const { account, lookup } = relation.record;
+  const { account, lookup, adopted, provisioned } = relation.record;
+  // Only what is ours is dropped; one that cannot become ours is somebody else's.
+  if (adopted !== undefined && !provisioned && !refused && !loginReady) {
+    const { record } = relation;
+    const step = databaseReady ? loginStepOf(relation, record) : databaseStepOf(relation, record, 'ensureDatabase');
+    return { type: 'postgres', primary, step };
+  }
   if (lookup !== undefined && lookup !== null && !lookupDropped) {
     const asking = { relation: id, database, username: lookup.account.username };
     return { type: 'postgres', primary, step: { type: 'dropLookup', ...asking, isLast: !makersLeft } };
