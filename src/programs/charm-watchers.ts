@@ -34,7 +34,7 @@ export const serveWatchers = async (parts: WatchedParts, backplane: JujuBackplan
   const shown = await backplane.tell('grafana-dashboard', async () => ({ application: dashboardBag() }));
   const asked = await backplane.tell('tracing', async () => ({ application: tracingRequest }));
   const traces = await backplane.traceLocation();
-  return { ...before, ...logs, traces, exports: metrics.exports, told: { ...metrics.told, ...shown, ...asked } };
+  return { ...before, ...logs, traces, exporters: metrics.exporters, told: { ...metrics.told, ...shown, ...asked } };
 };
 
 interface Watched extends Required<WatchedParts> {
@@ -63,20 +63,28 @@ const sendLogs = async ({
   return { logs: locations, forwards: locations.length > 0 || (before.forwards && told.kind !== 'told') };
 };
 
-const giveMetrics = async (watched: Watched): Promise<Pick<WatchersState, 'exports' | 'told'>> => {
+const giveMetrics = async (watched: Watched): Promise<Pick<WatchersState, 'exporters' | 'told'>> => {
   const { telemetry, backplane, before } = watched;
   const endpoint = 'metrics-endpoint';
   const isWatched = await backplane.isWatched(endpoint);
-  const isOver = isWatched === false && before.exports && (await telemetry.stopExporters()).kind === 'told';
-  return {
-    exports: isWatched === true || (before.exports && !isOver),
-    told: await backplane.tell(endpoint, () => metricsOf(watched)),
-  };
+  if (isWatched === true) {
+    const exported = await telemetry.exportMetrics();
+    const told = await backplane.tell(endpoint, () => metricsOf(watched, exported));
+    const isKnown = exported.kind === 'exported' || exported.kind === 'failing';
+    const isMissing = exported.kind === 'missing' || (!isKnown && before.exporters === 'missing');
+    return { exporters: isMissing ? 'missing' : 'started', told };
+  }
+  const told = await backplane.tell(endpoint, async () => null);
+  const isOver =
+    isWatched === false && (before.exporters !== 'started' || (await telemetry.stopExporters()).kind === 'told');
+  return { exporters: isOver ? 'none' : before.exporters, told };
 };
 
 /** Null while it cannot be known whether metrics can be read. */
-const metricsOf = async ({ dispatched, telemetry, log, backplane, before }: Watched): Promise<Tale | null> => {
-  const exported = await telemetry.exportMetrics();
+const metricsOf = async (
+  { dispatched, telemetry, log, backplane, before }: Watched,
+  exported: Awaited<ReturnType<Telemetry['exportMetrics']>>,
+): Promise<Tale | null> => {
   switch (exported.kind) {
     case 'away':
     case 'early':
@@ -85,7 +93,7 @@ const metricsOf = async ({ dispatched, telemetry, log, backplane, before }: Watc
       log.warn({ reason: exported.reason }, 'metrics cannot be exported');
       return null;
     case 'missing':
-      if (!before.exports)
+      if (before.exporters !== 'missing')
         log.warn(
           {},
           'metrics are not offered: the image has no pgbouncer_exporter on its path; run the charm with one that has, 0.12 or newer',

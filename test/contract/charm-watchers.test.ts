@@ -199,10 +199,16 @@ describe('metrics', () => {
   });
 
   it.each(['early', 'missing'] as const)('that cannot be read (%s) are not offered, until they can', async (kind) => {
-    const answers: Record<string, Exported['kind']> = Object.fromEntries(units.map((unit) => [unit, kind]));
+    const answers: Record<string, Exported['kind']> = Object.fromEntries(units.map((unit) => [unit, 'early']));
     await using fleet = await watched(12, exporting(answers));
     const relation = scrapedAt(fleet);
     await fleet.settle();
+    for (const unit of units) answers[unit] = kind;
+    const ran = [...(await fleet.settle()), ...(await fleet.settle())];
+    const said = ran.flatMap(({ unit, calls }) =>
+      calls.flatMap(({ args }) => (args.join(' ').includes('no pgbouncer_exporter') ? [unit] : [])),
+    );
+    expect(said.toSorted()).toEqual(kind === 'missing' ? units : []);
     for (const member of [application, ...units])
       expect(Object.keys(fleet.juju.bag(relation, member)).filter((key) => /scrape|alert/.test(key))).toEqual([]);
     for (const unit of units) answers[unit] = 'exported';

@@ -1,9 +1,9 @@
 /**
  * What metrics are read from: `pgbouncer_exporter` of the Prometheus community, one for each instance, where the image has that
- * program. It logs in as the login by which the unit looks at itself, which may look and nothing else, at the socket of its instance: to
- * an address of the loopback another instance answers that listens everywhere, as soon as the right one is gone. Command and environment of a
- * service stand in Pebble's plan for whoever may read it: the password lies in a file of its account. A service is named for the port
- * that it looks at, so that one that runs is one that is right.
+ * program. It logs in as the login by which the unit looks at itself, which may look and nothing else. It does so at the socket of its
+ * instance: at an address, an instance that listens everywhere would answer as soon as the right one is gone. Command and environment
+ * of a service stand in Pebble's plan for whoever may read it: the password lies in a file of its account. A service is named for the
+ * port that its socket is named for, so that one that runs is one that is right.
  */
 import { posix } from 'node:path';
 import { listenPortOf } from '../../pgbouncer/ini.ts';

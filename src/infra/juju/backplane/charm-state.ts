@@ -43,8 +43,8 @@ export interface WatchersState {
   readonly logs: readonly string[];
   /** The workload was told to send logs, and was not told to stop since. */
   readonly forwards: boolean;
-  /** Exporters of metrics were started, and not ended since. */
-  readonly exports: boolean;
+  /** Of metrics: `started`, and not ended since; `missing`: the image has none. */
+  readonly exporters: 'none' | 'started' | 'missing';
   /** URL to which traces of dispatches go. */
   readonly traces: string | null;
   /** Names what was written into bags, by endpoint, relation and scope. */
@@ -62,7 +62,7 @@ const emptyState: CharmState = {
   epoch: 0,
   hasCertificate: false,
   service: null,
-  watchers: { logs: [], forwards: false, exports: false, traces: null, told: {} },
+  watchers: { logs: [], forwards: false, exporters: 'none', traces: null, told: {} },
   status: null,
 };
 
@@ -88,7 +88,7 @@ const schemas: { readonly [K in keyof CharmState]: z.ZodType<CharmState[K]> } = 
   watchers: z.object({
     logs: z.array(z.string()),
     forwards: z.boolean(),
-    exports: z.boolean(),
+    exporters: z.enum(['none', 'started', 'missing']),
     traces: z.string().nullable(),
     told: z.record(z.string(), z.string()),
   }),
