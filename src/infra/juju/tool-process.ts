@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
-import { text } from 'node:stream/consumers';
 import { codeOf } from '../files/system-error.ts';
 import type { Environment } from './environment.ts';
 import { refusalKindOf, ToolRefusal, wordsOf } from './tool-refusal.ts';
@@ -19,25 +18,57 @@ export interface ToolCall {
 export type RunTool = (call: ToolCall) => Promise<string>;
 
 /**
- * Hook tools as processes. They work only under the environment of a dispatch, which they get untouched, and one at a time: the
- * agent lets further ones wait.
+ * Hook tools as processes. They work only under the environment of a dispatch, which they get untouched. The agent answers one at a
+ * time and lets further ones wait; but each takes longer to start than to be answered, so that a few are started side by side.
  */
-export const toolsOnPath =
-  (environment: Environment, limitMs: number): RunTool =>
-  async (call) => {
-    const { child, stdout, stderr } = started(call, environment, limitMs);
-    const { tool } = call;
-    const ended = once(child, 'close').catch((cause: unknown) => {
-      throw notRun(tool, cause);
-    });
-    const [said, complaint] = await Promise.all([text(stdout), text(stderr), ended]);
-    if (child.exitCode === 0) return said;
-    if (child.signalCode !== null) throw new ToolRefusal(tool, 'failed', whyKilled(child.signalCode, limitMs));
-    throw new ToolRefusal(tool, refusalKindOf(tool, complaint), wordsOf(complaint));
+export const toolsOnPath = (environment: Environment, limitMs: number): RunTool => {
+  let running = 0;
+  const waiting: (() => void)[] = [];
+  return async (call) => {
+    if (running === atOnce) await new Promise<void>((resolve) => waiting.push(resolve));
+    else running += 1;
+    try {
+      return await ran(call, environment, limitMs);
+    } finally {
+      const next = waiting.shift();
+      if (next === undefined) running -= 1;
+      else next();
+    }
   };
+};
 
-const started = ({ tool, args, input }: ToolCall, environment: Environment, limitMs: number): Started => {
-  const options = { env: environment, timeout: limitMs, killSignal: 'SIGKILL' } as const;
+/** Each is as large as the agent's own client, in a container that is not. */
+const atOnce = 4;
+
+const ran = async (call: ToolCall, environment: Environment, limitMs: number): Promise<string> => {
+  const { child, stdout, stderr } = started(call, environment);
+  const { tool } = call;
+  // Not that of `spawn`: after a start that failed it would keep this process for as long.
+  const limit = setTimeout(() => child.kill('SIGKILL'), limitMs);
+  const [said, complaint] = [textOf(stdout), textOf(stderr)];
+  try {
+    await once(child, 'close');
+  } catch (cause) {
+    throw notRun(tool, cause);
+  } finally {
+    clearTimeout(limit);
+  }
+  if (child.exitCode === 0) return said();
+  if (child.signalCode !== null) throw new ToolRefusal(tool, 'failed', whyKilled(child.signalCode, limitMs));
+  throw new ToolRefusal(tool, refusalKindOf(tool, complaint()), wordsOf(complaint()));
+};
+
+/** What it has said so far. */
+const textOf = (stream: Readable): (() => string) => {
+  let text = '';
+  stream.setEncoding('utf8').on('data', (part: string) => {
+    text += part;
+  });
+  return () => text;
+};
+
+const started = ({ tool, args, input }: ToolCall, environment: Environment): Started => {
+  const options = { env: environment } as const;
   try {
     if (input === undefined) {
       const child = spawn(tool, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });

@@ -146,8 +146,26 @@ describe('what hook tools refuse', () => {
 
   it('knows a tool that this Juju does not have', async () => {
     const { tools } = await toolsThat({});
+    const timers = () => process.getActiveResourcesInfo().filter((what) => what === 'Timeout').length;
+    const before = timers();
     await expect(tools.isLeader()).rejects.toMatchObject({ kind: 'missingTool' });
     expect(await tools.relationModel(database)).toBeNull();
+    // Or the dispatch would go on until they are over.
+    expect(timers()).toBeLessThanOrEqual(before);
+  });
+
+  it('starts a few at a time, and answers all', async () => {
+    // Each says so, waits until four have, and is counted while it runs.
+    const script = `echo x >>$HERE/began
+      while [ "$(wc -l <$HERE/began)" -lt 4 ]; do sleep 0.01; done
+      echo "$(ls $HERE/running | wc -l)" >>$HERE/counts; rm -f "$HERE/running/$$"; echo '["db:1"]'`;
+    const { tools, directory, read } = await toolsThat({ 'relation-ids': `: >$HERE/running/$$; ${script}` });
+    await mkdir(join(directory, 'running'));
+    const answers = await Promise.all(Array.from({ length: 9 }, () => tools.relationIds('db')));
+    expect(answers).toEqual(Array.from({ length: 9 }, () => [1]));
+    const counts = (await read('counts')).trim().split('\n').map(Number);
+    expect(counts).toHaveLength(9);
+    expect(Math.max(...counts)).toBeLessThanOrEqual(4);
   });
 
   it('ends a tool that does not answer', async () => {

@@ -79,6 +79,7 @@ import {
   type UnitData,
 } from './peer-data.ts';
 import { type Provisional, provisionalOf, provisionalRemark } from './provisional.ts';
+import { readAbroadAhead, readPeersAhead } from './read-ahead.ts';
 import { type Occasion, Reading, type Related } from './reading.ts';
 import {
   readLogLocations,
@@ -499,10 +500,11 @@ export class JujuBackplane implements Backplane {
     if (peer === undefined) throw new BackplaneUnavailable(noPeers);
     const peers = peer.relation;
     const application = applicationOf(unit);
+    const isDying = occasion.departing !== null || (await this.#reading.state()).state.departing;
+    if (!isDying && (await this.#reading.knowsAll())) await readPeersAhead(this.#reading, { unit, peers, keyLabel });
     const appBag = await this.#reading.bag(peers, application, 'application');
     const ownBag = await this.#reading.bag(peers, unit, 'unit');
     if (appBag === null || ownBag === null) throw new BackplaneUnavailable(noPeers);
-    const isDying = occasion.departing !== null || (await this.#reading.state()).state.departing;
     const isLast = isDying && (await this.#isLast());
     const leads = isDying ? isLast : (await this.#reading.knowsAll()) && (await this.#reading.leads());
     const kept = await this.#key();
@@ -519,6 +521,7 @@ export class JujuBackplane implements Backplane {
     }
     const own = readUnit(ownBag, sealerOf(unit, anyKey));
     const isEntire = then.otherKey === null && !then.damaged.some(({ object }) => essential.includes(object));
+    if (isEntire && !isDying) await readAbroadAhead(this.#reading, { unit, leads });
     const abroad =
       leads && isEntire && !isDying
         ? { backend: await readBackend(this.#reading, unit), clients: await readClients(this.#reading, unit) }
@@ -594,7 +597,7 @@ export class JujuBackplane implements Backplane {
 
   async #key(): Promise<Secret | null> {
     try {
-      return (await this.#options.tools.secretGet({ label: keyLabel }, 'refresh'))?.[keyField] ?? null;
+      return (await this.#reading.labelled(keyLabel))?.[keyField] ?? null;
     } catch (cause) {
       // The grant may come later than what is sealed with it.
       if (cause instanceof ToolRefusal && cause.kind === 'forbidden') return null;

@@ -16,7 +16,7 @@ import type { AskingClient } from './intent.ts';
 import type { OwnedSecret, Shared } from './peer-data.ts';
 import type { Reading, Related } from './reading.ts';
 
-const legacyEndpoints = ['db', 'db-admin'] as const;
+export const legacyEndpoints = ['db', 'db-admin'] as const;
 export const clientEndpoints = ['database', ...legacyEndpoints] as const;
 
 /** A client relation as the leader finds it. */

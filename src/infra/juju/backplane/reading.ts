@@ -134,6 +134,13 @@ export class Reading {
     return Object.fromEntries(Object.entries(known).filter(([id]) => alive.has(id)));
   }
 
+  /** One of our own. */
+  labelled(label: string): Promise<SecretContent | null> {
+    const content = this.#secrets.get(label) ?? this.#tools.secretGet({ label }, 'refresh');
+    this.#secrets.set(label, content);
+    return content;
+  }
+
   /** One of another owner, by what a bag says of it. The label is what later hooks know it by. */
   secret(id: string, label: string): Promise<SecretContent | null> {
     const content = this.#secrets.get(id) ?? this.#tools.secretGet({ id, label }, 'refresh');
