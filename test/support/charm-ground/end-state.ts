@@ -10,7 +10,7 @@ export const endStateOnGround = async (ground: CharmGround, server: RunningPostg
     ground.units.toSorted().map(async (unit) => {
       const pod = ground.pod(unit);
       const found = [...(await pod.files())]
-        .filter(([path]) => path !== programKnown)
+        .filter(([path]) => !notes.has(path))
         .map(([path, content]) => [path, path === ownLogins ? usernamesIn(content) : content] as const)
         .toSorted(([a], [b]) => a.localeCompare(b));
       return { unit, runs: (await pod.pgbouncers()).length, files: Object.fromEntries(found) };
@@ -31,8 +31,8 @@ export const endStateOnGround = async (ground: CharmGround, server: RunningPostg
   return alike(plain, ground.juju);
 };
 
-/** What the program said of itself, under the time at which its file was made. */
-const programKnown = '/program.json';
+/** What need not be asked twice of a program or of processes, by the time of its file and by their ids. */
+const notes: ReadonlySet<string> = new Set(['/program.json', '/verified.json']);
 /** Logins that the unit made for itself, under passwords that nobody else knows. */
 const ownLogins = '/logins.json';
 const usernamesIn = (content: string): string =>
