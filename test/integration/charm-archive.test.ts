@@ -99,7 +99,8 @@ describe('what is unpacked from it', () => {
     const hooks = ['install', 'leader-elected', 'start', 'update-status'];
     expect(history.map(({ hook }) => hook)).toEqual(expect.arrayContaining(hooks));
     expect(history.filter(({ succeeded, stderr }) => !succeeded || stderr !== '')).toEqual([]);
-    expect(juju.statusOf('pgbouncer/0')?.message).toContain('no-pebble.socket');
+    const [peers = -1] = juju.relationsOf('pgbouncer', 'pgb-peers');
+    expect(juju.bag(peers, 'pgbouncer/0')['troupe-unit']).toContain('no-pebble.socket');
   };
 
   it('runs from a directory that holds nothing else, and leaves there what most hooks will use', async () => {
