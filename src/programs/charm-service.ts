@@ -18,14 +18,16 @@ export interface ServiceAsked {
   readonly unit: UnitName;
   /** All options of the application. */
   readonly config: Readonly<Record<string, string | number | boolean>>;
+  /** Where units say that they are reached, as `host:port`. */
+  readonly served: readonly string[];
   /** What `applied` told last. */
   readonly applied: string | null;
   /** Also when it is what it was. */
   readonly looksAgain: boolean;
 }
 export interface ServiceMade {
-  /** `host:port` for clients; none while it is not known. */
-  readonly endpoints: readonly string[];
+  /** `host:port` for clients; none while it is not known. Null: each unit says its own. */
+  readonly endpoints: readonly string[] | null;
   readonly lacks: readonly Lack[];
   /** Names what was applied, to know it again; null when it was not. */
   readonly applied: string | null;
@@ -40,7 +42,10 @@ export const makeService = async (api: KubernetesApi, asked: ServiceAsked): Prom
     );
     return { endpoints: [], lacks, applied: asked.applied };
   }
-  const wanted = { application, model, port: portIn(config), exposure: read.exposure };
+  const port = portIn(config);
+  // Until every unit has proven that it can listen elsewhere, clients are served where they are.
+  const portsBefore = portsIn(asked.served).filter((one) => one !== port);
+  const wanted = { application, model, port, portsBefore, exposure: read.exposure };
   const name = createHash('sha256').update(JSON.stringify(wanted)).digest('hex').slice(0, 16);
   const refused =
     name === asked.applied && !looksAgain ? null : await applyService(api, wanted, unit.replace('/', '-'));
@@ -50,6 +55,11 @@ export const makeService = async (api: KubernetesApi, asked: ServiceAsked): Prom
     ? { endpoints: reached.endpoints, lacks: [], applied: name }
     : { endpoints: [], lacks: [reached.lack], applied: name };
 };
+
+const portsIn = (addresses: readonly string[]): readonly number[] =>
+  [...new Set(addresses.map((address) => Number(address.slice(address.lastIndexOf(':') + 1))))].toSorted(
+    (a, b) => a - b,
+  );
 
 /** One that cannot be is told as an option; until it is mended the port stays what it was, which nobody here knows better. */
 const portIn = ({ listen_port: port = 6432 }: ServiceAsked['config']): number =>

@@ -250,7 +250,15 @@ const serviceOf = async (
   if (kubernetes === null || config === null) return null;
   const { application, unit, model } = dispatched;
   const applied = (await backplane.lastState()).service;
-  return makeService(kubernetes, { application, model: model.name, unit, config, applied, looksAgain });
+  return makeService(kubernetes, {
+    application,
+    model: model.name,
+    unit,
+    config,
+    served: await backplane.addressesTold(),
+    applied,
+    looksAgain,
+  });
 };
 
 /** Until nothing is under way, and nothing that only time keeps waiting is worth the wait. What is still under way is told. */

@@ -1,13 +1,8 @@
 import { isIPv6 } from 'node:net';
 import type { NodeSeen, ServiceSeen } from './objects.ts';
-import { serviceName } from './service.ts';
 
 /** `host:port`, IPv6 in brackets; sorted, so that the same cluster always gives the same text. */
 export type Endpoints = readonly string[];
-
-/** Within the cluster the name of the Service is enough, and stays the same. */
-export const insideEndpoint = (application: string, model: string, port: number): string =>
-  `${serviceName(application)}.${model}.svc.cluster.local:${port}`;
 
 /** The port that Kubernetes gave the Service, at every node that runs a unit. None: there is no port yet, or no node. */
 export const nodeEndpoints = (service: ServiceSeen, nodes: readonly NodeSeen[]): Endpoints => {

@@ -2,13 +2,13 @@ import type { z } from 'zod';
 import { lack } from '../../actors/model/wait-catalogue.ts';
 import type { Lack } from '../../actors/model/waits.ts';
 import type { Answer, KubernetesApi } from './api.ts';
-import { balancerEndpoints, type Endpoints, insideEndpoint, nodeEndpoints } from './endpoints.ts';
+import { balancerEndpoints, type Endpoints, nodeEndpoints } from './endpoints.ts';
 import { nodeSeen, podSeen, podsSeen, serviceSeen } from './objects.ts';
 import { podsOf, serviceName, type ServiceOfApplication, wantedService } from './service.ts';
 
 export type Reached =
-  | { readonly kind: 'known'; readonly endpoints: Endpoints }
-  | { readonly kind: 'wait'; readonly lack: Lack };
+  /** Null: at the address that each unit tells, which is the name of the Service, at the port where it listens. */
+  { readonly kind: 'known'; readonly endpoints: Endpoints | null } | { readonly kind: 'wait'; readonly lack: Lack };
 
 /**
  * Makes the Service of the application what it must be; null: it is. For the leader. `pod`: any of the application, its own for
@@ -31,7 +31,7 @@ export const applyService = async (
 /** Where clients reach the application. Asks Kubernetes only when they are outside of the cluster. */
 export const endpointsOf = async (api: KubernetesApi, wanted: ServiceOfApplication): Promise<Reached> => {
   const { application, model, port, exposure } = wanted;
-  if (exposure.kind === 'inside') return known([insideEndpoint(application, model, port)]);
+  if (exposure.kind === 'inside') return known(null);
   const name = serviceName(application);
   const waits = (answer: NotSeen, what: string): Reached => ({ kind: 'wait', lack: lackOf(answer, application, what) });
   const service = seen(await api.get(`${pathsOf(model).services}/${name}`), serviceSeen);
@@ -77,7 +77,7 @@ const seen = <T>(answer: Answer, schema: z.ZodType<T>): Seen<T> => {
   return { kind: 'unreachable', reason: `what it answered cannot be read (at "${where}")` };
 };
 
-const known = (endpoints: Endpoints): Reached => ({ kind: 'known', endpoints });
+const known = (endpoints: Endpoints | null): Reached => ({ kind: 'known', endpoints });
 
 /** `what` could not be done. */
 const lackOf = (answer: NotSeen, application: string, what: string): Lack => {

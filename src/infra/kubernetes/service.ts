@@ -11,8 +11,10 @@ export interface ServiceOfApplication {
   readonly application: string;
   /** Name of the model, which is that of the namespace. */
   readonly model: string;
-  /** Where PgBouncer listens. */
+  /** Where PgBouncers listen, or will as soon as that is proven. */
   readonly port: number;
+  /** Where some of them listen until then. */
+  readonly portsBefore: readonly number[];
   readonly exposure: Exposure;
 }
 
@@ -38,9 +40,11 @@ export const wantedService = (wanted: ServiceOfApplication, owners: readonly Own
   spec: {
     type: types[wanted.exposure.kind],
     selector: podsOf(wanted.application),
-    ports: [{ name: 'pgbouncer', protocol: 'TCP', port: wanted.port, targetPort: wanted.port }],
+    ports: [portAt('pgbouncer', wanted.port), ...wanted.portsBefore.map((port) => portAt(`pgbouncer-${port}`, port))],
   },
 });
+
+const portAt = (name: string, port: number) => ({ name, protocol: 'TCP', port, targetPort: port }) as const;
 
 const types = { inside: 'ClusterIP', nodes: 'NodePort', balancer: 'LoadBalancer' } as const satisfies Readonly<
   Record<Exposure['kind'], string>

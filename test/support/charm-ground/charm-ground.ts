@@ -60,6 +60,8 @@ const addresses = { kubernetes: '10.96.0.1', postgres: '10.2.0.5', client: '10.1
 export class CharmGround implements AsyncDisposable {
   readonly juju: JujuModel;
   readonly pods = new Map<string, Pod>();
+  /** Units that were removed, and had not stopped what they ran. */
+  readonly leftRunning: string[] = [];
   readonly kubernetes: ApiServer;
   readonly counterparts: Counterparts;
   readonly #cluster: Cluster;
@@ -205,6 +207,11 @@ export class CharmGround implements AsyncDisposable {
     return pod;
   }
 
+  /** The same charm, packed again as far as Juju can tell: each pod is made anew. */
+  async refresh(): Promise<void> {
+    this.juju.refresh(application, charmIn(await packedCharm()));
+  }
+
   /** Its node is gone: nobody reaches it any more, and Juju neither. */
   async lose(unit: string): Promise<void> {
     this.juju.cutOff.add(unit);
@@ -256,11 +263,11 @@ export class CharmGround implements AsyncDisposable {
     return stdout.trim();
   }
 
-  /** Names that the cluster has made for the roles of this application. */
-  async rolesLeft(): Promise<readonly string[]> {
+  /** Who may log in to PostgreSQL, but for the superuser. Owners of databases stay as long as those do, and may not. */
+  async roles(): Promise<readonly string[]> {
     return await asSuperuser(this.#options.server, async (client) => {
       const { rows } = await client.query(
-        `select rolname from pg_roles where rolname !~ '^pg_' and rolname <> $1 order by 1`,
+        `select rolname from pg_roles where rolcanlogin and rolname <> $1 order by 1`,
         [this.#options.server.superuser.username],
       );
       return rows.map(({ rolname }) => String(rolname));
@@ -290,7 +297,11 @@ export class CharmGround implements AsyncDisposable {
   /** What Kubernetes does beside all that: pods of units that are gone end, and Services lead to pods that stay. */
   async #follow(): Promise<void> {
     const units = this.units;
-    for (const unit of this.pods.keys()) if (!units.includes(unit)) await this.#endPod(unit);
+    for (const [unit, pod] of this.pods) {
+      if (units.includes(unit)) continue;
+      if ((await pod.pgbouncers()).length > 0) this.leftRunning.push(unit);
+      await this.#endPod(unit);
+    }
     if (units.length === 0) this.kubernetes.services.clear();
     const staying = units.filter((unit) => this.juju.unit(unit).life === 'alive' && !this.juju.cutOff.has(unit));
     const targets = staying.flatMap((unit) => this.pods.get(unit)?.address ?? []);

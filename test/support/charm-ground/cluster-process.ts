@@ -20,11 +20,18 @@ export interface Lanes {
 const open = new Map<string, { server: Server; to: readonly Target[]; turn: number }>();
 
 const lead = (client: Socket, target: Target | undefined): void => {
-  if (target === undefined) return void client.resetAndDestroy();
+  client.on('error', () => {}); // It is closed then.
+  if (target === undefined) return refuse(client);
   const server = connect(target);
-  client.on('error', () => server.destroy()).on('close', () => server.destroy());
-  server.on('error', () => client.resetAndDestroy()).on('close', () => client.destroy());
+  client.on('close', () => server.destroy());
+  server.on('error', () => refuse(client)).on('close', () => client.destroy());
   client.pipe(server).pipe(client);
+};
+
+/** As a network does where nobody listens. */
+const refuse = (client: Socket): void => {
+  if (client.remoteAddress === undefined) client.destroy();
+  else client.resetAndDestroy();
 };
 
 const take = async ({ lanes }: Lanes): Promise<void> => {

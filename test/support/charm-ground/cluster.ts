@@ -139,7 +139,13 @@ export class Cluster implements AsyncDisposable {
     };
     this.#leader.on('message', hear);
     this.#leader.send(message);
-    await Promise.race([taken, once(this.#leader, 'exit').then(() => Promise.reject(new Error('the cluster ended')))]);
+    const ended = new AbortController();
+    const gone = once(this.#leader, 'exit', { signal: ended.signal }).then(() => {
+      throw new Error('the network of the cluster ended');
+    });
+    await Promise.race([taken, gone]);
+    ended.abort();
+    await gone.catch(() => {});
     this.#leader.off('message', hear);
   }
 

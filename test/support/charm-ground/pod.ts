@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -78,6 +78,7 @@ export class Pod implements AsyncDisposable {
 
   /** What PgBouncers have on disk, by path: only what says what they do, and no paths of sockets. */
   async files(): Promise<ReadonlyMap<string, string>> {
+    if (this.#workload === null) return new Map();
     const root = join(await this.#root(), 'var/lib/pgbouncer');
     const found = await readdir(root, { recursive: true, withFileTypes: true }).catch(() => []); // Nothing was written yet.
     const files = found.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
@@ -87,6 +88,7 @@ export class Pod implements AsyncDisposable {
 
   /** Command lines in the workload container, by process id as it is there. */
   async processes(): Promise<ReadonlyMap<number, string>> {
+    if (this.#workload === null) return new Map();
     const proc = join(await this.#root(), 'proc');
     const pids = (await readdir(proc)).filter((name) => /^\d+$/.test(name));
     const read = pids.map(async (pid) => {
@@ -101,6 +103,19 @@ export class Pod implements AsyncDisposable {
     return [...(await this.processes())].flatMap(([pid, command]) =>
       /^\S*pgbouncer \S*\.ini$/.test(command) ? [pid] : [],
     );
+  }
+
+  /** The program in the container is another one: it refuses every configuration, or is the one it was. */
+  async replaceProgram(how: 'refuses' | 'works'): Promise<void> {
+    const { pgbouncer } = this.#options;
+    const path = join(await this.#root(), 'usr/local/sbin/pgbouncer');
+    await rm(path);
+    if (how === 'works') await copyFile(pgbouncer, path);
+    else {
+      const version = `case "$*" in *--version*) exec ${quoted(pgbouncer)} --version ;; esac`;
+      await writeFile(path, `#!/bin/sh\n${version}\necho "FATAL no such thing" >&2\nexit 1\n`);
+    }
+    await chmod(path, 0o755);
   }
 
   /** Of the workload container, as this machine sees it. */

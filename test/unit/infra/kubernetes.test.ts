@@ -14,6 +14,7 @@ const wanted = (exposure: Exposure = { kind: 'inside' }, port = 6432): ServiceOf
   application: 'pgbouncer',
   model: 'prod',
   port,
+  portsBefore: [],
   exposure,
 });
 const balancer = (annotations: Readonly<Record<string, string>> = {}): Exposure => ({ kind: 'balancer', annotations });
@@ -77,6 +78,14 @@ describe('the wanted Service', () => {
         ports: [{ name: 'pgbouncer', protocol: 'TCP', port: 5432, targetPort: 5432 }],
       },
     } satisfies Service);
+  });
+
+  it('leads to where units listen until it is proven that they can elsewhere', () => {
+    const { spec } = wantedService({ ...wanted({ kind: 'inside' }, 6543), portsBefore: [6432] }, []);
+    expect(spec.ports).toEqual([
+      { name: 'pgbouncer', protocol: 'TCP', port: 6543, targetPort: 6543 },
+      { name: 'pgbouncer-6432', protocol: 'TCP', port: 6432, targetPort: 6432 },
+    ]);
   });
 
   it('is of the type that the option says, with annotations for a load balancer alone', () => {
@@ -149,7 +158,7 @@ describe('an application at the API server', () => {
   it('has its Service made, as often as it likes', async () => {
     expect([await apply(), await apply()]).toEqual([null, null]);
     expect(made()).toMatchObject(wantedService(wanted(), [owner]));
-    expect(await endpoints()).toEqual(reached('pgbouncer-service.prod.svc.cluster.local:6432'));
+    expect(await endpoints()).toEqual({ kind: 'known', endpoints: null }); // Each unit says its name and port.
   });
 
   it('asks nothing to know where it is within the cluster', async () => {

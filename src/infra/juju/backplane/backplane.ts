@@ -244,6 +244,13 @@ export class JujuBackplane implements Backplane {
     return desk === null || desk.abroad === null ? null : this.#reading.config();
   }
 
+  /** Where units say that clients reach them, as `host:port`. */
+  async addressesTold(): Promise<readonly string[]> {
+    const desk = await this.#deskIfAny();
+    const bags = desk === null ? [] : [desk.bag, ...[...desk.others.values()].map(({ bag }) => bag)];
+    return bags.flatMap((bag) => (bag === null || bag.address === '' ? [] : [bag.address]));
+  }
+
   /** What is lacking of relations and can be told before anybody has decided anything. */
   async lacks(): Promise<readonly Lack[]> {
     const desk = await this.#deskIfAny();

@@ -1,0 +1,160 @@
+/**
+ * The packed charm through the life of an application, in pods, with a real PostgreSQL: what its clients see, step by step. The
+ * tests are one life, in order.
+ */
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { Accountant } from '../support/accountant.ts';
+import { issuer } from '../support/certificates.ts';
+import { CharmGround, groundParts } from '../support/charm-ground/charm-ground.ts';
+import { postgresServers, useServer } from '../support/servers.ts';
+
+const parts = await groundParts();
+const [postgres] = postgresServers();
+const application = 'pgbouncer-k8s';
+const clients = ['one', 'two', 'old'] as const;
+
+if (parts.kind === 'missing' || postgres === undefined) {
+  const why = parts.kind === 'missing' ? parts.reason : 'there is no PostgreSQL here';
+  it.skip(`the packed charm is not deployed: ${why}`, () => {});
+} else {
+  describe(`the packed charm with PgBouncer ${parts.version}`, { timeout: 240_000 }, () => {
+    const server = useServer(() => postgres[1]('own'));
+    let ground: CharmGround;
+    beforeAll(async () => {
+      ground = await CharmGround.open({ seed: 5, units: 3, server: server(), parts });
+      ground.relateBackend();
+      ground.relateClient('one', 'client-v0', [{ database_name: 'orders' }]);
+      ground.relateClient('two', 'client-v1', [{ resource: 'stock' }]);
+      ground.relateClient('old', 'client-legacy', [{ database: 'ledger' }]);
+      await settledWith(3);
+    }, 240_000);
+    afterAll(async () => {
+      await ground[Symbol.asyncDispose]();
+    });
+
+    let isBroken = false;
+    beforeEach(({ skip, onTestFailed }) => {
+      skip(isBroken, 'an earlier test of this life failed');
+      onTestFailed(() => {
+        isBroken = true;
+      });
+    });
+
+    /** Every unit is active, and every client logs in with what it was told. */
+    const settledWith = async (units: number): Promise<void> => {
+      await ground.settle();
+      expect(ground.statuses).toEqual(Array.from({ length: units }, () => 'active'));
+      await everybodyLogsIn();
+    };
+    const everybodyLogsIn = async (): Promise<void> => {
+      for (const client of clients) {
+        const [login] = await ground.logins(client);
+        if (login === undefined) throw new Error(`${client} was not told how to log in`);
+        expect(await ground.query(login, 'select current_database()')).toBe(login.database);
+      }
+    };
+    const unit = (number: number): string => `${application}/${number}`;
+    const numberOf = (name: string | null): number => Number(name?.split('/')[1]);
+    const runningIn = async (): Promise<unknown> =>
+      Promise.all(
+        ground.units.map(async (name) => {
+          const pod = ground.pod(name);
+          const written = [...(await pod.files())].filter(([path]) => /\.ini$|userlist/.test(path));
+          return { pids: await pod.pgbouncers(), written };
+        }),
+      );
+
+    it('takes options while clients write, and tells clients of another port', async () => {
+      await using writers = await Accountant.start(await ground.written('one'));
+      ground.juju.configure(application, { pool_mode: 'transaction', default_pool_size: 7 });
+      await settledWith(3);
+      const { acknowledged, ...account } = await writers.close();
+      expect(account).toEqual({ missing: [], doubled: [], breaks: [], refused: [] });
+      expect(acknowledged).toBeGreaterThan(10);
+
+      ground.juju.configure(application, { listen_port: 6543 });
+      await settledWith(3);
+      for (const client of clients) expect((await ground.logins(client)).map(({ port }) => port)).toEqual(['6543']);
+    });
+
+    it('refuses an option that cannot be, and serves on as before', async () => {
+      const before = await runningIn();
+      ground.juju.configure(application, { pool_mode: 'sometimes' });
+      await ground.settle();
+      const leader = numberOf(ground.juju.leaderOf(application));
+      expect(ground.statuses[leader]).toMatch(/^blocked: option pool_mode .* must be one of session, transaction/);
+      await everybodyLogsIn();
+      expect(await runningIn()).toEqual(before);
+      ground.juju.configure(application, { pool_mode: 'session' });
+      await settledWith(3);
+    });
+
+    it('leaves what runs untouched when PgBouncer refuses what comes next', async () => {
+      const before = await runningIn();
+      for (const name of ground.units) await ground.pod(name).replaceProgram('refuses');
+      ground.juju.configure(application, { default_pool_size: 8 });
+      await ground.settle();
+      expect(ground.statuses.join('\n')).toMatch(/PgBouncer says: no such thing/);
+      await everybodyLogsIn();
+      expect(await runningIn()).toEqual(before);
+      for (const name of ground.units) await ground.pod(name).replaceProgram('works');
+      ground.juju.configure(application, { default_pool_size: 9 });
+      await settledWith(3);
+      expect(await runningIn()).not.toEqual(before);
+    });
+
+    it('serves again from a pod that was lost, and from a container that was', async () => {
+      await ground.juju.churnPod(unit(1), 'cutOff');
+      await settledWith(3);
+      await ground.pod(unit(2)).killWorkload();
+      await ground.pod(unit(2)).startWorkload();
+      ground.juju.restartWorkload(unit(2), 'pgbouncer');
+      await settledWith(3);
+      expect(await ground.pod(unit(2)).pgbouncers()).not.toEqual([]);
+    });
+
+    it('serves with certificates while it has them, and without afterwards', async () => {
+      const [orders = -1] = ground.juju.relationsOf(application, 'database');
+      const toldOfTls = () => ground.juju.secret(ground.juju.bag(orders, application)['secret-tls'] ?? '');
+      const relation = ground.relateAuthority();
+      await settledWith(3);
+      expect(toldOfTls()).toMatchObject({ tls: 'True', 'tls-ca': expect.stringContaining(issuer.certificate.trim()) });
+      for (const client of clients)
+        for (const login of await ground.logins(client))
+          expect(await ground.query({ ...login, authority: issuer.certificate }, 'select 1')).toBe('1');
+      ground.juju.removeRelation(relation);
+      await settledWith(3);
+      expect(toldOfTls()?.['tls']).not.toBe('True');
+      const [login] = await ground.logins('one');
+      if (login === undefined) throw new Error('one was not told how to log in');
+      const refused = ground.query({ ...login, authority: issuer.certificate }, 'select 1');
+      await expect(refused).rejects.toThrow(/does not support SSL/);
+    });
+
+    it('drops a login once PostgreSQL is back, when the relation went while it was away', async () => {
+      const relation = ground.relateClient('short', 'client-v0', [{ database_name: 'brief' }]);
+      await settledWith(3);
+      const [login] = await ground.logins('short');
+      if (login === undefined) throw new Error('short was not told how to log in');
+      expect(await ground.query(login, 'select 1')).toBe('1');
+      expect(await ground.roles()).toContain(login.username);
+      await server().kill();
+      ground.juju.removeRelation(relation);
+      await ground.settle();
+      expect(ground.statuses.filter((status) => status !== 'active')).not.toEqual([]);
+      await expect(ground.query(login, 'select 1')).rejects.toThrow();
+      await server().startAgain();
+      await settledWith(3);
+      expect(await ground.roles()).not.toContain(login.username);
+    });
+
+    it('waits without a backend, and serves again with one', async () => {
+      const [backend = -1] = ground.juju.relationsOf(application, 'backend-database');
+      ground.juju.removeRelation(backend);
+      await ground.settle();
+      for (const status of ground.statuses) expect(status).not.toBe('active');
+      ground.relateBackend();
+      await settledWith(3);
+    });
+  });
+}
