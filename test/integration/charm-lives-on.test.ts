@@ -103,6 +103,22 @@ if (parts.kind === 'missing' || postgres === undefined) {
       expect(await runningIn()).not.toEqual(before);
     });
 
+    it('serves on when its leader is lost', async () => {
+      const lost = ground.juju.leaderOf(application) ?? '';
+      const next = unit((numberOf(lost) + 1) % 3);
+      await using writers = await Accountant.start(await ground.written('one'));
+      await ground.lose(lost);
+      ground.juju.moveLeadership(application, next);
+      ground.juju.configure(application, { default_pool_size: 9 });
+      await ground.settle();
+      await writers.untilWritten(20);
+      await everybodyLogsIn();
+      await ground.replace(lost);
+      await settledWith(3);
+      const { missing, doubled } = await writers.close();
+      expect({ missing, doubled }).toEqual({ missing: [], doubled: [] });
+    });
+
     it('serves again from a pod that was lost, and from a container that was', async () => {
       await ground.juju.churnPod(unit(1), 'cutOff');
       await settledWith(3);
@@ -111,6 +127,19 @@ if (parts.kind === 'missing' || postgres === undefined) {
       ground.juju.restartWorkload(unit(2), 'pgbouncer');
       await settledWith(3);
       expect(await ground.pod(unit(2)).pgbouncers()).not.toEqual([]);
+    });
+
+    it('is refreshed while clients write', async () => {
+      const before = [...ground.pods.values()];
+      const told = await Promise.all(clients.map((client) => ground.logins(client)));
+      await using writers = await Accountant.start(await ground.written('one'));
+      await ground.refresh();
+      await settledWith(3);
+      await writers.untilWritten(20);
+      const { missing, doubled } = await writers.close();
+      expect({ missing, doubled }).toEqual({ missing: [], doubled: [] });
+      expect([...ground.pods.values()].some((pod) => before.includes(pod))).toBe(false);
+      expect(await Promise.all(clients.map((client) => ground.logins(client)))).toEqual(told);
     });
 
     it('serves with certificates while it has them, and without afterwards', async () => {
@@ -155,6 +184,16 @@ if (parts.kind === 'missing' || postgres === undefined) {
       for (const status of ground.statuses) expect(status).not.toBe('active');
       ground.relateBackend();
       await settledWith(3);
+    });
+
+    it('leaves nothing when it is removed', async () => {
+      ground.juju.removeApplication(application);
+      await ground.settle();
+      expect(ground.juju.applications.has(application)).toBe(false);
+      expect(ground.pods.size).toBe(0);
+      expect(ground.leftRunning).toEqual([]);
+      expect(await ground.roles()).toEqual([]);
+      expect(await ground.secretsSeen()).toEqual([]);
     });
   });
 }
