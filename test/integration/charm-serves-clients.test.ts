@@ -39,7 +39,10 @@ if (parts.kind === 'missing' || postgres === undefined) {
         // Often enough to come to every unit.
         for (let time = 0; time < 3; time += 1)
           expect(await ground.query(login, 'select session_user, current_database()')).toBe(`${username}|${database}`);
-        await ground.query(login, 'create table own (id int); insert into own values (1)');
+        await ground.query(
+          login,
+          `create table made_${given.seed} (id int); insert into made_${given.seed} values (1)`,
+        );
       }
       expect(await ground.secretsSeen()).toEqual([]);
     });
