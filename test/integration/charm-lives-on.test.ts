@@ -12,6 +12,8 @@ const parts = await groundParts();
 const [postgres] = postgresServers();
 const application = 'pgbouncer-k8s';
 const clients = ['one', 'two', 'old'] as const;
+/** Each hook of each unit takes its time. */
+const size = process.env['TROUPE_TEST_LONG'] === '1' ? 3 : 2;
 
 if (parts.kind === 'missing' || postgres === undefined) {
   const why = parts.kind === 'missing' ? parts.reason : 'there is no PostgreSQL here';
@@ -21,12 +23,12 @@ if (parts.kind === 'missing' || postgres === undefined) {
     const server = useServer(() => postgres[1]('own'));
     let ground: CharmGround;
     beforeAll(async () => {
-      ground = await CharmGround.open({ seed: 5, units: 3, server: server(), parts });
+      ground = await CharmGround.open({ seed: 5, units: size, server: server(), parts });
       ground.relateBackend();
       ground.relateClient('one', 'client-v0', [{ database_name: 'orders' }]);
       ground.relateClient('two', 'client-v1', [{ resource: 'stock' }]);
       ground.relateClient('old', 'client-legacy', [{ database: 'ledger' }]);
-      await settledWith(3);
+      await settledWith(size);
     }, 240_000);
     afterAll(async () => {
       await ground[Symbol.asyncDispose]();
@@ -67,13 +69,13 @@ if (parts.kind === 'missing' || postgres === undefined) {
     it('takes options while clients write, and tells clients of another port', async () => {
       await using writers = await Accountant.start(await ground.written('one'));
       ground.juju.configure(application, { pool_mode: 'transaction', default_pool_size: 7 });
-      await settledWith(3);
+      await settledWith(size);
       const { acknowledged, ...account } = await writers.close();
       expect(account).toEqual({ missing: [], doubled: [], breaks: [], refused: [] });
       expect(acknowledged).toBeGreaterThan(10);
 
       ground.juju.configure(application, { listen_port: 6543 });
-      await settledWith(3);
+      await settledWith(size);
       for (const client of clients) expect((await ground.logins(client)).map(({ port }) => port)).toEqual(['6543']);
     });
 
@@ -86,7 +88,7 @@ if (parts.kind === 'missing' || postgres === undefined) {
       await everybodyLogsIn();
       expect(await runningIn()).toEqual(before);
       ground.juju.configure(application, { pool_mode: 'session' });
-      await settledWith(3);
+      await settledWith(size);
     });
 
     it('leaves what runs untouched when PgBouncer refuses what comes next', async () => {
@@ -99,13 +101,13 @@ if (parts.kind === 'missing' || postgres === undefined) {
       expect(await runningIn()).toEqual(before);
       for (const name of ground.units) await ground.pod(name).replaceProgram('works');
       ground.juju.configure(application, { default_pool_size: 9 });
-      await settledWith(3);
+      await settledWith(size);
       expect(await runningIn()).not.toEqual(before);
     });
 
     it('serves on when its leader is lost', async () => {
       const lost = ground.juju.leaderOf(application) ?? '';
-      const next = unit((numberOf(lost) + 1) % 3);
+      const next = unit((numberOf(lost) + 1) % size);
       await using writers = await Accountant.start(await ground.written('one'));
       await ground.lose(lost);
       ground.juju.moveLeadership(application, next);
@@ -114,19 +116,19 @@ if (parts.kind === 'missing' || postgres === undefined) {
       await writers.untilWritten(20);
       await everybodyLogsIn();
       await ground.replace(lost);
-      await settledWith(3);
+      await settledWith(size);
       const { missing, doubled } = await writers.close();
       expect({ missing, doubled }).toEqual({ missing: [], doubled: [] });
     });
 
     it('serves again from a pod that was lost, and from a container that was', async () => {
       await ground.juju.churnPod(unit(1), 'cutOff');
-      await settledWith(3);
-      await ground.pod(unit(2)).killWorkload();
-      await ground.pod(unit(2)).startWorkload();
-      ground.juju.restartWorkload(unit(2), 'pgbouncer');
-      await settledWith(3);
-      expect(await ground.pod(unit(2)).pgbouncers()).not.toEqual([]);
+      await settledWith(size);
+      await ground.pod(unit(size - 1)).killWorkload();
+      await ground.pod(unit(size - 1)).startWorkload();
+      ground.juju.restartWorkload(unit(size - 1), 'pgbouncer');
+      await settledWith(size);
+      expect(await ground.pod(unit(size - 1)).pgbouncers()).not.toEqual([]);
     });
 
     it('is refreshed while clients write', async () => {
@@ -134,7 +136,7 @@ if (parts.kind === 'missing' || postgres === undefined) {
       const told = await Promise.all(clients.map((client) => ground.logins(client)));
       await using writers = await Accountant.start(await ground.written('one'));
       await ground.refresh();
-      await settledWith(3);
+      await settledWith(size);
       await writers.untilWritten(20);
       const { missing, doubled } = await writers.close();
       expect({ missing, doubled }).toEqual({ missing: [], doubled: [] });
@@ -146,13 +148,13 @@ if (parts.kind === 'missing' || postgres === undefined) {
       const [orders = -1] = ground.juju.relationsOf(application, 'database');
       const toldOfTls = () => ground.juju.secret(ground.juju.bag(orders, application)['secret-tls'] ?? '');
       const relation = ground.relateAuthority();
-      await settledWith(3);
+      await settledWith(size);
       expect(toldOfTls()).toMatchObject({ tls: 'True', 'tls-ca': expect.stringContaining(issuer.certificate.trim()) });
       for (const client of clients)
         for (const login of await ground.logins(client))
           expect(await ground.query({ ...login, authority: issuer.certificate }, 'select 1')).toBe('1');
       ground.juju.removeRelation(relation);
-      await settledWith(3);
+      await settledWith(size);
       expect(toldOfTls()?.['tls']).not.toBe('True');
       const [login] = await ground.logins('one');
       if (login === undefined) throw new Error('one was not told how to log in');
@@ -162,7 +164,7 @@ if (parts.kind === 'missing' || postgres === undefined) {
 
     it('drops a login once PostgreSQL is back, when the relation went while it was away', async () => {
       const relation = ground.relateClient('short', 'client-v0', [{ database_name: 'brief' }]);
-      await settledWith(3);
+      await settledWith(size);
       const [login] = await ground.logins('short');
       if (login === undefined) throw new Error('short was not told how to log in');
       expect(await ground.query(login, 'select 1')).toBe('1');
@@ -173,7 +175,7 @@ if (parts.kind === 'missing' || postgres === undefined) {
       expect(ground.statuses.filter((status) => status !== 'active')).not.toEqual([]);
       await expect(ground.query(login, 'select 1')).rejects.toThrow();
       await server().startAgain();
-      await settledWith(3);
+      await settledWith(size);
       expect(await ground.roles()).not.toContain(login.username);
     });
 
@@ -183,7 +185,7 @@ if (parts.kind === 'missing' || postgres === undefined) {
       await ground.settle();
       for (const status of ground.statuses) expect(status).not.toBe('active');
       ground.relateBackend();
-      await settledWith(3);
+      await settledWith(size);
     });
 
     it('leaves nothing when it is removed', async () => {
