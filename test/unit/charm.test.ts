@@ -93,7 +93,7 @@ describe('dispatch', () => {
     const { status, stdout, stderr } = spawnSync(command, { cwd: '/', env: { PATH: '/usr/bin:/bin', ...env } });
     return { status, stdout: stdout.toString(), stderr: stderr.toString() };
   };
-  const run = `--max-old-space-size=256\n${join(place, 'lib/dispatch.cjs')}\nPWD=/\n`;
+  const run = `--max-old-space-size=256\n--min-semi-space-size=8\n${join(place, 'lib/dispatch.cjs')}\nPWD=/\n`;
 
   it('may be executed, and is what any shell understands', () => {
     expect(statSync('deploy/charm/dispatch').mode & 0o777).toBe(0o755);
