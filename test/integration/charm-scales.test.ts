@@ -1,0 +1,42 @@
+/** The packed charm in pods, from three units to five and down to one, while clients write and others log in. */
+import { describe, expect, it } from 'vitest';
+import { Accountant } from '../support/accountant.ts';
+import { CharmGround, groundParts } from '../support/charm-ground/charm-ground.ts';
+import { postgresServers, useServer } from '../support/servers.ts';
+
+const parts = await groundParts();
+const [postgres] = postgresServers();
+const application = 'pgbouncer-k8s';
+const isLong = process.env['TROUPE_TEST_LONG'] === '1';
+
+if (!isLong || parts.kind === 'missing' || postgres === undefined) {
+  const missing = parts.kind === 'missing' ? parts.reason : 'there is no PostgreSQL here';
+  const why = isLong ? missing : 'five units take minutes, TROUPE_TEST_LONG=1 runs it';
+  it.skip(`the packed charm is not scaled in pods: ${why}`, () => {});
+} else {
+  describe(`the packed charm with PgBouncer ${parts.version}`, { timeout: 400_000 }, () => {
+    const server = useServer(() => postgres[1]('own'));
+
+    it('goes to five units and down to one, and loses no row', async () => {
+      await using ground = await CharmGround.open({ seed: 5, units: 3, server: server(), parts });
+      ground.relateBackend();
+      ground.relateClient('one', 'client-v0', [{ database_name: 'orders' }]);
+      await ground.settle();
+      const [login] = await ground.logins('one');
+      if (login === undefined) throw new Error('one was not told how to log in');
+      await using writers = await Accountant.start(await ground.written('one'));
+      for (const units of [5, 1, 3]) {
+        ground.juju.scale(application, units);
+        await ground.settle();
+        expect(ground.statuses).toEqual(Array.from({ length: units }, () => 'active'));
+        expect(ground.pods.size).toBe(units);
+        // Often enough to come to every unit.
+        for (let time = 0; time < 2 * units; time += 1)
+          expect(await ground.query(login, 'select current_database()')).toBe('orders');
+      }
+      const { acknowledged, missing, doubled, refused } = await writers.close();
+      expect({ missing, doubled, refused }).toEqual({ missing: [], doubled: [], refused: [] });
+      expect(acknowledged).toBeGreaterThan(100);
+    });
+  });
+}
