@@ -9,10 +9,9 @@ import { chmod, copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:f
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { openPebble } from '../../../src/infra/pebble/client.ts';
-import { PebbleError } from '../../../src/infra/pebble/trouble.ts';
 import type { ExporterProgram } from '../exporter.ts';
 import type { Account, Within } from '../juju/dispatch-run.ts';
+import { untilAnswers } from '../pebble/until-answers.ts';
 import type { PebbleProgram } from '../pebble/program.ts';
 import type { Cluster, Place } from './cluster.ts';
 
@@ -149,7 +148,11 @@ export class Pod implements AsyncDisposable {
     });
     this.#workload = container;
     const said = text(container.stderr);
-    await untilAnswers(join(this.#shared, 'pebble.socket'), container, said);
+    await untilAnswers(
+      join(this.#shared, 'pebble.socket'),
+      container,
+      async () => `the workload container ended: ${(await said).trim()}`,
+    );
   }
 }
 
@@ -207,18 +210,3 @@ const workloadContainer = ({ home, pebble, pgbouncer, exporter }: PodOptions, sh
     ...(exporter === null ? [] : [`cp ${quoted(exporter.path)} "$root/usr/local/sbin/pgbouncer_exporter"`]),
     `exec chroot "$root" ${pebble.command(inContainer, `${inContainer}/${identities}`).map(quoted).join(' ')}`,
   ].join('\n');
-
-const untilAnswers = async (socket: string, container: ChildProcess, said: Promise<string>): Promise<void> => {
-  const pebble = openPebble(socket);
-  for (;;) {
-    try {
-      await pebble.systemInfo(AbortSignal.timeout(1_000));
-      return;
-    } catch (cause) {
-      if (!(cause instanceof PebbleError)) throw cause;
-      if (container.exitCode !== null)
-        throw new Error(`the workload container ended: ${(await said).trim()}`, { cause });
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-  }
-};

@@ -5,9 +5,8 @@ import { createWriteStream } from 'node:fs';
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { openPebble } from '../../../src/infra/pebble/client.ts';
-import { PebbleError } from '../../../src/infra/pebble/trouble.ts';
 import type { PebbleDaemon, PebbleOptions, PebbleProvider } from './daemon.ts';
+import { untilAnswers } from './until-answers.ts';
 
 export const realPebble = async (named: string | undefined): Promise<PebbleProvider> => {
   const program = named ?? 'pebble';
@@ -44,7 +43,7 @@ const startRealPebble = async (
     const log = createWriteStream(join(directory, 'pebble.log'), { flags: 'a' });
     child.stdout.pipe(log, { end: false });
     child.stderr.pipe(log, { end: false });
-    await untilAnswers(socket, child);
+    await untilAnswers(socket, child, () => `Pebble ended with exit code ${child.exitCode}`);
     return child;
   };
   let daemon: ChildProcess | null = await boot();
@@ -69,20 +68,6 @@ const startRealPebble = async (
     },
     [Symbol.asyncDispose]: kill,
   };
-};
-
-const untilAnswers = async (socket: string, child: ChildProcess): Promise<void> => {
-  const pebble = openPebble(socket);
-  for (;;) {
-    try {
-      await pebble.systemInfo(AbortSignal.timeout(1_000));
-      return;
-    } catch (cause) {
-      if (!(cause instanceof PebbleError)) throw cause;
-      if (child.exitCode !== null) throw new Error(`Pebble ended with exit code ${child.exitCode}`, { cause });
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-  }
 };
 
 const childrenOf = async (parent: number): Promise<readonly number[]> => {
