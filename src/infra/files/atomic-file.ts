@@ -1,11 +1,17 @@
-import { open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { link, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /**
  * Replaces a file so that a reader, and a machine that loses power, sees the old or the new one whole. One writer per path.
  * The mode is exact, whatever the umask and the file before it.
+ * `previous`: the name under which the file as it was stays; the two are one file for no longer than two renames take.
  */
-export const writeAtomic = async (path: string, data: string | Uint8Array, mode: number): Promise<void> => {
+export const writeAtomic = async (
+  path: string,
+  data: string | Uint8Array,
+  mode: number,
+  previous: string | null = null,
+): Promise<void> => {
   const fresh = `${path}.new`;
   await rm(fresh, { force: true });
   try {
@@ -17,12 +23,26 @@ export const writeAtomic = async (path: string, data: string | Uint8Array, mode:
     } finally {
       await file.close();
     }
+    if (previous !== null) await giveName(path, previous);
     await rename(fresh, path);
   } catch (cause) {
     await rm(fresh, { force: true });
     throw cause;
   }
   await syncDirectory(dirname(path));
+};
+
+/** A second name for the file, if there is one. */
+const giveName = async (path: string, name: string): Promise<void> => {
+  const fresh = `${name}.new`;
+  await rm(fresh, { force: true });
+  try {
+    await link(path, fresh);
+  } catch (cause) {
+    if (isMissing(cause)) return;
+    throw cause;
+  }
+  await rename(fresh, name);
 };
 
 /** The whole file, or null when there is none. Refuses one that is larger than we would ever write. */

@@ -7,7 +7,7 @@
  * is used; without that it is started over: the store knows most of it again. Either is reported, and told as a loss.
  * A file sealed with another key is neither damaged nor useless, so it is left alone and the unit does not start.
  */
-import { link, mkdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Epoch, Nonce, UnitName } from '../../actors/model/ids.ts';
@@ -114,8 +114,7 @@ export class Ledger {
 
   async #write(): Promise<void> {
     const content = this.#content;
-    await keepPrevious(this.#path);
-    await writeAtomic(this.#path, textOf(content), 0o600);
+    await writeAtomic(this.#path, textOf(content), 0o600, previousOf(this.#path));
     this.#identity = await identityOf(this.#path);
     this.#written = content;
   }
@@ -130,19 +129,6 @@ const identityOf = async (path: string): Promise<string | null> => {
     if (isMissing(cause)) return null;
     throw cause;
   }
-};
-
-/** A second name for the file as it is, before another one takes its first. */
-const keepPrevious = async (path: string): Promise<void> => {
-  const fresh = `${previousOf(path)}.new`;
-  await rm(fresh, { force: true });
-  try {
-    await link(path, fresh);
-  } catch (cause) {
-    if (isMissing(cause)) return; // There is none yet.
-    throw cause;
-  }
-  await rename(fresh, previousOf(path));
 };
 
 const fileName = 'ledger';

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, rmdir, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -129,6 +129,17 @@ describe('the ledger', () => {
     const ledger = await open();
     expect(ledger.content.epoch).toBe(4);
     expect(ledger.recalled.losses).toEqual([expect.stringContaining(`${path()} is missing`)]);
+  });
+
+  it('keeps both copies when a write fails: not even then is one file all there is', async () => {
+    const before = await open();
+    await before.keep((content) => ({ ...content, epoch: 4 }));
+    await before.keep((content) => ({ ...content, epoch: 5 }));
+    await mkdir(`${path()}.new`); // In the way of what is written first.
+    await expect(before.keep((content) => ({ ...content, epoch: 6 }))).rejects.toThrow();
+    await rmdir(`${path()}.new`);
+    await truncate(path(), 20);
+    expect((await open()).content.epoch).toBe(4);
   });
 
   it('of which no copy is whole is started over, and both are set aside', async () => {
