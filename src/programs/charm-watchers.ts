@@ -4,8 +4,8 @@
  */
 import { networkInterfaces } from 'node:os';
 import { same } from '../actors/model/same.ts';
-import type { JujuBackplane } from '../infra/juju/backplane/backplane.ts';
 import type { WatchersState } from '../infra/juju/backplane/charm-state.ts';
+import type { UnitView } from '../infra/juju/backplane/unit-view.ts';
 import type { Tale } from '../infra/juju/backplane/watchers.ts';
 import { type Dispatched, podNameOf } from '../infra/juju/environment.ts';
 import type { Log } from '../infra/files/log.ts';
@@ -24,32 +24,26 @@ export interface WatchedParts {
 }
 
 /** What is to be remembered of it. */
-export const serveWatchers = async (parts: WatchedParts, backplane: JujuBackplane): Promise<WatchersState> => {
-  const { watchers: before } = await backplane.lastState();
+export const serveWatchers = async (parts: WatchedParts, view: UnitView): Promise<WatchersState> => {
+  const { watchers: before } = await view.lastState();
   const { telemetry } = parts;
   if (telemetry === undefined) return before;
-  const watched = { ...parts, telemetry, backplane, before };
+  const watched = { ...parts, telemetry, view, before };
   const logs = await sendLogs(watched);
   const metrics = await giveMetrics(watched);
-  const shown = await backplane.tell('grafana-dashboard', async () => ({ application: dashboardBag() }));
-  const asked = await backplane.tell('tracing', async () => ({ application: tracingRequest }));
-  const traces = await backplane.traceLocation();
+  const shown = await view.tell('grafana-dashboard', async () => ({ application: dashboardBag() }));
+  const asked = await view.tell('tracing', async () => ({ application: tracingRequest }));
+  const traces = await view.traceLocation();
   return { ...before, ...logs, traces, exporters: metrics.exporters, told: { ...metrics.told, ...shown, ...asked } };
 };
 
 interface Watched extends Required<WatchedParts> {
-  readonly backplane: JujuBackplane;
+  readonly view: UnitView;
   readonly before: WatchersState;
 }
 
-const sendLogs = async ({
-  dispatched,
-  telemetry,
-  log,
-  backplane,
-  before,
-}: Watched): Promise<Partial<WatchersState>> => {
-  const locations = await backplane.logLocations();
+const sendLogs = async ({ dispatched, telemetry, log, view, before }: Watched): Promise<Partial<WatchersState>> => {
+  const locations = await view.logLocations();
   if (locations === null) return {};
   if (locations.length === 0 && !before.forwards) return { logs: [] };
   if (!featuresOf(dispatched.version).logForwarding) {
@@ -64,17 +58,17 @@ const sendLogs = async ({
 };
 
 const giveMetrics = async (watched: Watched): Promise<Pick<WatchersState, 'exporters' | 'told'>> => {
-  const { telemetry, backplane, before } = watched;
+  const { telemetry, view, before } = watched;
   const endpoint = 'metrics-endpoint';
-  const isWatched = await backplane.isWatched(endpoint);
+  const isWatched = await view.isWatched(endpoint);
   if (isWatched === true) {
     const exported = await telemetry.exportMetrics();
-    const told = await backplane.tell(endpoint, () => metricsOf(watched, exported));
+    const told = await view.tell(endpoint, () => metricsOf(watched, exported));
     const isKnown = exported.kind === 'exported' || exported.kind === 'failing';
     const isMissing = exported.kind === 'missing' || (!isKnown && before.exporters === 'missing');
     return { exporters: isMissing ? 'missing' : 'started', told };
   }
-  const told = await backplane.tell(endpoint, async () => null);
+  const told = await view.tell(endpoint, async () => null);
   const isOver =
     isWatched === false && (before.exporters !== 'started' || (await telemetry.stopExporters()).kind === 'told');
   return { exporters: isOver ? 'none' : before.exporters, told };
@@ -82,7 +76,7 @@ const giveMetrics = async (watched: Watched): Promise<Pick<WatchersState, 'expor
 
 /** Null while it cannot be known whether metrics can be read. */
 const metricsOf = async (
-  { dispatched, telemetry, log, backplane, before }: Watched,
+  { dispatched, telemetry, log, view, before }: Watched,
   exported: Awaited<ReturnType<Telemetry['exportMetrics']>>,
 ): Promise<Tale | null> => {
   switch (exported.kind) {
@@ -110,7 +104,7 @@ const metricsOf = async (
   const [address = fqdn] = Object.values(networkInterfaces()).flatMap((all) =>
     (all ?? []).flatMap((bound) => (bound.internal || bound.family !== 'IPv4' ? [] : [bound.address])),
   );
-  const instances = await backplane.instancesOfEach();
+  const instances = await view.instancesOfEach();
   return {
     application: scrapeBag(topologyOf(dispatched), { instances, firstPort: telemetry.metricsPort }),
     unit: scrapedUnitBag({ unit, address, fqdn }),

@@ -17,6 +17,7 @@ import type { Workload } from '../actors/ports/workload.ts';
 import { fleetStatusOf } from '../actors/unit/fleet-status.ts';
 import { ownCertificate } from '../infra/juju/certificates.ts';
 import { JujuBackplane } from '../infra/juju/backplane/backplane.ts';
+import { UnitView } from '../infra/juju/backplane/unit-view.ts';
 import { confirmingAction } from '../infra/juju/backplane/kept-limit.ts';
 import type { KubernetesApi } from '../infra/kubernetes/api.ts';
 import { type Dispatched, type JujuEvent, podNameOf } from '../infra/juju/environment.ts';
@@ -107,7 +108,7 @@ const runHook = async (parts: DispatchParts, event: HookEvent): Promise<number> 
   const { unit: self, application, model } = dispatched;
   const hook = hookOf(event, self);
   const occasion = occasionOf(dispatched.event, self);
-  await using backplane = new JujuBackplane({
+  const view = new UnitView({
     tools,
     unit: self,
     model: model.uuid,
@@ -117,15 +118,16 @@ const runHook = async (parts: DispatchParts, event: HookEvent): Promise<number> 
     clock,
     log,
   });
-  parts.trace?.goTo(await backplane.traceLocation());
-  const service = await serviceOf(parts, backplane, occasion.relationsAnew || event.type === 'updateStatus');
-  const certificate = await certificateOf(parts, backplane);
+  await using backplane = new JujuBackplane(view);
+  parts.trace?.goTo(await view.traceLocation());
+  const service = await serviceOf(parts, view, occasion.relationsAnew || event.type === 'updateStatus');
+  const certificate = await certificateOf(parts, view);
   if (parts.tls !== undefined) parts.tls.material = certificate.material;
   const cast = createCast(
     {
       application,
       self,
-      nonce: await backplane.leaderNonce(),
+      nonce: await view.leaderNonce(),
       // One for each hook: it tells nobody anything, and would be news every time.
       pid: 0,
       version,
@@ -158,8 +160,8 @@ const runHook = async (parts: DispatchParts, event: HookEvent): Promise<number> 
         'unit',
         {
           type: 'platformTold',
-          lacks: [...(await backplane.lacks()), ...certificate.lacks, ...(service?.lacks ?? [])],
-          remarks: await backplane.remarks(),
+          lacks: [...(await view.lacks()), ...certificate.lacks, ...(service?.lacks ?? [])],
+          remarks: await view.remarks(),
         },
       ],
       ['unit', { type: 'hookArrived', hook }],
@@ -178,9 +180,9 @@ const runHook = async (parts: DispatchParts, event: HookEvent): Promise<number> 
     log.error({ actor, ...(cause instanceof ToolRefusal ? { reason: cause.message } : { err: cause }) }, 'defect');
   if (defects.length > 0) return exitDefect;
   const { event: asked } = dispatched;
-  if (asked.type === 'action') await answerAction(asked.name, running, backplane, parts);
-  const watchers = await serveWatchers(parts, backplane);
-  const status = await setStatus(running, event, backplane, tools);
+  if (asked.type === 'action') await answerAction(asked.name, running, view, parts);
+  const watchers = await serveWatchers(parts, view);
+  const status = await setStatus(running, event, view, tools);
   await backplane.flush({
     status,
     watchers,
@@ -213,11 +215,11 @@ const keyGiven = async ({ dispatched: { event }, tools }: DispatchParts): Promis
   return key;
 };
 
-const certificateOf = async (parts: DispatchParts, backplane: JujuBackplane) => {
+const certificateOf = async (parts: DispatchParts, view: UnitView) => {
   const { dispatched, tools, clock } = parts;
   const { application, unit, model } = dispatched;
-  const related = await backplane.certificates();
-  const { hasCertificate } = await backplane.lastState();
+  const related = await view.certificates();
+  const { hasCertificate } = await view.lastState();
   if (related === null && !hasCertificate) return { material: null, lacks: [], isKept: false };
   const number = unitNumberOf(unit);
   const { material, lacking } = await ownCertificate({
@@ -243,19 +245,19 @@ const certificateOf = async (parts: DispatchParts, backplane: JujuBackplane) => 
 
 const serviceOf = async (
   { dispatched, kubernetes = null }: DispatchParts,
-  backplane: JujuBackplane,
+  view: UnitView,
   looksAgain: boolean,
 ): Promise<ServiceMade | null> => {
-  const config = kubernetes === null ? null : await backplane.optionsToHeed();
+  const config = kubernetes === null ? null : await view.optionsToHeed();
   if (kubernetes === null || config === null) return null;
   const { application, unit, model } = dispatched;
-  const applied = (await backplane.lastState()).service;
+  const applied = (await view.lastState()).service;
   return makeService(kubernetes, {
     application,
     model: model.name,
     unit,
     config,
-    served: await backplane.addressesTold(),
+    served: await view.addressesTold(),
     applied,
     looksAgain,
   });
@@ -295,7 +297,7 @@ const resetsStatus: ReadonlySet<HookEvent['type']> = new Set(['install', 'start'
 const setStatus = async (
   running: Running<UnitCast>,
   event: HookEvent,
-  backplane: JujuBackplane,
+  view: UnitView,
   tools: JujuTools,
 ): Promise<{ readonly word: StatusWord; readonly message: string }> => {
   const { status } = running.stateOf('unit');
@@ -303,7 +305,7 @@ const setStatus = async (
     event.type === 'install'
       ? ({ word: 'maintenance', message: 'installed: it joins the fleet as soon as Juju shows it its peers' } as const)
       : { word: wordOf(status.word), message: status.message };
-  const { status: last } = await backplane.lastState();
+  const { status: last } = await view.lastState();
   const isKnown = last !== null && last.word === next.word && last.message === next.message;
   if (!isKnown || resetsStatus.has(event.type)) await tools.setStatus('unit', next.word, next.message);
   return next;
@@ -315,7 +317,7 @@ const wordOf = (word: 'active' | 'waiting' | 'blocked' | 'maintenance' | 'down' 
 const answerAction = async (
   name: string,
   running: Running<UnitCast>,
-  backplane: JujuBackplane,
+  view: UnitView,
   { dispatched, tools, clock }: DispatchParts,
 ): Promise<void> => {
   const status = fleetStatusOf(running.stateOf('unit'), {
@@ -331,7 +333,7 @@ const answerAction = async (
   if (name === 'status') await tools.actionSet({ status: JSON.stringify(status) });
   if (name === 'resume-upgrade')
     await tools.actionSet({ result: 'no unit is held back: Juju refreshes one after the other' });
-  if (name === confirmingAction) await answerConfirmation(await backplane.limitConfirmed(), tools);
+  if (name === confirmingAction) await answerConfirmation(await view.limitConfirmed(), tools);
   if (name !== 'pre-upgrade-check') return;
   // A unit that is refreshed takes what is published: what cannot be had before cannot be had after.
   const unfit = status.units.filter((unit) => unit.status !== 'active');
@@ -344,7 +346,7 @@ const answerAction = async (
 };
 
 const answerConfirmation = async (
-  outcome: Awaited<ReturnType<JujuBackplane['limitConfirmed']>>,
+  outcome: Awaited<ReturnType<UnitView['limitConfirmed']>>,
   tools: JujuTools,
 ): Promise<void> => {
   switch (outcome) {

@@ -14,6 +14,7 @@ import type { Log } from '../../src/infra/files/log.ts';
 import { SealKey } from '../../src/infra/files/seal.ts';
 import { JujuBackplane } from '../../src/infra/juju/backplane/backplane.ts';
 import type { Occasion } from '../../src/infra/juju/backplane/reading.ts';
+import { UnitView } from '../../src/infra/juju/backplane/unit-view.ts';
 import { MemoryHub, MemoryKeeper, openMemoryBackplane } from '../../src/infra/memory/backplane.ts';
 import { openEmbeddedBackplane } from '../../src/infra/memory/backplane-embedded.ts';
 import { emptyStore } from '../../src/infra/memory/backplane-store.ts';
@@ -160,7 +161,7 @@ export const jujuFleet = async (): Promise<JujuFleet> => {
     const hasNews = peers !== undefined && seen.get(unit) !== units;
     seen.set(unit, units);
     const about = hasNews ? { relation: peers, remoteApplication: application } : null;
-    const backplane = new JujuBackplane({
+    const view = new UnitView({
       tools: dispatched.tools,
       unit,
       model: 'e4b0c9e0-3a1c-4a7b-8a51-0d8f1a6f2c11',
@@ -170,6 +171,7 @@ export const jujuFleet = async (): Promise<JujuFleet> => {
       clock,
       log: createLog(),
     });
+    const backplane = new JujuBackplane(view);
     under = { backplane, commit: () => dispatched.commit() };
     return backplane;
   };
