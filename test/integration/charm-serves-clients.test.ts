@@ -1,4 +1,6 @@
 /** The packed charm in pods, with a real PostgreSQL: clients log in through the published endpoint with what they were given. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { CharmGround, groundParts } from '../support/charm-ground/charm-ground.ts';
 import { postgresServers, testAccount, useServer } from '../support/servers.ts';
@@ -46,6 +48,19 @@ if (parts.kind === 'missing' || postgres === undefined) {
         );
       }
       expect(await ground.secretsSeen()).toEqual([]);
+      expect(ground.secrets.join()).toMatch(/seal-key.*password in revision|password in revision.*seal-key/);
+
+      // It would have been seen.
+      const [unit = ''] = ground.units;
+      const planted = spawn('nsenter', [`--target=${ground.pod(unit).pid}`, '--net', 'cat'], {
+        env: { ...process.env, PLANTED: logins[0]?.password },
+        stdio: ['pipe', 'ignore', 'ignore'],
+      });
+      const ended = once(planted, 'close');
+      const where = `^the password of .* was seen in the environment of process \\d+ of ${unit}: `;
+      await expect.poll(() => ground.secretsSeen(), { timeout: 30_000 }).toContainEqual(expect.stringMatching(where));
+      planted.stdin.end();
+      await ended;
     });
   });
 }

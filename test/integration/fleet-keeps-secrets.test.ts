@@ -6,17 +6,9 @@ import { Secret } from '../../src/actors/model/secret.ts';
 import { ask } from '../../src/infra/cli/api-request.ts';
 import { socketAt } from '../../src/infra/cli/place.ts';
 import { queryPostgres } from '../support/fleet-query.ts';
-import {
-  answersOf,
-  exposedIn,
-  logsOf,
-  type Markers,
-  markersIn,
-  ProcessSightings,
-  redisOf,
-  storedIn,
-} from '../support/fleet-secrets.ts';
+import { answersOf, exposedIn, logsOf, redisOf, storedIn } from '../support/fleet-secrets.ts';
 import { useFleet } from '../support/fleet-under-test.ts';
+import { type Markers, markersIn, ProcessSightings } from '../support/sightings.ts';
 
 const fleet = useFleet({ againMs: 6_000, environment: { TROUPE_LOG_LEVEL: 'trace' } });
 
@@ -24,7 +16,7 @@ const fleet = useFleet({ againMs: 6_000, environment: { TROUPE_LOG_LEVEL: 'trace
 const passwords: Record<string, string> = {};
 let secrets: Markers = {};
 const monitored: string[] = [];
-let sightings: ReadonlySet<string> = new Set();
+let sightings: ReadonlyMap<string, string> = new Map();
 
 /** An administrator of a test's own, a client of each, and requests that are refused: all under everybody's eyes. */
 beforeAll(async () => {
@@ -120,9 +112,9 @@ describe('a fleet', () => {
   });
 
   it('gives no process a secret as an argument or by its environment', () => {
-    const ours = [...sightings].filter((text) => text.includes(fleet().place.directory));
+    const ours = [...sightings.keys()].filter((text) => text.includes(fleet().place.directory));
     expect(ours.length).toBeGreaterThanOrEqual(3 + 6);
-    expect(finds(new Map([...sightings].map((text) => [text.split('\0').slice(0, 3).join(' '), text])))).toEqual([]);
+    expect(finds(new Map([...sightings].map(([text, where], index) => [`${where} (${index})`, text])))).toEqual([]);
   });
 
   it('answers no GET with a secret, but for the credentials of a client', async () => {

@@ -1,5 +1,4 @@
-/** What a fleet must keep to itself, and every place where it could be seen. */
-import { readdirSync, readFileSync } from 'node:fs';
+/** Every place where what a fleet must keep to itself could be seen, beside its processes. */
 import { lstat, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
@@ -7,30 +6,7 @@ import { operations, pathOf } from '../../src/api/routes.ts';
 import { ask, begin } from '../../src/infra/cli/api-request.ts';
 import { socketAt } from '../../src/infra/cli/place.ts';
 import { type FleetUnderTest, unitCount } from './fleet-under-test.ts';
-
-/** A name for people, and what nobody may see. */
-export type Markers = Readonly<Record<string, string | Buffer>>;
-
-/** Which markers are in a text, in whatever way they are written there. */
-export const markersIn = (text: string | Buffer, markers: Markers): readonly string[] =>
-  Object.entries(markers).flatMap(([name, marker]) =>
-    writingsOf(marker).some((one) => text.includes(one)) ? [name] : [],
-  );
-
-const writingsOf = (marker: string | Buffer): readonly string[] => {
-  const bytes = Buffer.from(marker);
-  const text = typeof marker === 'string' ? marker : null;
-  const base64 = [0, 1, 2].map((before) => {
-    // The same bytes look different by where in a longer text they stand; the ends belong to their neighbours.
-    const encoded = Buffer.concat([Buffer.alloc(before), bytes]).toString('base64');
-    return encoded.slice(before === 0 ? 0 : 4, -4);
-  });
-  const base64url = base64.map((encoded) => encoded.replaceAll('+', '-').replaceAll('/', '_'));
-  // A stretch without anything to escape survives every way of quoting, and quoting twice.
-  const plain = text?.match(/[A-Za-z0-9]{20,}/g) ?? [];
-  const written = text === null ? [] : [text, encodeURIComponent(text), ...plain];
-  return [...written, bytes.toString('hex'), ...base64, ...base64url];
-};
+import { type Markers, markersIn } from './sightings.ts';
 
 /** Everything that any unit answers to a GET but the credentials of a client, by what was asked. */
 export const answersOf = async (fleet: FleetUnderTest): Promise<ReadonlyMap<string, string>> => {
@@ -97,40 +73,6 @@ const keysOf = (keys: unknown): readonly string[] => (Array.isArray(keys) ? keys
 
 export const redisOf = ({ redis: { host, port, password } }: FleetUnderTest): Redis =>
   new Redis({ host, port, password: password.reveal() });
-
-/** Arguments and environments of all processes of this machine, again and again: some live for milliseconds only. */
-export class ProcessSightings implements Disposable {
-  readonly #seen = new Set<string>();
-  readonly #timer: NodeJS.Timeout;
-
-  constructor() {
-    this.#look();
-    this.#timer = setInterval(() => this.#look(), 30);
-  }
-
-  get all(): ReadonlySet<string> {
-    return this.#seen;
-  }
-
-  [Symbol.dispose](): void {
-    clearInterval(this.#timer);
-  }
-
-  #look(): void {
-    for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-      const texts = ['cmdline', 'environ'].map((file) => textOf(`/proc/${pid}/${file}`));
-      this.#seen.add([pid, ...texts].join('\0'));
-    }
-  }
-}
-
-const textOf = (path: string): string => {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return ''; // It has ended meanwhile.
-  }
-};
 
 /** Files and sockets below a directory that everybody can get at; and what of the markers others than the owner may read. */
 export const exposedIn = async (directory: string, markers: Markers): Promise<readonly string[]> => {

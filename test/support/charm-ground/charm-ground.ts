@@ -3,6 +3,7 @@
  * and charms on the libraries of others. Clients log in from a pod of their own, through the Service that the charm has made.
  */
 import { execFile } from 'node:child_process';
+import { readlinkSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -19,11 +20,12 @@ import { JujuModel } from '../juju/juju-model.ts';
 import type { BackendOffer } from '../juju/played-charms.ts';
 import { ApiServer } from '../kubernetes/api-server.ts';
 import { type PebbleProgram, pebbleProgram } from '../pebble/program.ts';
+import { ProcessSightings } from '../sightings.ts';
 import { packedCharm, pgbouncerBinaries, type RunningPostgres, testDirectory } from '../servers.ts';
 import { Cluster, type Place, troubleWithClusters } from './cluster.ts';
 import type { Lane } from './cluster-process.ts';
 import { Pod } from './pod.ts';
-import { secretsOn, seenSecrets } from './secrets.ts';
+import { type Place as Seen, placesInJuju, secretsOfJuju, secretsOn, seenSecrets } from './secrets.ts';
 import { type Login, loginsIn } from './told.ts';
 
 const application = 'pgbouncer-k8s';
@@ -72,6 +74,13 @@ export class CharmGround implements AsyncDisposable {
   readonly #addressesOfServices = new Map<string, string>();
   readonly #clients = new Set<string>();
   readonly #secrets = new Map<string, string>();
+  /** What each client that speaks of no secrets must be told in its bag, by the id of its relation. */
+  readonly #inClear = new Map<number, ReadonlySet<string>>();
+  /** What Pebbles said and were told to run, each text once, and where. */
+  readonly #onPebbles = new Map<string, string>();
+  /** Units by the network namespaces of their pods, those that are gone too. */
+  readonly #networks = new Map<string, string>();
+  readonly #sightings: ProcessSightings;
   readonly #stack: AsyncDisposableStack;
   #numbered = 0;
 
@@ -89,6 +98,7 @@ export class CharmGround implements AsyncDisposable {
     this.#pebble = own.pebble;
     this.#options = own.options;
     this.#stack = stack;
+    this.#sightings = stack.use(new ProcessSightings((pid) => this.#networks.get(networkOf(pid)) ?? null));
   }
 
   static async open(options: GroundOptions): Promise<CharmGround> {
@@ -134,13 +144,27 @@ export class CharmGround implements AsyncDisposable {
     });
   }
 
-  /** Where secrets of clients, of PostgreSQL and of units were seen that must not be there: sentences. None were seen before `settle`. */
-  async secretsSeen(): Promise<readonly string[]> {
+  /** Names of the secrets that there were, for sentences. */
+  get secrets(): readonly string[] {
+    return [...this.#secrets.keys()];
+  }
+
+  /**
+   * Where secrets were seen that must not be there, in the whole life until now: sentences. Looked at are processes in pods, what Juju
+   * was told and by what means, what Kubernetes was told, plans of Pebbles, what their services logged; and `others`.
+   */
+  async secretsSeen(others: Iterable<Seen> = []): Promise<readonly string[]> {
     await this.#rememberSecrets();
-    const legacy = this.juju.history
-      .flatMap(({ calls }) => calls)
-      .flatMap(({ args }) => args.join(' ').match(/\bdb:(\d+)\b/)?.[1] ?? []);
-    return seenSecrets(this.juju, application, this.#secrets, [...new Set(legacy)].map(Number));
+    for (const unit of this.pods.keys()) await this.#look(unit);
+    const swapped = (texts: ReadonlyMap<string, string>): readonly Seen[] =>
+      [...texts].map(([text, where]) => [where, text]);
+    const places = [
+      ...placesInJuju(this.juju, application, this.#inClear),
+      ...swapped(this.#sightings.all),
+      ...swapped(this.#onPebbles),
+      ...others,
+    ];
+    return seenSecrets(places, this.#secrets);
   }
 
   /** Runs the hooks that are due, and lets every unit look at the state of things once more. */
@@ -286,12 +310,37 @@ export class CharmGround implements AsyncDisposable {
     for (const name of this.#clients)
       for (const { username, password } of await this.logins(name))
         this.#secrets.set(`the password of ${username}`, password);
-    for (const [unit, pod] of this.pods)
-      for (const [name, secret] of await secretsOn(unit, pod)) this.#secrets.set(name, secret);
+    for (const [name, secret] of secretsOfJuju(this.juju)) this.#secrets.set(name, secret);
+    for (const { id, sides } of this.juju.relations.values()) {
+      const own = sides.find(({ application: { name } }) => name === application);
+      const client = sides.find(({ application: { name } }) => this.#clients.has(name))?.application.name;
+      if (client === undefined) continue;
+      const asked = this.juju.bag(id, client);
+      // The legacy interface has no other way; the newer one has, unless who asks does not ask for secrets.
+      const speaksOfNone = own?.endpoint !== 'database' || !('requested-secrets' in asked || 'requests' in asked);
+      if (!speaksOfNone) continue;
+      const passwords = (await this.logins(client)).map(({ password }) => password);
+      this.#inClear.set(id, new Set([...(this.#inClear.get(id) ?? []), ...passwords]));
+    }
+  }
+
+  /** After a hook of a unit, and before its container goes. */
+  async #look(unit: string): Promise<void> {
+    const pod = this.pods.get(unit);
+    if (pod === undefined) return;
+    for (const [name, secret] of await secretsOn(unit, pod)) this.#secrets.set(name, secret);
+    for (const [where, text] of await pod.told()) if (!this.#onPebbles.has(text)) this.#onPebbles.set(text, where);
+    for (const service of this.kubernetes.services.values())
+      this.#onPebbles.set(JSON.stringify(service), `what Kubernetes was told by ${application}`);
   }
 
   #settleOnce(): Promise<readonly RanHook[]> {
-    return this.juju.settle({ after: () => this.#follow() });
+    return this.juju.settle({
+      after: async () => {
+        await this.#look(this.juju.history.at(-1)?.unit ?? '');
+        await this.#follow();
+      },
+    });
   }
 
   /** What Kubernetes does beside all that: pods of units that are gone end, and Services lead to pods that stay. */
@@ -347,6 +396,7 @@ export class CharmGround implements AsyncDisposable {
       dispatchesAs: this.#options.account ?? null,
     });
     this.pods.set(unit, pod);
+    this.#networks.set(networkOf(String(pod.pid)), unit);
     this.kubernetes.pods.push({
       metadata: {
         name,
@@ -364,6 +414,7 @@ export class CharmGround implements AsyncDisposable {
 
   async #endPod(unit: string): Promise<void> {
     const pod = this.pods.get(unit);
+    await this.#look(unit);
     this.pods.delete(unit);
     const at = this.kubernetes.pods.findIndex(({ metadata }) => metadata?.name === unit.replace('/', '-'));
     if (at >= 0) this.kubernetes.pods.splice(at, 1);
@@ -375,5 +426,14 @@ export class CharmGround implements AsyncDisposable {
     return `10.1.${1 + (this.#numbered >> 8)}.${this.#numbered & 255}`;
   }
 }
+
+/** Of a process. Empty: it is gone. */
+const networkOf = (pid: string): string => {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/net`);
+  } catch {
+    return '';
+  }
+};
 
 type Played = NonNullable<Parameters<Counterparts['options']>[0]>;

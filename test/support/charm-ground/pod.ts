@@ -8,7 +8,9 @@ import { once } from 'node:events';
 import { chmod, copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { text } from 'node:stream/consumers';
+import type { Readable } from 'node:stream';
+import { openPebble } from '../../../src/infra/pebble/client.ts';
+import { PebbleError } from '../../../src/infra/pebble/trouble.ts';
 import type { ExporterProgram } from '../exporter.ts';
 import type { Account, Within } from '../juju/dispatch-run.ts';
 import { untilAnswers } from '../pebble/until-answers.ts';
@@ -38,6 +40,8 @@ export class Pod implements AsyncDisposable {
   readonly #options: PodOptions;
   readonly #shared: string;
   #workload: ChildProcess | null = null;
+  /** By its Pebbles, one after the other. */
+  #said = '';
 
   private constructor(place: Place, options: PodOptions) {
     this.#place = place;
@@ -97,6 +101,30 @@ export class Pod implements AsyncDisposable {
     return new Map(await Promise.all(read));
   }
 
+  /** What Pebble runs and with what, as it tells everybody; what that has logged; and what Pebble itself said since this was asked last. */
+  async told(): Promise<readonly (readonly [where: string, text: string])[]> {
+    const { name } = this.#options;
+    const end = this.#said.lastIndexOf('\n') + 1;
+    const said = [[`what Pebble of ${name} said`, this.#said.slice(0, end)] as const];
+    this.#said = this.#said.slice(end);
+    if (this.#workload === null) return said;
+    const pebble = openPebble(join(this.#shared, 'pebble.socket'));
+    const soon = AbortSignal.timeout(5_000);
+    try {
+      const [plan, logs] = await Promise.all([pebble.plan(soon), pebble.logs([], everyLine, soon)]);
+      const lines = logs.map(({ service, message }) => [`the log of ${service} of ${name}`, message] as const);
+      return [...said, [`the plan of Pebble of ${name}`, plan], ...lines];
+    } catch (cause) {
+      if (!(cause instanceof PebbleError)) throw cause;
+      return said; // It has ended.
+    }
+  }
+
+  /** In whose network it is. */
+  get pid(): number {
+    return this.#place.pid;
+  }
+
   /** Process ids of its PgBouncers. */
   async pgbouncers(): Promise<readonly number[]> {
     return [...(await this.processes())].flatMap(([pid, command]) =>
@@ -115,6 +143,15 @@ export class Pod implements AsyncDisposable {
       await writeFile(path, `#!/bin/sh\n${version}\necho "FATAL no such thing" >&2\nexit 1\n`);
     }
     await chmod(path, 0o755);
+  }
+
+  async #hear(stream: Readable): Promise<string> {
+    let heard = '';
+    for await (const part of stream.setEncoding('utf8')) {
+      heard += String(part);
+      this.#said += String(part);
+    }
+    return heard;
   }
 
   /** Of the workload container, as this machine sees it. */
@@ -144,17 +181,19 @@ export class Pod implements AsyncDisposable {
     const container = spawn('setpriv', ['--pdeathsig', 'KILL', ...command], {
       cwd: home,
       env: { PATH: path, LANG: 'C.UTF-8', ...pebble.environment(inContainer) },
-      stdio: ['ignore', 'ignore', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#workload = container;
-    const said = text(container.stderr);
+    const said = Promise.all([container.stdout, container.stderr].map((stream) => this.#hear(stream)));
     await untilAnswers(
       join(this.#shared, 'pebble.socket'),
       container,
-      async () => `the workload container ended: ${(await said).trim()}`,
+      async () => `the workload container ended: ${(await said).join('').trim()}`,
     );
   }
 }
+
+const everyLine = 1_000;
 
 const nsenter = '/usr/bin/nsenter';
 const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';

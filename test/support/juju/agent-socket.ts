@@ -8,6 +8,8 @@ export interface ToolRequest {
   readonly contextId: string;
   /** Where the tool was called: relative names of files start there. */
   readonly directory: string;
+  /** Of the tool's process: `NAME=value`, with a NUL between. Empty: it has none of its own. */
+  readonly environment: string;
   readonly tool: string;
   readonly args: readonly string[];
   /** Reads the standard input of the caller. */
@@ -70,12 +72,12 @@ const serve = async (socket: Socket, answer: (request: ToolRequest) => Promise<T
   try {
     const texts: string[] = [];
     for (let left = await reading.number(); left > 0; left -= 1) texts.push(await reading.text());
-    const [contextId = '', directory = '/', tool = '', ...args] = texts;
+    const [contextId = '', directory = '/', environment = '', tool = '', ...args] = texts;
     const input = async (): Promise<string> => {
       socket.write('I');
       return await reading.text();
     };
-    const { code, stdout, stderr } = await answer({ contextId, directory, tool, args, input });
+    const { code, stdout, stderr } = await answer({ contextId, directory, environment, tool, args, input });
     const [out, complaint] = [Buffer.from(stdout), Buffer.from(stderr)];
     socket.end(
       Buffer.concat([

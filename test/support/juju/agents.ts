@@ -206,7 +206,15 @@ export class Agents implements AsyncDisposable {
       : refusedBy(fault);
     if (fault === 'killAfter') running.child?.kill('SIGKILL');
     const askedAtMs = began - running.began;
-    running.calls.push({ ...call, input, code: answer.code, askedAtMs, tookMs: performance.now() - began });
+    const { environment } = request;
+    running.calls.push({
+      ...call,
+      input,
+      environment,
+      code: answer.code,
+      askedAtMs,
+      tookMs: performance.now() - began,
+    });
     return fault === null ? answer : refusedBy(fault);
   }
 }

@@ -72,6 +72,7 @@ export const runScript = async (
     const { code, stdout, stderr } = await answer({
       contextId,
       directory,
+      environment: '',
       tool,
       args,
       input: () => Promise.resolve(input ?? ''),

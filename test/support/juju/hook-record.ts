@@ -25,6 +25,8 @@ export interface ToolCallRecord {
   readonly args: readonly string[];
   /** What it was sent on stdin. */
   readonly input: string | null;
+  /** Of its process: `NAME=value`, with a NUL between. Empty when it was none. */
+  readonly environment: string;
   readonly code: number;
   /** After the dispatch began. */
   readonly askedAtMs: number;

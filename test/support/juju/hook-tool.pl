@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 # Every hook tool of the simulated Juju: which one is the name it was called by. It knows nothing, it asks the agent that
 # JUJU_AGENT_SOCKET_ADDRESS names, as the real one does. Each number is four bytes, the highest first.
-#   to the agent    count of texts, then length and bytes of each: context id, directory, tool, arguments
+#   to the agent    count of texts, then length and bytes of each: context id, directory, environment, tool, arguments
 #   from the agent  "I": send what is on standard input (length and bytes), and read on
 #                   "D", exit code, length and bytes of stdout, length and bytes of stderr
 # No modules but those of Debian's perl-base.
@@ -41,7 +41,9 @@ sub receive {
 sub receive_text { return receive(unpack('N', receive(4))) }
 
 my ($tool) = $0 =~ m{([^/]+)$};
-my @texts = ($context, readlink('/proc/self/cwd') // '/', $tool, @ARGV);
+# As everybody on the machine can read it who is the same account.
+my $environment = join("\0", map { "$_=$ENV{$_}" } sort keys %ENV);
+my @texts = ($context, readlink('/proc/self/cwd') // '/', $environment, $tool, @ARGV);
 $SIG{PIPE} = 'IGNORE';
 send_all(pack('N', scalar @texts) . join('', map { pack('N', length) . $_ } @texts));
 

@@ -5,4 +5,4 @@ const [, , directory = ''] = process.argv;
 const environment = Object.fromEntries(
   Object.entries(process.env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value] as const])),
 );
-await startSmallPebble({ directory, environment });
+await startSmallPebble({ directory, environment }, console.log);

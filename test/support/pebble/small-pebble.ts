@@ -20,10 +20,14 @@ import { emptyLayer, type Layer, merged, parseLayer, planOf } from './small-laye
 import { SmallLogTarget } from './small-log-target.ts';
 import { type LogLine, SmallService } from './small-service.ts';
 
-export const startSmallPebble = async ({ directory, environment }: PebbleOptions): Promise<PebbleDaemon> => {
+/** `says` hears each command that it was asked to run, with all that it was asked with. */
+export const startSmallPebble = async (
+  { directory, environment }: PebbleOptions,
+  says: (line: string) => void = () => {},
+): Promise<PebbleDaemon> => {
   const socket = join(directory, 'pebble.socket');
   const boot = async (): Promise<SmallPebble> => {
-    const daemon = new SmallPebble(socket, environment);
+    const daemon = new SmallPebble(socket, environment, says);
     await daemon.listen();
     return daemon;
   };
@@ -47,6 +51,7 @@ export const startSmallPebble = async ({ directory, environment }: PebbleOptions
 class SmallPebble {
   readonly #socket: string;
   readonly #environment: Readonly<Record<string, string>>;
+  readonly #says: (line: string) => void;
   readonly #server: Server;
   readonly #bootId = crypto.randomUUID();
   readonly #layers = new Map<string, Layer>();
@@ -59,9 +64,10 @@ class SmallPebble {
   readonly #notices = new Map<string, Notice>();
   #numbered = 0;
 
-  constructor(socket: string, environment: Readonly<Record<string, string>>) {
+  constructor(socket: string, environment: Readonly<Record<string, string>>, says: (line: string) => void) {
     this.#socket = socket;
     this.#environment = environment;
+    this.#says = says;
     this.#server = createServer((request, response) => void this.#answer(request, response));
     const websockets = new WebSocketServer({ noServer: true });
     this.#server.on('upgrade', (request, stream, head) => {
@@ -279,6 +285,7 @@ class SmallPebble {
     if (!this.#isProgram(program)) throw new Refusal(400, `cannot find executable "${program}"`);
     if (request.user !== undefined && (await accountOf(request.user)) === null)
       throw new Refusal(400, `user: unknown user ${request.user}`);
+    this.#says(`exec ${JSON.stringify(request)}`);
     const execution = new SmallExec(request, this.#environment);
     const task = this.#next();
     this.#execs.set(task, execution);
