@@ -56,10 +56,14 @@ export const makeService = async (api: KubernetesApi, asked: ServiceAsked): Prom
     : { endpoints: [], lacks: [reached.lack], applied: name };
 };
 
-const portsIn = (addresses: readonly string[]): readonly number[] =>
-  [...new Set(addresses.map((address) => Number(address.slice(address.lastIndexOf(':') + 1))))].toSorted(
-    (a, b) => a - b,
-  );
+/**
+ * Each once, lowest first. An address comes out of the bag of a unit, where anything may stand: one that names no port that can be is
+ * left out, because Kubernetes would refuse the whole Service for it, and clients of all units would be without.
+ */
+const portsIn = (addresses: readonly string[]): readonly number[] => {
+  const ports = addresses.map((address) => Number(/:(\d{1,5})$/.exec(address)?.[1] ?? 0));
+  return [...new Set(ports.filter((port) => port >= 1 && port <= 65_535))].toSorted((a, b) => a - b);
+};
 
 /** One that cannot be is told as an option; until it is mended the port stays what it was, which nobody here knows better. */
 const portIn = ({ listen_port: port = 6432 }: ServiceAsked['config']): number =>

@@ -6,7 +6,7 @@ import { networkInterfaces } from 'node:os';
 import { same } from '../actors/model/same.ts';
 import type { WatchersState } from '../infra/juju/backplane/charm-state.ts';
 import type { UnitView } from '../infra/juju/backplane/unit-view.ts';
-import type { Tale } from '../infra/juju/backplane/watchers.ts';
+import { exporterRemark, type Tale } from '../infra/juju/backplane/watchers.ts';
 import { type Dispatched, podNameOf } from '../infra/juju/environment.ts';
 import type { Log } from '../infra/files/log.ts';
 import { featuresOf } from '../infra/juju/version.ts';
@@ -87,11 +87,7 @@ const metricsOf = async (
       log.warn({ reason: exported.reason }, 'metrics cannot be exported');
       return null;
     case 'missing':
-      if (before.exporters !== 'missing')
-        log.warn(
-          {},
-          'metrics are not offered: the image has no pgbouncer_exporter on its path; run the charm with one that has, 0.12 or newer',
-        );
+      if (before.exporters !== 'missing') log.warn({}, exporterRemark.message);
       return { application: nothingScraped, unit: scrapedUnitBag(null) };
     case 'failing':
       log.warn({ services: exported.services }, 'exporters of metrics do not run: see their logs');

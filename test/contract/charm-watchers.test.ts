@@ -1,6 +1,7 @@
 /** The charm and those who watch over it: what they are told, and what no hook pays for that is not about them. */
 import { parse } from 'yaml';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { fleetStatusSchema } from '../../src/api/status.ts';
 import { openPebble } from '../../src/infra/pebble/client.ts';
 import { Random } from '../../src/actors/kit/random.ts';
 import type { Exported } from '../../src/infra/pebble/exporters.ts';
@@ -211,8 +212,15 @@ describe('metrics', () => {
     expect(said.toSorted()).toEqual(kind === 'missing' ? units : []);
     for (const member of [application, ...units])
       expect(Object.keys(fleet.juju.bag(relation, member)).filter((key) => /scrape|alert/.test(key))).toEqual([]);
+    const remarked = async (): Promise<readonly string[] | undefined> => {
+      const { results } = await fleet.juju.runAction(fleet.unitName(1), 'status');
+      const told = fleetStatusSchema.parse(JSON.parse(String(results['status']))).units;
+      return told.find(({ unit }) => unit === fleet.unitName(1))?.remarks.map(({ id }) => id);
+    };
+    expect(await remarked()).toEqual(kind === 'missing' ? ['no-exporter'] : []);
     for (const unit of units) answers[unit] = 'exported';
     await fleet.settle();
+    expect(await remarked()).toEqual([]);
     expect(fleet.juju.bag(relation, application)['scrape_jobs']).toContain('9127');
     for (const unit of units) answers[unit] = kind;
     await fleet.settle();

@@ -3,12 +3,15 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { markOf } from '../../src/infra/files/process-mark.ts';
+import { freePort } from '../../src/infra/local/free-port.ts';
 import { openPebble, type Pebble } from '../../src/infra/pebble/client.ts';
 import { PebbleError, type Trouble } from '../../src/infra/pebble/trouble.ts';
 import { LokiServer } from '../support/loki-server.ts';
 import { resourcesInUse, resourcesLeftSince } from '../support/leaks.ts';
 import type { PebbleDaemon, PebbleOptions } from '../support/pebble/daemon.ts';
+import { healthOf } from '../support/pebble/health.ts';
 import { testAccount, testDirectory } from '../support/servers.ts';
+import { strangerAt } from '../support/stranger.ts';
 
 /** What the client does with a Pebble, whichever it is. */
 export const pebbleClientContract = (
@@ -432,16 +435,42 @@ export const pebbleClientContract = (
       expect(await pebble.notices({ keys: [key], after: notice?.['last-repeated'] ?? '' }, never)).toEqual([]);
     });
 
-    it('makes checks, and tells of them', async () => {
-      const down = {
-        override: 'replace',
-        period: '100ms',
-        timeout: '50ms',
-        threshold: 2,
-        tcp: { host: '127.0.0.1', port: 1 },
-      };
-      await pebble.addLayer('checks', { checks: { nobody: down } }, never);
-      await expect.poll(() => pebble.checks(never)).toMatchObject([{ name: 'nobody', status: 'down', threshold: 2 }]);
+    it('makes checks, and tells of them, also Kubernetes and whoever listens for notices', async () => {
+      const port = await freePort(['127.0.0.1']);
+      const check = { override: 'replace', period: '100ms', timeout: '90ms', threshold: 2 };
+      const door = { ...check, level: 'ready', tcp: { host: '127.0.0.1', port } };
+      const aside = { ...check, tcp: { host: '127.0.0.1', port: 1 } };
+      await pebble.addLayer('checks', { checks: { aside, door } }, never);
+      const statuses = async () => (await pebble.checks(never)).map(({ name, level, status }) => [name, level, status]);
+      await expect.poll(statuses).toEqual([
+        ['aside', undefined, 'down'],
+        ['door', 'ready', 'down'],
+      ]);
+      expect(await healthOf(daemon.socket, 'ready')).toBe(502);
+      expect(await healthOf(daemon.socket, 'alive')).toBe(200);
+      const stranger = await strangerAt('127.0.0.1', port);
+      await expect.poll(async () => (await statuses())[1]).toEqual(['door', 'ready', 'up']);
+      expect(await healthOf(daemon.socket, 'ready')).toBe(200);
+      await stranger[Symbol.asyncDispose]();
+      await expect.poll(async () => (await statuses())[1]).toEqual(['door', 'ready', 'down']);
+      const told = (await pebble.notices({ types: ['change-update'] }, never)).flatMap(({ key, 'last-data': data }) =>
+        data?.['check-name'] === 'door' ? [{ key, kind: data['kind'] }] : [],
+      );
+      const ends = await Promise.all(
+        told.map(async ({ key, kind }) => [kind, (await pebble.change(key, never)).status] as const),
+      );
+      expect(ends).toEqual(
+        expect.arrayContaining([
+          ['perform-check', 'Error'],
+          ['recover-check', 'Done'],
+        ]),
+      );
+      // One that another layer says the same of goes on as it is.
+      await pebble.addLayer('checks', { checks: { door } }, never);
+      expect((await statuses())[1]).toEqual(['door', 'ready', 'down']);
+      // And as it is told otherwise it begins anew.
+      await pebble.addLayer('checks', { checks: { door: { ...door, threshold: 1_000 } } }, never);
+      expect((await statuses())[1]).toEqual(['door', 'ready', 'up']);
     });
 
     it('tells of a change that never was', async () => {

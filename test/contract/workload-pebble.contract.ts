@@ -1,6 +1,7 @@
 import { readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { Secret } from '../../src/actors/model/secret.ts';
 import type { TlsMaterial } from '../../src/actors/model/workload.ts';
 import { type Workload, WorkloadAway } from '../../src/actors/ports/workload.ts';
@@ -10,6 +11,7 @@ import { planChange } from '../../src/pgbouncer/plan.ts';
 import { fingerprintOf } from '../../src/pgbouncer/tls.ts';
 import { authority, first, type Pair, second } from '../support/certificates.ts';
 import { pebbles } from '../support/pebble/pebbles.ts';
+import { healthOf } from '../support/pebble/health.ts';
 import { connectAs, PebbleMachine, type UnitOfPebble } from '../support/pebble/pebble-machine.ts';
 import { pgbouncerBinaries, postgresServers, testAccount, useServer } from '../support/servers.ts';
 import {
@@ -125,6 +127,32 @@ const ownMatters = (openMachine: () => Promise<PebbleMachine>): void => {
       ]);
     expect(pidsOf(await inspect(workload))).not.toContain(second);
     expect((await planFor(workload, wanted)).steps).toEqual([]);
+  });
+
+  it('lets Kubernetes know whether it takes clients, wherever it listens, and restarts nothing for that', async () => {
+    const workload = await open({ ...pair, options: { checkPeriodMs: 100 } });
+    const { socket } = await machine.daemonOf('a');
+    const pebble = await machine.pebbleOf('a');
+    const check = async () => (await pebble.checks(never)).map(({ name, level, status }) => [name, level, status]);
+    expect(await check()).toEqual([]);
+    await serve(workload, { port, canary: 'gen-1' });
+    const elsewhere = await machine.freePort([address]);
+    const looksAt = async (): Promise<unknown> => parse(await pebble.plan(never)).checks.pgbouncer.tcp;
+    const { steps } = await planFor(workload, { port: elsewhere, canary: 'gen-2' });
+    const half = 1 + steps.findIndex(({ type }) => type === 'start');
+    await takeAll(workload, steps.slice(0, half));
+    // The second one serves where it was.
+    expect(await looksAt()).toEqual({ host: address, port });
+    await takeAll(workload, steps.slice(half));
+    expect(await looksAt()).toEqual({ host: address, port: elsewhere });
+    expect(await check()).toEqual([['pgbouncer', 'ready', 'up']]);
+    const pids = pidsOf(await inspect(workload));
+    for (const pid of pids) machine.signal(pid, 'SIGKILL');
+    await expect.poll(() => healthOf(socket, 'ready')).toBe(502);
+    expect(await healthOf(socket, 'alive')).toBe(200);
+    expect((await inspect(workload)).instances.map(({ state }) => state)).toEqual(['absent', 'absent']);
+    await take(workload, { type: 'start', instances: [2] });
+    await expect.poll(() => healthOf(socket, 'ready')).toBe(200);
   });
 
   describe('attests what was verified', () => {

@@ -35,4 +35,7 @@ it('keeps the Service at the ports where units say they listen, until all of the
   const moving = await portsWhile(['pooler:6432', 'pooler:6543', 'pooler:6432'], null);
   expect(moving.ports).toEqual([6543, 6432]);
   expect((await portsWhile(['pooler:6543', 'pooler:6543'], moving.applied)).ports).toEqual([6543]);
+  // Whatever a bag says, Kubernetes is asked for nothing that it would refuse.
+  const damaged = ['pooler', 'pooler:', 'pooler:0', 'pooler:65536', '[::1]', 'pooler:x', 'pooler:6432'];
+  expect((await portsWhile(damaged, null)).ports).toEqual([6543, 6432]);
 });

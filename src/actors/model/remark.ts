@@ -20,6 +20,8 @@ export const remarkMeans = {
     'Only in a refresh from the charm of the same name by another maker, on a unit that is refreshed before the one that leads: it serves the clients whose logins that charm kept in secrets, and takes what the leader publishes when that one is refreshed. Let the refresh go on.',
   'kept-limit':
     'Only as a charm that was refreshed from the one of the same name by another maker. That one gave every PgBouncer the whole of `max_db_connections`, this one divides it among all of them: the fleet keeps what it had together until you set another value, which is for the whole fleet, or say so with the action `confirm-connection-limit`.',
+  'no-exporter':
+    'Only as a charm that is related by `metrics-endpoint`: the image of the workload has no `pgbouncer_exporter` on its path, so this unit offers no metrics, and its alerts and dashboard show nothing of it. Clients are served all the same. Run the charm with an image that has one, 0.12 or newer, or remove the relation.',
   repaired:
     'Somebody changed by hand what the unit keeps: a file, or a setting on the console of PgBouncer. It was put right. Change options with `troupe config`. Told for an hour.',
   replaced: 'An instance ended or hung and was started again. Look at its log when it comes often. Told for an hour.',

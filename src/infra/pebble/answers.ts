@@ -74,6 +74,8 @@ export const noticed = z.object({ id: z.string() });
 
 const check = z.object({
   name: z.string(),
+  /** `alive` or `ready`: in what Kubernetes is told the check counts. */
+  level: z.string().optional(),
   status: z.string(),
   failures: z.number().optional(),
   threshold: z.number(),

@@ -8,9 +8,33 @@ export const layerLabel = 'pgbouncer';
  * their names are the same for ever, and one that is no longer wanted is merely stopped. Nothing but us starts them. One that
  * crashes is started again by Pebble, because nobody else looks before the next hook; one that ends well has been drained.
  */
-export const layerOf = (unit: Unit, program: string) => ({
+export const layerOf = (unit: Unit, program: string, door: Door) => ({
   summary: 'PgBouncers of this unit',
   services: Object.fromEntries(unit.instances.map(({ place }) => [place.service, serviceOf(unit, program, place)])),
+  checks: { [checkName]: checkOf(unit, door) },
+});
+
+/** Where any PgBouncer of the unit takes clients. */
+export interface Door {
+  readonly host: string;
+  readonly port: number;
+}
+
+export const checkName = 'pgbouncer';
+
+/**
+ * Kubernetes gives new clients to a pod while no check of level `ready` is down; who is connected stays so, and nothing is restarted
+ * for it. Whether PostgreSQL can be reached does not count: no unit would be left, and clients can wait in PgBouncer. PgBouncer says
+ * nothing in its log of who connects and goes away at once. Juju runs a hook when the check goes down, and one when it is up again.
+ */
+const checkOf = ({ checkPeriodMs }: Unit, { host, port }: Door) => ({
+  override: 'replace',
+  level: 'ready',
+  period: `${checkPeriodMs}ms`,
+  timeout: `${Math.ceil(checkPeriodMs / 2)}ms`,
+  // An instance that is restarted is back sooner.
+  threshold: 3,
+  tcp: { host, port },
 });
 
 const serviceOf = ({ user, restartDelayMs }: Unit, program: string, { id, ini, directory }: InstancePlace) => ({

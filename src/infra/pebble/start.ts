@@ -3,10 +3,10 @@ import { listenPortOf } from '../../pgbouncer/ini.ts';
 import { done, failed, together } from '../instances/outcome.ts';
 import { missingAddress } from '../instances/own-address.ts';
 import { wait } from '../instances/patience.ts';
-import { overlaps, takesFrom } from '../instances/sockets.ts';
+import { addressesOf, overlaps, takesFrom } from '../instances/sockets.ts';
 import { lastTroubles } from '../instances/words.ts';
 import { textOf } from './files.ts';
-import { layerLabel, layerOf } from './layer.ts';
+import { type Door, layerLabel, layerOf } from './layer.ts';
 import { findProgram } from './program.ts';
 import { strangersAt } from './strangers.ts';
 import { PebbleError } from './trouble.ts';
@@ -18,9 +18,12 @@ export const start = async (unit: Unit, instances: readonly Instance[], signal: 
   const survey = await surveyOf(unit, signal);
   const found = survey.instances.filter(({ instance }) => instances.includes(instance));
   const prepared = await Promise.all(found.map((one) => readied(unit, survey, one, signal)));
-  const ready = prepared.flatMap((one) => ('instance' in one ? [one] : []));
+  const [first, ...others] = prepared.flatMap((one) => ('instance' in one ? [one] : []));
   const refusals = prepared.flatMap((one) => ('instance' in one ? [] : [one]));
-  return together([...refusals, ...(ready.length === 0 ? [] : [await launch(unit, ready, signal)])]);
+  return together([
+    ...refusals,
+    ...(first === undefined ? [] : [await launch(unit, [first, ...others], survey, signal)]),
+  ]);
 };
 
 interface Ready {
@@ -51,12 +54,17 @@ const readied = async (unit: Unit, survey: Survey, found: Found, signal: AbortSi
   return { instance, port };
 };
 
-const launch = async (unit: Unit, ready: readonly Ready[], signal: AbortSignal): Promise<StepOutcome> => {
+const launch = async (
+  unit: Unit,
+  ready: readonly [Ready, ...Ready[]],
+  survey: Survey,
+  signal: AbortSignal,
+): Promise<StepOutcome> => {
   const { pebble, clock } = unit;
   const program = await findProgram(unit, signal);
   if (program === null) return failed(`cannot start anything: there is no PgBouncer at "${unit.binary}"`);
   // Pebble may have started anew, and knows nothing then.
-  await pebble.addLayer(layerLabel, layerOf(unit, program.path), signal);
+  await pebble.addLayer(layerLabel, layerOf(unit, program.path, await doorOf(unit, ready, survey)), signal);
   const since = clock.wall();
   const change = await pebble.act(
     'start',
@@ -70,6 +78,22 @@ const launch = async (unit: Unit, ready: readonly Ready[], signal: AbortSignal):
   });
   return together(await Promise.all(outcomes));
 };
+
+/** While instances move to another port one after the other, clients are taken where one is that serves already. */
+const doorOf = async (
+  { listenAddress }: Unit,
+  [{ port }]: readonly [Ready, ...Ready[]],
+  { instances }: Survey,
+): Promise<Door> => {
+  const [address = '0.0.0.0'] = await addressesOf(listenAddress);
+  const serving = instances.find((one) => one.port !== null);
+  return { host: loopbacks.get(address) ?? address, port: serving?.port ?? port };
+};
+
+const loopbacks: ReadonlyMap<string, string> = new Map([
+  ['0.0.0.0', '127.0.0.1'],
+  ['::', '::1'],
+]);
 
 /** Pebble waits for a second whether what it started goes on: somebody who answers before that need not be waited for. */
 const watch = ({ pebble, patience }: Unit, change: string, signal: AbortSignal) => {

@@ -32,6 +32,8 @@ export interface Unit {
   readonly patience: Patience;
   /** How long Pebble waits before it starts again one that has ended. */
   readonly restartDelayMs: number;
+  /** How often Pebble looks whether clients are taken. */
+  readonly checkPeriodMs: number;
 }
 
 export interface OwnLogins {

@@ -47,6 +47,8 @@ export interface PebbleWorkloadOptions {
   readonly patience?: Partial<Patience>;
   /** How long Pebble waits before it starts again an instance that has ended. */
   readonly restartDelayMs?: number;
+  /** How often Pebble looks whether clients are taken. After three times in a row when they are not the pod is not ready. */
+  readonly checkPeriodMs?: number;
 }
 
 /** Nothing is asked yet: Pebble may not be there, and everything rejects with WorkloadUnavailable until it is. */
@@ -67,6 +69,7 @@ export const openPebbleWorkload = (options: PebbleWorkloadOptions): Workload => 
     tls: options.tls ?? (() => null),
     patience: { ...defaultPatience, ...options.patience },
     restartDelayMs: options.restartDelayMs ?? 500,
+    checkPeriodMs: options.checkPeriodMs ?? 5_000,
   };
   return {
     inspect: (signal) => usable('the PgBouncers of this unit', () => inspect(unit, signal), signal),

@@ -9,19 +9,31 @@ export class SmallCheck {
   #failures = 0;
   readonly #timer: NodeJS.Timeout;
 
-  constructor(name: string, config: CheckConfig) {
+  readonly #turns: (turned: 'down' | 'up') => void;
+
+  /** `turns` hears when it is down, and when it is up again. */
+  constructor(name: string, config: CheckConfig, turns: (turned: 'down' | 'up') => void) {
     this.name = name;
     this.config = config;
+    this.#turns = turns;
     this.#timer = setInterval(() => void this.#look(), durationMs(config.period ?? '10s'));
   }
 
+  get isDown(): boolean {
+    return this.#failures >= this.#threshold;
+  }
+
+  get #threshold(): number {
+    return this.config.threshold ?? 3;
+  }
+
   get info(): unknown {
-    const threshold = this.config.threshold ?? 3;
+    const threshold = this.#threshold;
     return {
       name: this.name,
       ...(this.config.level === undefined ? {} : { level: this.config.level }),
       startup: this.config.startup ?? 'enabled',
-      status: this.#failures >= threshold ? 'down' : 'up',
+      status: this.isDown ? 'down' : 'up',
       failures: this.#failures,
       threshold,
     };
@@ -37,9 +49,12 @@ export class SmallCheck {
     const signal = AbortSignal.timeout(durationMs(this.config.timeout ?? '3s'));
     try {
       await once(socket, 'connect', { signal });
+      const wasDown = this.isDown;
       this.#failures = 0;
+      if (wasDown) this.#turns('up');
     } catch {
       this.#failures += 1;
+      if (this.#failures === this.#threshold) this.#turns('down');
     } finally {
       socket.destroy();
     }

@@ -7,6 +7,7 @@ import { rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { delimiter, join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
+import { isDeepStrictEqual } from 'node:util';
 import { WebSocketServer } from 'ws';
 import { stringify } from 'yaml';
 import { z } from 'zod';
@@ -140,7 +141,7 @@ class SmallPebble {
       case 'checks':
         return sync([...this.#checks.values()].map(({ info }) => info));
       case 'health':
-        return sync({ healthy: true });
+        return this.#health(url.searchParams.get('level') ?? '');
       default:
         throw new Refusal(404, 'not found');
     }
@@ -195,16 +196,42 @@ class SmallPebble {
     } catch (cause) {
       throw new Refusal(400, cause instanceof Error ? cause.message : String(cause));
     }
-    for (const check of this.#checks.values()) check.end();
-    this.#checks.clear();
-    for (const [name, config] of Object.entries(this.#plan.checks))
-      this.#checks.set(name, new SmallCheck(name, config));
+    this.#followChecks();
     for (const [name, config] of Object.entries(this.#plan['log-targets'])) {
       const target = this.#logTargets.get(name) ?? new SmallLogTarget(config);
       target.config = config;
       this.#logTargets.set(name, target);
     }
     return true;
+  }
+
+  /** One whose words are the same goes on. */
+  #followChecks(): void {
+    for (const [name, config] of Object.entries(this.#plan.checks)) {
+      const known = this.#checks.get(name);
+      if (known !== undefined && isDeepStrictEqual(known.config, config)) continue;
+      known?.end();
+      this.#checks.set(name, new SmallCheck(name, config, (turned) => this.#noteTurn(name, turned)));
+    }
+  }
+
+  /** What Kubernetes asks for: `ready` counts those of `alive` too. */
+  #health(level: string): Reply {
+    const counted = level === 'ready' ? ['ready', 'alive'] : [level];
+    const isDown = [...this.#checks.values()].some(
+      (check) => check.isDown && (level === '' || counted.includes(check.config.level ?? '')),
+    );
+    return { ...sync({ healthy: !isDown }), status: isDown ? 502 : 200 };
+  }
+
+  /** As Juju hears of it: each turn is the end of a change, of which there is a notice. */
+  #noteTurn(name: string, turned: 'down' | 'up'): void {
+    const kind = turned === 'down' ? 'perform-check' : 'recover-check';
+    const [id, isDown] = [this.#next(), turned === 'down'];
+    const err = isDown ? `cannot perform the following tasks:\n- Perform tcp check "${name}"` : '';
+    const done = Promise.resolve();
+    this.#changes.set(id, { id, kind, status: isDown ? 'Error' : 'Done', err, log: [], exitCode: null, done });
+    this.#keepNotice('change-update', id, { kind, 'check-name': name });
   }
 
   #listServices(names: readonly string[]): readonly unknown[] {
@@ -358,13 +385,17 @@ class SmallPebble {
 
   #notify({ key, data = {} }: z.infer<typeof noticeBody>): unknown {
     if (!/^[a-z0-9-]+(\.[a-z0-9-]+)+(\/[a-z0-9-]+)+$/.test(key)) throw new Refusal(400, `invalid key "${key}"`);
+    return { id: this.#keepNotice('custom', key, data) };
+  }
+
+  #keepNotice(type: Notice['type'], key: string, data: Notice['last-data']): string {
     const before = this.#notices.get(key);
     const id = before?.id ?? this.#next();
     const now = new Date().toISOString();
     this.#notices.set(key, {
       id,
       'user-id': null,
-      type: 'custom',
+      type,
       key,
       'first-occurred': before?.['first-occurred'] ?? now,
       'last-occurred': now,
@@ -372,7 +403,7 @@ class SmallPebble {
       occurrences: (before?.occurrences ?? 0) + 1,
       'last-data': data,
     });
-    return { id };
+    return id;
   }
 
   #listNotices(url: URL): readonly Notice[] {
@@ -406,7 +437,7 @@ interface Change {
 interface Notice {
   readonly id: string;
   readonly 'user-id': null;
-  readonly type: 'custom';
+  readonly type: 'custom' | 'change-update';
   readonly key: string;
   readonly 'first-occurred': string;
   readonly 'last-occurred': string;

@@ -17,6 +17,7 @@ import { nonceOf } from './lease.ts';
 import { provisionalRemark } from './provisional.ts';
 import { Reading, type Related } from './reading.ts';
 import {
+  exporterRemark,
   readLogLocations,
   readTraceLocation,
   type Tale,
@@ -150,14 +151,16 @@ export class UnitView {
     return refusals;
   }
 
-  /** What the operator should know though everything is served; from who leads. */
+  /** What the operator should know though everything is served. */
   async remarks(): Promise<readonly Finding[]> {
     const desk = await this.deskIfAny();
     if (desk === null) return [];
     const { abroad, provisional, now } = desk;
+    const { exporters } = (await this.lastState()).watchers;
     return [
       ...(abroad === null || now.keptLimit === null ? [] : [remarkOf(now.keptLimit)]),
       ...(provisional === null ? [] : [provisionalRemark(provisional)]),
+      ...(exporters === 'missing' ? [exporterRemark] : []),
     ];
   }
 

@@ -4,6 +4,7 @@
  * other hook pays for being watched.
  */
 import { createHash } from 'node:crypto';
+import type { Finding } from '../../../actors/model/remark.ts';
 import { ToolRefusal } from '../tool-refusal.ts';
 import type { Bag, JujuTools } from '../tools.ts';
 import { logLocationIn } from '../wire/loki-push-api.ts';
@@ -12,6 +13,13 @@ import type { Occasion, Reading } from './reading.ts';
 
 export const watcherEndpoints = ['logging', 'metrics-endpoint', 'grafana-dashboard', 'tracing'] as const;
 export type WatcherEndpoint = (typeof watcherEndpoints)[number];
+
+/** What the operator should know while metrics were asked for and could not be had when this unit looked last. */
+export const exporterRemark: Finding = {
+  id: 'no-exporter',
+  message:
+    'metrics are not offered: the image has no pgbouncer_exporter on its path; run the charm with one that has, 0.12 or newer',
+};
 
 /** Where logs go: URLs, each once, in the order of the units of Loki. */
 export const readLogLocations = async (reading: Reading, occasion: Occasion): Promise<readonly string[]> => {
