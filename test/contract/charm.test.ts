@@ -303,6 +303,25 @@ describe('the charm', () => {
     expect(fleet.loginsOn(1)).toContain(answer['username']);
   });
 
+  it('starts what has ended as soon as a check of Pebble fails, by one hook, and has nothing to do when it is up again', async () => {
+    await using fleet = (await serving(9, 1)).fleet;
+    const unit = fleet.unitName(0);
+    const turn = async (kind: 'check-failed' | 'check-recovered') => {
+      const environment = { JUJU_PEBBLE_CHECK_NAME: 'pgbouncer' };
+      fleet.juju.notify(unit, { container: 'pgbouncer', kind, environment });
+      return fleet.juju.settle();
+    };
+    const processes = () => [1, 2].map((instance) => fleet.machine.processOf(unit, instance));
+    for (const process of processes()) if (process !== null) fleet.machine.end(process);
+    expect(processes()).toEqual([null, null]);
+    expect((await turn('check-failed')).map(({ hook }) => hook)).toEqual(['pgbouncer-pebble-check-failed']);
+    expect(processes()).not.toContain(null);
+    expect(fleet.statuses).toEqual(active(1));
+    const [up, ...others] = await turn('check-recovered');
+    expect(others).toEqual([]);
+    expect(up?.calls.filter(({ tool }) => /-(set|add|grant|remove)$/.test(tool))).toEqual([]);
+  });
+
   it('removes a client that went while the backend was away as soon as it is back, its secrets at once', async () => {
     const { fleet: made, orders } = await serving(9);
     await using fleet = made;

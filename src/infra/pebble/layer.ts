@@ -20,7 +20,7 @@ export interface Door {
   readonly port: number;
 }
 
-export const checkName = 'pgbouncer';
+const checkName = 'pgbouncer';
 
 /**
  * Kubernetes gives new clients to a pod while no check of level `ready` is down; who is connected stays so, and nothing is restarted
