@@ -1,14 +1,18 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 import { containers, newestContainers, thisMachine } from './test/support/ground.ts';
+import { LongestFirst } from './test/support/longest-first.ts';
 
-/** Two files at a time at least: most wait for servers, and each has servers, or a part of them, of its own. */
+/** A machine that many share is slow: how long a test takes says nothing about the code. */
+const patient = { testTimeout: 60_000, expect: { poll: { timeout: 10_000 } } };
+
+/** Twice as many files at a time as there are processors: most wait for servers, and each has servers, or a part of them, of its own. */
 const onServers = {
-  maxWorkers: Math.max(2, availableParallelism() - 1),
+  ...patient,
+  maxWorkers: Math.max(2, 2 * availableParallelism()),
   sequence: { groupOrder: 1 }, // After those that run one at a time.
   globalSetup: ['test/support/servers-setup.ts'],
   setupFiles: ['test/support/leak-check.ts'],
-  testTimeout: 60_000,
   hookTimeout: 120_000,
   provide: { ground: thisMachine },
 };
@@ -42,13 +46,13 @@ const onNewestContainers = {
 
 /** Each file has a whole fleet in containers, and mostly waits for it. */
 const onImages = {
+  ...patient,
+  maxWorkers: Math.max(2, availableParallelism()),
+  sequence: { groupOrder: 2 },
   globalSetup: ['test/support/e2e-setup.ts'],
   testTimeout: 240_000,
   hookTimeout: 300_000,
 };
-
-/** A machine that many share is slow: how long a test takes says nothing about the code. */
-const patient = { testTimeout: 60_000, expect: { poll: { timeout: 10_000 } } };
 
 /** Nothing that these tests run keeps anything between files: they may share a process, which halves their time. */
 const pure = { isolate: false, maxWorkers: 1 };
@@ -56,6 +60,7 @@ const pure = { isolate: false, maxWorkers: 1 };
 export default defineConfig({
   test: {
     cache: false, // The checkout may belong to somebody else.
+    sequence: { sequencer: LongestFirst },
     projects: [
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], ...patient, ...pure } },
       { test: { name: 'simulation', include: ['test/simulation/**/*.test.ts'], testTimeout: 300_000, ...pure } },

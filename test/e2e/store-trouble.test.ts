@@ -74,14 +74,14 @@ describe('a fleet of PgBouncer 1.26 on Redis 8', () => {
     const { id } = await fleet().container('valkey');
     const cli = (command: string) =>
       docker(['exec', id, 'sh', '-c', `REDISCLI_AUTH=$(cat /keys/password) redis-cli ${command}`]);
+    const { epoch } = before.leader ?? { epoch: 0 };
+    const endsBefore = await endsOf(epoch);
     expect(await cli('FLUSHALL')).toBe('OK\n');
-    const after = await fleet().until(
-      'all are well',
-      (s) => isWell(s) && (s.leader?.epoch ?? 0) > (before.leader?.epoch ?? 0),
-    );
+    const after = await fleet().until('all are well', (s) => isWell(s) && (s.leader?.epoch ?? 0) > epoch);
     await clients.untilWritten(50);
     expect(await clients.close()).toMatchObject(unharmed);
-    // Nobody led meanwhile: the epoch tells, an election may be over before any unit says so. No unit knew less than before.
+    // An election may be over before any unit says that nobody leads; who led has logged it. No unit knew less than before.
+    expect(await endsOf(epoch)).toBe(endsBefore + 1);
     expect(words.statuses.filter(({ generation }) => generation.published !== before.generation.published)).toEqual([]);
     expect(after.generation).toEqual(before.generation);
     expect(after.intent).toEqual(before.intent);
@@ -89,5 +89,12 @@ describe('a fleet of PgBouncer 1.26 on Redis 8', () => {
     expect(pidsOf(after)).toEqual(pidsOf(before));
   });
 });
+
+/** How often units have said in their logs that they lead no longer, of one term. */
+const endsOf = async (epoch: number): Promise<number> => {
+  const log = await fleet().compose('logs', '--no-color', '--no-log-prefix', 'unit');
+  return log.split('\n').filter((line) => line.includes('"leadership ended"') && line.includes(`"epoch":${epoch},`))
+    .length;
+};
 
 const isAlone = ({ backplane, leader }: Status): boolean => backplane.state === 'unreachable' && leader === null;

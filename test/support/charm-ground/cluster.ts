@@ -12,6 +12,8 @@ import { promisify } from 'node:util';
 import type { Lane, Lanes } from './cluster-process.ts';
 
 const gateway = '10.1.0.1';
+/** A bridge without an address of its own takes one of its links, another one when that goes: pods would send to the old one for half a minute. */
+const addressOfBridge = '02:00:00:00:00:01';
 
 /** Null when one can be made here; otherwise why not. */
 export const troubleWithClusters = async (): Promise<string | null> => {
@@ -63,7 +65,7 @@ export class Cluster implements AsyncDisposable {
     const bridge = await hold(apart, 'exec cat');
     await within(bridge.pid, [
       'link set lo up',
-      'link add name pods type bridge',
+      `link add name pods address ${addressOfBridge} type bridge`,
       `addr add ${gateway}/16 dev pods`,
       'link set pods up',
     ]);

@@ -1,0 +1,39 @@
+import { basename } from 'node:path';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+
+/**
+ * What takes longest to shortest: the files that need most of a minute or more, whatever their size says. Whoever makes a test
+ * that is as long puts it here, or the others have ended while it still runs alone.
+ */
+const longest: readonly string[] = [
+  'charm-lives-on',
+  'charm-counterparts',
+  'charm-serves-clients',
+  'charm-survives-kills',
+  'juju-counterparts',
+  'charm-survives-failures',
+  'charm-takes-over-survives',
+  'workload-pebble',
+  'workload-pgbouncer-124',
+  'charm-is-watched',
+  'workload-pgbouncer-126',
+  'workload-local',
+  'charm-real',
+  'postgres-interrupted',
+];
+
+/** For vitest's `sequence.sequencer`: long files begin first, so that none of them runs alone at the end. */
+export class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const bySize = await super.sort(files);
+    return bySize.toSorted((one, other) => groupOf(one) - groupOf(other) || rankOf(one) - rankOf(other));
+  }
+}
+
+/** Vitest runs one group after the other, and takes each in the order of its files. */
+const groupOf = ({ project }: TestSpecification): number => project.config.sequence.groupOrder;
+
+const rankOf = ({ moduleId }: TestSpecification): number => {
+  const rank = longest.indexOf(basename(moduleId, '.test.ts'));
+  return rank === -1 ? longest.length : rank;
+};
