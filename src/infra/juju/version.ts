@@ -10,14 +10,8 @@ export const parseJujuVersion = (text: string): JujuVersion | null => {
 /** What this Juju can do. */
 export interface JujuFeatures {
   readonly secrets: boolean;
-  /** Secrets that an operator made, for options of the type `secret`. */
-  readonly userSecrets: boolean;
-  readonly openPort: boolean;
-  readonly customNotices: boolean;
   /** Its Pebble sends what services write to Loki. */
   readonly logForwarding: boolean;
-  readonly checkHooks: boolean;
-  readonly relationModel: boolean;
   /** Single revisions of a secret may be removed: before, the removal could take other revisions with it. */
   readonly revisionRemoval: boolean;
 }
@@ -26,12 +20,7 @@ export const featuresOf = (version: JujuVersion | null): JujuFeatures => {
   const since = (...oldest: JujuVersion): boolean => version !== null && isAtLeast(version, oldest);
   return {
     secrets: since(3, 0, 3),
-    userSecrets: since(3, 3, 0),
-    openPort: since(3, 0, 3),
-    customNotices: since(3, 4, 0),
     logForwarding: since(3, 4, 0),
-    checkHooks: since(3, 6, 0),
-    relationModel: since(3, 6, 2),
     revisionRemoval: since(3, 6, 11),
   };
 };

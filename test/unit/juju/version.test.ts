@@ -4,11 +4,7 @@ import { featuresOf, type JujuFeatures, type JujuVersion } from '../../../src/in
 describe('the features of a Juju', () => {
   it.each<[keyof JujuFeatures, JujuVersion, JujuVersion]>([
     ['secrets', [3, 0, 2], [3, 0, 3]],
-    ['openPort', [3, 0, 2], [3, 0, 3]],
-    ['userSecrets', [3, 2, 9], [3, 3, 0]],
-    ['customNotices', [3, 3, 7], [3, 4, 0]],
-    ['checkHooks', [3, 5, 9], [3, 6, 0]],
-    ['relationModel', [3, 6, 1], [3, 6, 2]],
+    ['logForwarding', [3, 3, 7], [3, 4, 0]],
     ['revisionRemoval', [3, 6, 10], [3, 6, 11]],
   ])('%s are not there in %j, and are in %j and later', (feature, before, since) => {
     expect(featuresOf(before)[feature]).toBe(false);

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import type { Digest, Epoch, Generation } from '../../../actors/model/ids.ts';
 import { canonical } from '../../files/canonical.ts';
 import type { Bag } from '../tools.ts';
+import { jsonIn } from '../wire/json.ts';
 
 /** The generation that was verified here, by what tells it from all others: the spec itself lies in the peer relation. */
 export interface VerifiedMark {
@@ -102,8 +103,8 @@ export const readState = (stored: Bag): { readonly state: CharmState; readonly l
   const part = <K extends keyof CharmState>(key: K): CharmState[K] => {
     const text = stored[key];
     if (text === undefined) return emptyState[key];
-    const parsed = schemas[key].safeParse(jsonOf(text));
-    if (parsed.success) return parsed.data;
+    const value = jsonIn(text, schemas[key]);
+    if (value !== undefined) return value;
     losses.push(`the part "${key}" of the charm state could not be read, and is begun anew`);
     return emptyState[key];
   };
@@ -123,12 +124,4 @@ export const stateChanges = (stored: Bag, state: CharmState): Bag =>
 /** The generation that was verified lies elsewhere, and nothing else here is secret. */
 const neverSecret = (): never => {
   throw new TypeError('a secret does not go into charm state');
-};
-
-const jsonOf = (text: string): unknown => {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 };

@@ -91,7 +91,7 @@ export const answerClients = async (
     if (client.kind === 'pgsql') {
       const [request] = client.asked.requests;
       const answer = request === undefined ? undefined : answers.get(request.id);
-      await tools.writeBag(refOf(client.relation), 'application', pgsqlChangesFor(client.relation, answer));
+      await tools.writeBag(client.relation, 'application', pgsqlChangesFor(client.relation, answer));
       continue;
     }
     const { relation } = client;
@@ -102,7 +102,7 @@ export const answerClients = async (
       uris.set(label, secret.id);
       if (secret !== owned.get(label)) owned = new Map(owned).set(label, secret);
     }
-    await tools.writeBag(refOf(relation), 'application', changesFor(relation, answers, uris));
+    await tools.writeBag(relation, 'application', changesFor(relation, answers, uris));
     owned = await removeSecrets(tools, owned, unwanted);
   }
   return owned;
@@ -128,7 +128,7 @@ const ensureSecret = async (
     return { ...known, fingerprint };
   }
   const id = await addSecret(tools, label, content);
-  await tools.secretGrant(id, refOf(relation));
+  await tools.secretGrant(id, relation);
   return { id, relation: relation.id, fingerprint };
 };
 
@@ -149,7 +149,7 @@ const addSecret = async (tools: JujuTools, label: string, content: SecretContent
 export const removeLeftOver = async (
   tools: JujuTools,
   found: readonly FoundClient[],
-  { secrets }: Pick<Shared, 'secrets'>,
+  secrets: Shared['secrets'],
   broken: { readonly relation: RelationRef; readonly ours: Bag } | null,
 ): Promise<Shared['secrets']> => {
   const alive = new Set(found.map(({ relation }) => relation.id));
@@ -187,5 +187,3 @@ export const answerOfUnit = async (
     }
   }
 };
-
-const refOf = ({ endpoint, id }: RelationRef): RelationRef => ({ endpoint, id });

@@ -61,7 +61,7 @@ const flushAbroad = async (
   const isClient = broken !== null && clientEndpoints.some((endpoint) => endpoint === broken.endpoint);
   const ours = isClient ? await reading.bag(broken, applicationOf(unit), 'application') : null;
   const relation = ours === null || broken === null ? null : { relation: broken, ours };
-  const secrets = await removeLeftOver(tools, clients, { secrets: answered }, relation);
+  const secrets = await removeLeftOver(tools, clients, answered, relation);
   if (secrets !== desk.now.secrets) desk.now = { ...desk.now, secrets };
 };
 

@@ -19,6 +19,7 @@ import {
   verdictCodec,
 } from '../../files/domain-codecs.ts';
 import type { Bag } from '../tools.ts';
+import { jsonIn } from '../wire/json.ts';
 import { type KeptLimit, keptLimitSchema } from './kept-limit.ts';
 
 export interface Lease {
@@ -104,8 +105,8 @@ export const readShared = (bag: Bag, sealer: Sealer | null): Shared => {
   const plain = <T>(key: string, schema: z.ZodType<T>): T | null => {
     const text = bag[key];
     if (text === undefined) return null;
-    const parsed = schema.safeParse(jsonOf(text));
-    if (parsed.success) return parsed.data;
+    const value = jsonIn(text, schema);
+    if (value !== undefined) return value;
     damaged.push({ object: key, relation: null, unit: null, reason: 'it has another shape' });
     return null;
   };
@@ -162,13 +163,12 @@ export interface UnitData {
   readonly damage: string | null;
 }
 
-export const readUnit = (bag: Bag, sealer: Sealer | null): UnitData => {
-  const member = memberSchema.safeParse(jsonOf(bag[keyOf.member] ?? ''));
+/** There is nothing sealed in it: any key will do. */
+export const readUnit = (bag: Bag, sealer: Sealer): UnitData => {
   const text = bag[keyOf.bag];
-  // There is nothing sealed in a databag: any key will do.
-  const decoded = text === undefined || sealer === null ? null : bagCodec.decode(sealer, keyOf.bag, text);
+  const decoded = text === undefined ? null : bagCodec.decode(sealer, keyOf.bag, text);
   return {
-    member: member.success ? member.data : null,
+    member: jsonIn(bag[keyOf.member], memberSchema) ?? null,
     bag: decoded?.kind === 'decoded' ? decoded.value : null,
     damage: decoded?.kind === 'corrupt' ? decoded.reason : null,
   };
@@ -179,11 +179,3 @@ export const bagText = (bag: UnitBag, sealer: Sealer): Bag => ({
   [keyOf.bag]: bagCodec.encode(sealer, keyOf.bag, bag),
 });
 export const leftUnit: Bag = { [keyOf.member]: '', [keyOf.bag]: '' };
-
-const jsonOf = (text: string): unknown => {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-};

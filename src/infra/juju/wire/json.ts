@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { parsedJson } from '../../files/codec.ts';
 
 /** More than any bag of these interfaces holds in one value; what is longer is not looked at. */
-const longest = 256 * 1024;
+const longest = 1024 * 1024;
 
 /** What a value of a bag says, when it is JSON of that shape. */
 export const jsonIn = <T>(text: string | undefined, schema: z.ZodType<T>): T | undefined => {
