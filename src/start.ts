@@ -1,5 +1,5 @@
 /**
- * Starts the program of the charm, which lies beside it, with what V8 compiled of it in an earlier run: every hook is a process of
+ * Starts the program of the charm, which lies beside it, unless a first look finds that there is nothing to do, with what V8 compiled of it in an earlier run: every hook is a process of
  * its own, and compiling takes longer than all that most of them have to do. V8 refuses what another release of it, or other flags,
  * have compiled; then, and where there is nothing yet, this run leaves what it has compiled itself. Of all hooks update-status uses
  * most of the program: what that has compiled is left for all, and from time to time anew, because it uses more as the fleet grows.
@@ -8,6 +8,8 @@ import { closeSync, fsyncSync, openSync, readFileSync, renameSync, statSync, wri
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { Script } from 'node:vm';
+import type { runCharm } from './charm.ts';
+import { lookAhead } from './programs/charm-front.ts';
 
 /** Name of the program without its ending: says what is in it, because V8 itself looks at no more than the length of a source. */
 declare const program: string;
@@ -45,13 +47,24 @@ const leave = (path: string, script: Script): void => {
   }
 };
 
-const cachedData = read(used) ?? read(loaded);
-// On one line with its beginning, so that the lines of a stack are those of the file.
-const source = `(function (exports, require, module, __filename, __dirname) {${readFileSync(file, 'utf8')}\n})`;
-const script = new Script(source, { filename: file, ...(cachedData === undefined ? {} : { cachedData }) });
-const usesMost = process.env['JUJU_DISPATCH_PATH'] === 'hooks/update-status';
-const isRefused = script.cachedDataRejected; // Undefined when there was nothing to refuse.
-if (usesMost ? isOld(used) || isRefused === true : isRefused !== false)
-  process.once('exit', () => leave(usesMost ? used : loaded, script));
-const module = { exports: {} };
-script.runInThisContext()(module.exports, createRequire(file), module, file, import.meta.dirname);
+/** What the program exports. */
+const load = (): { readonly runCharm: typeof runCharm } => {
+  const cachedData = read(used) ?? read(loaded);
+  // On one line with its beginning, so that the lines of a stack are those of the file.
+  const source = `(function (exports, require, module, __filename, __dirname) {${readFileSync(file, 'utf8')}\n})`;
+  const script = new Script(source, { filename: file, ...(cachedData === undefined ? {} : { cachedData }) });
+  const usesMost = process.env['JUJU_DISPATCH_PATH'] === 'hooks/update-status';
+  const isRefused = script.cachedDataRejected; // Undefined when there was nothing to refuse.
+  if (usesMost ? isOld(used) || isRefused === true : isRefused !== false)
+    process.once('exit', () => leave(usesMost ? used : loaded, script));
+  const exports = {} as ReturnType<typeof load>;
+  script.runInThisContext()(exports, createRequire(file), { exports }, file, import.meta.dirname);
+  return exports;
+};
+
+const start = async (): Promise<void> => {
+  const before = await lookAhead(process.env, program);
+  if (before?.isSettled !== true) await load().runCharm(process.env, before);
+};
+
+void start();

@@ -6,6 +6,7 @@
 import { hostname, networkInterfaces } from 'node:os';
 import { type Running, runOnNact } from '../actors/kit/on-nact.ts';
 import type { Hook } from '../actors/model/hook.ts';
+import type { Intent } from '../actors/model/intent.ts';
 import type { Secret } from '../actors/model/secret.ts';
 import type { TlsMaterial } from '../actors/model/workload.ts';
 import { lack } from '../actors/model/wait-catalogue.ts';
@@ -22,6 +23,7 @@ import { confirmingAction } from '../infra/juju/backplane/kept-limit.ts';
 import type { KubernetesApi } from '../infra/kubernetes/api.ts';
 import { type Dispatched, type JujuEvent, podNameOf } from '../infra/juju/environment.ts';
 import { JujuLog } from '../infra/juju/log.ts';
+import { serverOf } from '../infra/postgres/endpoint.ts';
 import { ToolRefusal } from '../infra/juju/tool-refusal.ts';
 import type { JujuTools, StatusWord } from '../infra/juju/tools.ts';
 import { featuresOf } from '../infra/juju/version.ts';
@@ -30,8 +32,10 @@ import type { Telemetry } from '../infra/pebble/telemetry.ts';
 import { createCast, type UnitCast } from './cast.ts';
 import { makeService, type ServiceMade } from './charm-service.ts';
 import { type HookEvent, hookOf, occasionOf } from './charm-hooks.ts';
+import type { ServerAddress } from './charm-settled.ts';
+import type { Settling } from './charm-settling.ts';
 import type { DispatchTrace } from './charm-trace.ts';
-import { serveWatchers } from './charm-watchers.ts';
+import { serveWatchers, type WatchedParts } from './charm-watchers.ts';
 
 export interface DispatchParts {
   readonly dispatched: Dispatched;
@@ -54,6 +58,8 @@ export interface DispatchParts {
   readonly telemetry?: Telemetry;
   /** Left out, nobody is told what a dispatch did. */
   readonly trace?: DispatchTrace;
+  /** Left out, later dispatches do not know whether there was anything to do. */
+  readonly settling?: Settling;
 }
 
 /** Juju's word about leadership is good for 30 s. */
@@ -71,10 +77,11 @@ const shortestWaitMs = 50;
 const exitDefect = 1;
 
 export const runDispatch = async (parts: DispatchParts): Promise<number> => {
-  const { log, tools, trace } = parts;
+  const { log, tools, trace, settling } = parts;
   const code = await codeOf(parts);
   await trace?.end(code);
   await log.write(tools);
+  if (code === 0) await settling?.end();
   return code;
 };
 
@@ -104,7 +111,8 @@ const dispatch = async (parts: DispatchParts, event: JujuEvent): Promise<number>
 };
 
 const runHook = async (parts: DispatchParts, event: HookEvent): Promise<number> => {
-  const { dispatched, tools, workload, postgres, credentials, clock, instances, advertise, log } = parts;
+  const { dispatched, tools, workload, postgres, credentials, clock, instances, advertise, log, settling } = parts;
+  settling?.begin();
   const { unit: self, application, model } = dispatched;
   const hook = hookOf(event, self);
   const occasion = occasionOf(dispatched.event, self);
@@ -119,7 +127,8 @@ const runHook = async (parts: DispatchParts, event: HookEvent): Promise<number> 
     log,
   });
   await using backplane = new JujuBackplane(view);
-  parts.trace?.goTo(await view.traceLocation());
+  const traced = await view.traceLocation();
+  parts.trace?.goTo(traced);
   const service = await serviceOf(parts, view, occasion.relationsAnew || event.type === 'updateStatus');
   const certificate = await certificateOf(parts, view);
   if (parts.tls !== undefined) parts.tls.material = certificate.material;
@@ -147,9 +156,13 @@ const runHook = async (parts: DispatchParts, event: HookEvent): Promise<number> 
     { backplane, workload, postgres, credentials, callers: { answer: () => {} } },
   );
   const defects: { readonly actor: string; readonly cause: unknown }[] = [];
-  const running = runOnNact(cast, { clock, onDefect: (actor, cause) => defects.push({ actor, cause }) });
+  const running = runOnNact(cast, {
+    clock,
+    onDefect: (actor, cause) => defects.push({ actor, cause }),
+    ...(settling === undefined ? {} : { trace: settling.trace }),
+  });
   try {
-    const { memory, published, losses } = await backplane.recall();
+    const { memory, intent, published, losses } = await backplane.recall();
     const wall = clock.wall();
     running.send(
       ['config', { type: 'recalled', memory, published, wall }],
@@ -173,6 +186,9 @@ const runHook = async (parts: DispatchParts, event: HookEvent): Promise<number> 
     );
     const unsettled = await settled(running, hook, clock, () => defects.length > 0);
     if (unsettled.length > 0) log.warn({ effects: unsettled }, 'this hook ends before everything was done');
+    // What an action is about is asked of nobody else.
+    if (isAtRest(running) && traced === null && dispatched.event.type === 'updateStatus')
+      settling?.settle(certificate.dueAt, serversOf(intent));
   } finally {
     await running.stop();
   }
@@ -181,7 +197,7 @@ const runHook = async (parts: DispatchParts, event: HookEvent): Promise<number> 
   if (defects.length > 0) return exitDefect;
   const { event: asked } = dispatched;
   if (asked.type === 'action') await answerAction(asked.name, running, view, parts);
-  const watchers = await serveWatchers(parts, view);
+  const watchers = await serveWatchers(heeded(parts), view);
   const status = await setStatus(running, event, view, tools);
   await backplane.flush({
     status,
@@ -220,9 +236,10 @@ const certificateOf = async (parts: DispatchParts, view: UnitView) => {
   const { application, unit, model } = dispatched;
   const related = await view.certificates();
   const { hasCertificate } = await view.lastState();
-  if (related === null && !hasCertificate) return { material: null, lacks: [], isKept: false };
+  if (related === null && !hasCertificate)
+    return { material: null, lacks: [], isKept: false, dueAt: Number.POSITIVE_INFINITY };
   const number = unitNumberOf(unit);
-  const { material, lacking } = await ownCertificate({
+  const { material, lacking, dueAt } = await ownCertificate({
     tools,
     relation: related === null ? null : { ...related.relation, provider: related.remoteApplication },
     unit,
@@ -240,7 +257,7 @@ const certificateOf = async (parts: DispatchParts, view: UnitView) => {
     now: clock.wall(),
   });
   const lacks = lacking === null ? [] : [lack.certificate({ self: unit, reason: lacking })];
-  return { material, lacks, isKept: related !== null };
+  return { material, lacks, isKept: related !== null, dueAt };
 };
 
 const serviceOf = async (
@@ -284,6 +301,37 @@ const settled = async (
     running.send(['unit', { type: 'ticked', wall: clock.wall() }]);
   }
 };
+
+/** Nothing is waited for but a hook about what is not there yet. */
+const isAtRest = (running: Running<UnitCast>): boolean =>
+  running.dueAt() === Number.POSITIVE_INFINITY &&
+  running.stateOf('unit').status.waits.every(({ id }) => id === unrelated.id);
+const unrelated = lack.backendMissing({ application: '' });
+
+/** What the container could not be told this time is told by the next whole look. */
+const heeded = ({ telemetry, settling, ...parts }: DispatchParts): WatchedParts => {
+  if (telemetry === undefined || settling === undefined) return { ...parts, ...(telemetry && { telemetry }) };
+  const heard = async <T extends { readonly kind: string }>(asked: Promise<T>): Promise<T> => {
+    const answer = await asked;
+    if (!['told', 'exported', 'missing'].includes(answer.kind)) settling.unsettle();
+    return answer;
+  };
+  const { metricsPort } = telemetry;
+  return {
+    ...parts,
+    telemetry: {
+      metricsPort,
+      forwardLogs: (wanted) => heard(telemetry.forwardLogs(wanted)),
+      exportMetrics: () => heard(telemetry.exportMetrics()),
+      stopExporters: () => heard(telemetry.stopExporters()),
+    },
+  };
+};
+
+const serversOf = (intent: Intent | null): readonly ServerAddress[] =>
+  Object.values(intent?.backends ?? {}).flatMap(({ endpoints }) =>
+    endpoints.flatMap((endpoint) => serverOf(endpoint) ?? []),
+  );
 
 const passed = (clock: Clock, ms: number): Promise<void> => {
   const { promise, resolve } = Promise.withResolvers<void>();

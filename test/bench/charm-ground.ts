@@ -19,6 +19,10 @@ const related = 'related';
 export const leader = `${related}/0`;
 export const follower = `${related}/1`;
 
+/** What a unit leaves for its later hooks when it has found nothing to do. */
+export const noteOf = (place: string, unit: string): string =>
+  join(place, unit.replace('/', '-'), 'state', 'settled.json');
+
 export interface CharmGround extends AsyncDisposable {
   readonly juju: JujuModel;
 }

@@ -2,9 +2,13 @@
  * The charm in a Juju model: its own dispatch for every hook, in this process, with PgBouncers and a PostgreSQL in memory. Beside it a
  * PostgreSQL and its clients as charms that do what their interface says, and no more.
  */
-import { dispatchedBy } from '../../src/infra/juju/environment.ts';
+import { type Dispatched, dispatchedBy } from '../../src/infra/juju/environment.ts';
 import { JujuLog } from '../../src/infra/juju/log.ts';
 import { type Bag, createJujuTools } from '../../src/infra/juju/tools.ts';
+import type { RunTool, ToolCall } from '../../src/infra/juju/tool-process.ts';
+import type { SettledNote } from '../../src/infra/pebble/settled-note.ts';
+import { type Before, lookBefore } from '../../src/programs/charm-front.ts';
+import { createSettling, type Settling } from '../../src/programs/charm-settling.ts';
 import type { Clock } from '../../src/actors/ports/clock.ts';
 import type { Credentials } from '../../src/actors/ports/credentials.ts';
 import { createSystemClock } from '../../src/infra/clock/system-clock.ts';
@@ -67,6 +71,8 @@ export interface CharmFleetOptions {
   readonly version?: string;
   /** Deployed whatever it assumes of Juju. */
   readonly isForced?: boolean;
+  /** Each dispatch looks first whether there is anything to do, and a whole one runs all the same; what it does not look at. */
+  readonly front?: { readonly blindTo: 'nothing' | 'juju' | 'container' };
 }
 
 export class CharmFleet implements AsyncDisposable {
@@ -79,6 +85,11 @@ export class CharmFleet implements AsyncDisposable {
   kubernetes: KubernetesApi | null = null;
   /** With what each unit serves clients that ask for TLS, as of its last hook. */
   readonly materials = new Map<string, TlsMaterial | null>();
+  /** How many dispatches would have ended before the actors, and those of them that had something to do all the same. */
+  readonly ends = { early: 0, wrongly: [] as string[] };
+  readonly #notes = new Map<string, string>();
+  readonly #heard = new Map<string, string>();
+  readonly #front: CharmFleetOptions['front'] | null;
   #later = 0;
 
   readonly #clock: Clock;
@@ -97,6 +108,7 @@ export class CharmFleet implements AsyncDisposable {
     this.#effectDone = effectDone ?? (() => {});
     this.#real = real ?? null;
     this.#telemetryOf = telemetryOf ?? (() => null);
+    this.#front = options.front ?? null;
   }
 
   static async open(seed: number, units = 3, options: CharmFleetOptions = {}): Promise<CharmFleet> {
@@ -113,8 +125,10 @@ export class CharmFleet implements AsyncDisposable {
   /** Juju, PgBouncers and PostgreSQL are again as they are now, as often as what is returned is called. Not while a hook runs. */
   keep(): () => void {
     const kept = [this.juju.keep(), this.machine.keep(), this.postgres.keep()];
-    const [away, later] = [this.postgres.away, this.#later];
+    const [away, later, notes] = [this.postgres.away, this.#later, [...this.#notes]];
     return () => {
+      this.#notes.clear();
+      for (const [unit, note] of notes) this.#notes.set(unit, note);
       for (const restore of kept) restore();
       this.postgres.away = away;
       this.#later = later;
@@ -249,6 +263,7 @@ export class CharmFleet implements AsyncDisposable {
     const disk = this.machine.diskOf(unit);
     disk.authFile = null;
     disk.inis.clear();
+    this.#notes.delete(unit);
   }
 
   #charm(): Charm {
@@ -274,9 +289,12 @@ export class CharmFleet implements AsyncDisposable {
     const later = this.#later;
     const telemetry = this.#telemetryOf(unit);
     const trace = createDispatchTrace(dispatched, environment['JUJU_DISPATCH_PATH'] ?? '', log);
+    const before = await this.#lookBefore(dispatched, run);
+    const { settling, wasQuiet } = this.#settlingOf(unit, trace.noting(run), before);
     const code = await runDispatch({
       dispatched,
-      tools: createJujuTools(trace.noting(run)),
+      tools: createJujuTools(settling.run),
+      settling,
       trace,
       workload: telling<Workload>(workload, this.#effectBegins, this.#effectDone),
       postgres: telling<Postgres>(real?.postgres ?? this.postgres, this.#effectBegins, this.#effectDone),
@@ -295,7 +313,69 @@ export class CharmFleet implements AsyncDisposable {
     });
     await workload[Symbol.asyncDispose]();
     if (dispatched.event.type !== 'secretRemove') this.materials.set(unit, tls.material);
+    if (before?.isSettled === true) {
+      this.ends.early += 1;
+      if (!wasQuiet()) this.ends.wrongly.push(`${unit} ${environment['JUJU_CONTEXT_ID']}`);
+    }
     if (code !== 0) throw new Error(`exit ${code}`);
+  }
+
+  async #lookBefore({ event, unit }: Dispatched, run: RunTool): Promise<Before | null> {
+    const front = this.#front;
+    if (front === null || front === undefined || event.type !== 'updateStatus') return null;
+    const { blindTo } = front;
+    const processes = [1, 2].flatMap((instance) => this.machine.processOf(unit, instance) ?? []);
+    const { authFile, inis } = this.machine.diskOf(unit);
+    const seen = JSON.stringify([authFile, [...inis], processes.map(({ pid }) => pid)]);
+    const frozen = processes.filter((process) => process.frozen).map(({ port }) => port);
+    return lookBefore({
+      facts: `${unit} ${this.juju.version}`,
+      glance: async () => {
+        const breakdown = this.breakdowns.get(unit);
+        if (breakdown !== undefined) throw new Error(breakdown);
+        return {
+          note: this.#notes.get(unit) ?? null,
+          whole: async () => ({
+            digest: blindTo === 'container' ? '' : seen,
+            consoles: processes.map(({ port }) => ({ host: 'console', port })),
+          }),
+          close: () => {},
+        };
+      },
+      run: blindTo === 'juju' ? (call) => this.#stale(unit, call, run) : run,
+      answers: async ({ host, port }) =>
+        host === 'console' ? blindTo === 'container' || !frozen.includes(port) : this.postgres.away === null,
+      now: () => this.#clock.wall() + this.#later,
+    });
+  }
+
+  /** As the last dispatch that was a whole one heard it. */
+  #stale(unit: string, call: ToolCall, run: RunTool): Promise<string> {
+    const heard = this.#heard.get(JSON.stringify([unit, call.tool, call.args]));
+    return heard === undefined ? run(call) : Promise.resolve(heard);
+  }
+
+  /** One that would have ended leaves the note as it is, and is looked at by a whole one that asks everything itself. */
+  #settlingOf(unit: string, run: RunTool, before: Before | null): { settling: Settling; wasQuiet: () => boolean } {
+    const isSettled = before?.isSettled === true;
+    let written = false;
+    const note: SettledNote = {
+      write: async (text) => {
+        written = true;
+        if (!isSettled) this.#notes.set(unit, text);
+      },
+      remove: async () => {
+        if (!isSettled) this.#notes.delete(unit);
+      },
+    };
+    const asksAll = isSettled || this.#front?.blindTo === 'juju';
+    const asked = before === null || !asksAll ? before : { ...before, answers: new Map() };
+    const remembering: RunTool = async (call) => {
+      const answer = await run(call);
+      if (!isSettled) this.#heard.set(JSON.stringify([unit, call.tool, call.args]), answer);
+      return answer;
+    };
+    return { settling: createSettling(remembering, note, asked), wasQuiet: () => written };
   }
 }
 

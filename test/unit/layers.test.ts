@@ -37,7 +37,7 @@ const layers: readonly { readonly at: string; readonly may: readonly string[] }[
   { at: 'main.ts', may: ['programs', 'settings.ts', 'version.ts', 'node:'] },
   { at: 'charm.ts', may: ['programs', 'infra', 'schemas-read-once.ts', 'node:'] },
   { at: 'schemas-read-once.ts', may: ['zod'] },
-  { at: 'start.ts', may: ['node:'] },
+  { at: 'start.ts', may: ['charm.ts', 'programs', 'node:'] },
 ];
 
 /** The library that an adapter is there to speak to. */

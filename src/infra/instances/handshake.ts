@@ -30,5 +30,22 @@ export const certificateAt = async (host: string, port: number, signal: AbortSig
   }
 };
 
+/**
+ * Whether a PgBouncer or a PostgreSQL takes connections there and answers the first question: of a process that is stopped or hangs,
+ * or takes nobody any more, the kernel alone would. Nobody logs in, and PostgreSQL notes nothing down.
+ */
+export const answersAt = (host: string, port: number, withinMs: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect({ host, port });
+    const told = (answers: boolean) => (): void => {
+      clearTimeout(limit);
+      socket.destroy();
+      resolve(answers);
+    };
+    const limit = setTimeout(told(false), withinMs);
+    socket.once('connect', () => socket.write(sslRequest)).once('data', told(true));
+    socket.once('error', told(false)).once('close', told(false));
+  });
+
 /** As PostgreSQL's protocol has it: its length, and the number 80877103. */
 const sslRequest = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]);

@@ -4,23 +4,13 @@
  */
 import { lookup } from 'node:dns/promises';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { open, readFile } from 'node:fs/promises';
-import { isIP, SocketAddress } from 'node:net';
-
-export interface Listener {
-  readonly address: string;
-  readonly port: number;
-  readonly inode: string;
-  readonly uid: number;
-}
+import { readFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
+import { allListeners, canonical, type Endpoint, endpointOf, type Listener, rowOf } from './listeners.ts';
 
 /** All TCP listeners of this network namespace at a port. */
 export const listenersAt = async (port: number): Promise<readonly Listener[]> =>
   (await allListeners()).filter((listener) => listener.port === port);
-
-/** All TCP listeners of this network namespace. */
-export const allListeners = async (): Promise<readonly Listener[]> =>
-  (await Promise.all([listening('/proc/net/tcp'), listening('/proc/net/tcp6')])).flat();
 
 /** What PgBouncer is told to listen on (`listen_addr`), as addresses. `*` is both wildcards. */
 export const addressesOf = async (listenAddress: string): Promise<readonly string[]> => {
@@ -108,11 +98,6 @@ export const connectionsAt = async (ports: ReadonlySet<number>): Promise<readonl
     }));
 };
 
-export interface Endpoint {
-  readonly address: string;
-  readonly port: number;
-}
-
 /** Far cheaper than to look it up again: the kernel walks all its tables for that. */
 export const stillHolds = (pid: number, { fd, inode }: HeldSocket): boolean => inodeOf(pid, fd) === inode;
 
@@ -144,56 +129,7 @@ export const processesWithArgument = (argument: string): readonly number[] =>
   visibleProcesses().filter((pid) => argumentsOf(pid).includes(argument));
 
 const accepting = '00010000';
-const stateListen = '0A';
 const stateEstablished = '01';
-
-/** The kernel lists listeners before connections, of which there may be tens of thousands: the rest is not read. */
-const listening = async (table: string): Promise<readonly Listener[]> => {
-  const file = await open(table).catch(() => null); // Without IPv6 there is no tcp6.
-  if (file === null) return [];
-  await using _closing = file;
-  let text = '';
-  for (;;) {
-    const { bytesRead, buffer } = await file.read({ buffer: Buffer.alloc(16_384) });
-    text += buffer.toString('latin1', 0, bytesRead);
-    const rows = text.split('\n').slice(1, -1).map(rowOf);
-    const end = rows.findIndex(({ state }) => state !== stateListen);
-    if (end !== -1 || bytesRead === 0) return rows.slice(0, end === -1 ? rows.length : end).map(listenerOf);
-  }
-};
-
-interface Row {
-  readonly local: string;
-  readonly remote: string;
-  readonly state: string;
-  readonly uid: string;
-  readonly inode: string;
-}
-
-const rowOf = (line: string): Row => {
-  // sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode …
-  const [, local = '', remote = '', state = '', , , , uid = '', , inode = ''] = line.trim().split(/\s+/);
-  return { local, remote, state, uid, inode };
-};
-
-const listenerOf = ({ local, uid, inode }: Row): Listener => ({ ...endpointOf(local), inode, uid: Number(uid) });
-
-const endpointOf = (local: string): Endpoint => {
-  const [hex = '', port = ''] = local.split(':');
-  const words = hex.match(/.{8}/g) ?? [];
-  const bytes = words.flatMap((word) =>
-    (word.match(/../g) ?? []).toReversed().map((byte) => Number.parseInt(byte, 16)),
-  );
-  return { address: bytes.length === 4 ? bytes.join('.') : ipv6Of(bytes), port: Number.parseInt(port, 16) };
-};
-
-const ipv6Of = (bytes: readonly number[]): string => {
-  const hex = bytes.map((byte) => byte.toString(16).padStart(2, '0')).join('');
-  return canonical((hex.match(/.{4}/g) ?? []).join(':'));
-};
-
-const canonical = (address: string): string =>
-  isIP(address) === 6 ? new SocketAddress({ address, family: 'ipv6' }).address : address;
 
 const wildcardOf = (address: string): string => (isIP(address) === 6 ? '::' : '0.0.0.0');
 

@@ -25,6 +25,8 @@ export interface OwnCertificate {
   readonly material: TlsMaterial | null;
   /** Why there is none, or no newer one: a sentence's part. Null: nothing is wanting. */
   readonly lacking: string | null;
+  /** Wall-clock ms until which another look finds the same, while nobody tells anything new: 0 while something is awaited. */
+  readonly dueAt: number;
 }
 
 interface CertificatesRelation extends RelationRef {
@@ -54,7 +56,7 @@ export const ownCertificate = async (options: CertificatesOptions): Promise<OwnC
   const stored = keptIn(await tools.secretGet({ label }, 'refresh'));
   if (relation === null) {
     if (stored !== null) await forget(tools);
-    return { material: null, lacking: null };
+    return { material: null, lacking: null, dueAt: Number.POSITIVE_INFINITY };
   }
   const kept = stored ?? (await takenOver(options, relation));
   const bag = await tools.readBag(relation, relation.provider, 'application');
@@ -62,11 +64,11 @@ export const ownCertificate = async (options: CertificatesOptions): Promise<OwnC
     const first = await asking(options, givenKey, bag);
     await tools.secretAdd({ owner: 'unit', label, content: contentOf(first) });
     await tools.writeBag(relation, 'unit', requestBag(first.request));
-    return { material: null, lacking: unanswered };
+    return { material: null, lacking: unanswered, dueAt: 0 };
   }
   if (givenKey !== null) {
     await keep(tools, stored, await askingAgain(options, relation, kept, bag, givenKey));
-    return { material: materialOf(kept), lacking: kept.certificate === '' ? unanswered : null };
+    return { material: materialOf(kept), lacking: kept.certificate === '' ? unanswered : null, dueAt: 0 };
   }
   await publish(options, relation, kept.request);
   const answer: CertificateAnswer = bag === null ? { kind: 'none' } : answerIn(kept, bag);
@@ -80,7 +82,7 @@ export const ownCertificate = async (options: CertificatesOptions): Promise<OwnC
         servedKey: null,
       };
       await keep(tools, stored, isDue(certificate, now) ? await askingAgain(options, relation, current, bag) : current);
-      return { material: materialOf(current), lacking: null };
+      return { material: materialOf(current), lacking: null, dueAt: certificate.renewAt };
     }
     case 'revoked': {
       await keep(
@@ -88,18 +90,26 @@ export const ownCertificate = async (options: CertificatesOptions): Promise<OwnC
         stored,
         await askingAgain(options, relation, { ...kept, certificate: '', authorities: '', servedKey: null }, bag),
       );
-      return { material: null, lacking: 'the certificate was revoked, and another one is asked for' };
+      return { material: null, lacking: 'the certificate was revoked, and another one is asked for', dueAt: 0 };
     }
     case 'refused':
       await keep(tools, stored, kept);
-      return { material: materialOf(kept), lacking: `the provider does not sign the request: ${answer.reason}` };
+      return {
+        material: materialOf(kept),
+        lacking: `the provider does not sign the request: ${answer.reason}`,
+        dueAt: 0,
+      };
     case 'unusable':
       await keep(tools, stored, kept);
-      return { material: materialOf(kept), lacking: `the answer of the provider is of no use: ${answer.reason}` };
+      return {
+        material: materialOf(kept),
+        lacking: `the answer of the provider is of no use: ${answer.reason}`,
+        dueAt: 0,
+      };
     case 'none':
       // Asked anew in time, it goes on with the one it has.
       await keep(tools, stored, kept);
-      return { material: materialOf(kept), lacking: kept.certificate === '' ? unanswered : null };
+      return { material: materialOf(kept), lacking: kept.certificate === '' ? unanswered : null, dueAt: 0 };
   }
 };
 

@@ -19,6 +19,8 @@ export interface Places {
   readonly program: string;
   /** Which processes were verified last, and with what files. Only Pebble's own account may write it. */
   readonly verified: string;
+  /** As what a whole look found nothing to do. Only Pebble's own account may write it. */
+  readonly settled: string;
   /** Copies that are tried out before anything is written. */
   readonly proving: string;
 }
@@ -44,6 +46,7 @@ export const placesIn = (root: string): Places => ({
   tls: posix.join(root, 'tls'),
   program: posix.join(root, 'program.json'),
   verified: posix.join(root, 'verified.json'),
+  settled: posix.join(root, 'settled.json'),
   proving: posix.join(root, 'proving'),
 });
 

@@ -1,4 +1,5 @@
-import { addressesOf, describeHolder, type Listener } from '../instances/sockets.ts';
+import type { Listener } from '../instances/listeners.ts';
+import { addressesOf, describeHolder } from '../instances/sockets.ts';
 import type { Survey, Unit } from './unit.ts';
 
 /**

@@ -7,7 +7,7 @@ import type { OwnLogin } from '../instances/login.ts';
 import { versionAt } from '../instances/look.ts';
 import type { Patience } from '../instances/patience.ts';
 import type { Reached } from '../instances/reached.ts';
-import { allListeners, type Listener } from '../instances/sockets.ts';
+import { allListeners, type Listener } from '../instances/listeners.ts';
 import type { Ownership, Pebble } from './client.ts';
 import { type InstancePlace, instancePlace, type Places } from './places.ts';
 import { type FoundProcess, isSameProcess, processesIn } from './processes.ts';

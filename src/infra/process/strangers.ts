@@ -1,4 +1,5 @@
-import { addressesOf, describeHolder, holds, type Listener, listenersAt } from '../instances/sockets.ts';
+import type { Listener } from '../instances/listeners.ts';
+import { addressesOf, describeHolder, holds, listenersAt } from '../instances/sockets.ts';
 import type { Unit } from './unit.ts';
 
 /** Who else holds our address at a port, as a clause: with `so_reuseport` the kernel would share it without a word. */
