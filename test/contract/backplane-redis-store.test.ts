@@ -355,9 +355,20 @@ describe.each(redisServers())('the store on %s', (_, start) => {
     });
 
     it('are known from the only folder when the store is away', async () => {
-      await mkdir(join(fleet.stateDir, `${fleet.application}-5`));
+      const five = await fleet.open({ unit: unitNameOf(fleet.application, 5) });
+      await five[Symbol.asyncDispose]();
+      await rm(holderOf(five.unit));
       const away = await fleet.open({ unit: 'claim', url: 'redis://127.0.0.1:1' });
-      expect(away.unit).toBe(unitNameOf(fleet.application, 5));
+      expect(away.unit).toBe(five.unit);
+    });
+
+    it('are not those of a folder that another has only just made, while the store is away', async () => {
+      await mkdir(join(fleet.stateDir, `${fleet.application}-5`));
+      const waiting = new AbortController();
+      const opening = fleet.open({ unit: 'claim', url: 'redis://127.0.0.1:1', signal: waiting.signal });
+      await until(() => fleet.log.lines.some(({ message }) => message.startsWith('waiting for the store')));
+      waiting.abort(new Error('stopped'));
+      await expect(opening).rejects.toThrow('stopped');
     });
 
     it('stay those of a unit that lives elsewhere on a volume that many share, however long it is silent', async () => {

@@ -3,7 +3,7 @@
  * that finds the folder of a unit elsewhere, which may serve its clients though nobody has heard of it for long. So a unit says in its
  * folder where it is and, every few seconds, that it lives.
  */
-import { rm, stat, utimes } from 'node:fs/promises';
+import { mkdir, rm, stat, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -35,7 +35,9 @@ export class FolderHold implements Disposable {
     this.#touchLater();
   }
 
+  /** Before anything else is in the folder, which is made when it is missing: no other may take it for one that nobody has. */
   static async take(directory: string, clock: Clock): Promise<FolderHold> {
+    await mkdir(directory, { recursive: true, mode: 0o700 });
     const path = join(directory, fileName);
     await writeAtomic(path, JSON.stringify({ host: hostname(), process: markOf(process.pid) }), 0o600);
     return new FolderHold(path, clock);

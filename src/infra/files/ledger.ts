@@ -270,5 +270,12 @@ const contentSchema: z.ZodType<LedgerContent> = z.object({
   memory: z.string().nullable(),
 });
 
+/** Whether a unit has been at work in this folder: it begins with its ledger. */
+export const hasLedger = async (directory: string): Promise<boolean> => {
+  const path = join(directory, fileName);
+  const found = await Promise.all([path, previousOf(path)].map(identityOf));
+  return found.some((identity) => identity !== null);
+};
+
 /** Where a unit keeps its files: one folder per unit, so that replicas may share a volume. */
 export const unitDirectory = (stateDir: string, unit: UnitName): string => join(stateDir, unit.replace('/', '-'));

@@ -6,7 +6,7 @@ import { isMissing } from '../files/atomic-file.ts';
 import type { Sealer } from '../files/codec.ts';
 import { FolderHold, lastSignIn } from '../files/folder-hold.ts';
 import { foldersInUse } from '../files/folders-in-use.ts';
-import { Ledger, unitDirectory } from '../files/ledger.ts';
+import { hasLedger, Ledger, unitDirectory } from '../files/ledger.ts';
 import { type Claimed, claimUnit } from '../files/number-claim.ts';
 import { HintLine } from './hint-line.ts';
 import { Connection } from './connection.ts';
@@ -37,8 +37,10 @@ export const openRedisBackplane = async (options: RedisBackplaneOptions): Promis
     const seat = { connection, keys, sealer, nonce, deadAfterMs };
     const unit = options.unit === 'claim' ? await claim(options, seat) : options.unit;
     const directory = unitDirectory(stateDir, unit);
+    using taken = new DisposableStack();
+    const hold = taken.use(await FolderHold.take(directory, clock));
     const ledger = await Ledger.open({ directory, unit, sealer, log });
-    const hold = await FolderHold.take(directory, clock);
+    taken.move();
     const mirror = new Mirror(sealer, log, ledger.content.objects);
     const post = { ...seat, ledger, hold, mirror, clock, log, unit, instances };
     return new RedisBackplane(post, hints);
@@ -70,9 +72,8 @@ const claim = async (options: RedisBackplaneOptions, seat: Seat): Promise<UnitNa
       return await claimUnit((takeNew) => askForNumber(options, seat, takeNew), pause);
     } catch (cause) {
       if (!(cause instanceof BackplaneUnavailable)) throw cause;
-      const { free, watched } = await preferredUnits(stateDir, application);
-      const [only, ...more] = free;
-      if (only !== undefined && more.length === 0 && watched.size === 0) return only; // Whose else could this directory be?
+      const only = await onlyUnit(stateDir, application);
+      if (only !== null) return only;
       if (!reported)
         log.warn({ application, reason: cause.message }, 'waiting for the store to give this unit a number');
       await pause();
@@ -132,6 +133,20 @@ const preferredUnits = async (
     if (sign !== null) watched.set(unit, sign);
   }
   return { free: units.filter((unit) => !watched.has(unit)), watched };
+};
+
+/** Whose folders are all here, as far as it is just one's: whose else could it be? */
+const onlyUnit = async (
+  stateDir: string,
+  application: RedisBackplaneOptions['application'],
+): Promise<UnitName | null> => {
+  // A unit that begins beside us has given its first sign of life before it has a ledger: ledgers are looked for first.
+  const begun = new Set<UnitName>();
+  for (const unit of await unitsIn(stateDir, application))
+    if (await hasLedger(unitDirectory(stateDir, unit))) begun.add(unit);
+  const { free, watched } = await preferredUnits(stateDir, application);
+  const [only, ...more] = free;
+  return only !== undefined && begun.has(only) && more.length === 0 && watched.size === 0 ? only : null;
 };
 
 const unitsIn = async (
