@@ -1,6 +1,7 @@
 import { decideWith as decideBackend, initial as initialBackend } from '../actors/relation/backend/decide.ts';
 import { performWith as performBackend } from '../actors/relation/backend/perform.ts';
 import { decideWith as decideClient, dueAt as clientDueAt } from '../actors/relation/client/decide.ts';
+import type { SharedEndpoints } from '../actors/relation/client/databag.ts';
 import { initial as initialClient } from '../actors/relation/client/state.ts';
 import { type Ports as ClientPorts, performWith as performClient } from '../actors/relation/client/perform.ts';
 import { decideWith as decidePeers, initial as initialPeers } from '../actors/relation/peers/decide.ts';
@@ -29,8 +30,8 @@ export interface CastSettings {
   readonly pid: number;
   readonly version: string;
   readonly advertise: string | null;
-  /** Where clients reach all units, as `host:port`; null: at each unit's own address. */
-  readonly endpoints: readonly string[] | null;
+  /** As `host:port`. */
+  readonly endpoints: SharedEndpoints | null;
   readonly leaseTtlMs: number;
   readonly drainDelayMs: number;
   readonly drainDeadlineMs: number;

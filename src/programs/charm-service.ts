@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import type { Application, UnitName } from '../actors/model/ids.ts';
 import { lack } from '../actors/model/wait-catalogue.ts';
 import type { Lack } from '../actors/model/waits.ts';
+import type { SharedEndpoints } from '../actors/relation/client/databag.ts';
 import type { KubernetesApi } from '../infra/kubernetes/api.ts';
 import { applyService, endpointsOf } from '../infra/kubernetes/exposed-service.ts';
 import { exposureIn } from '../infra/kubernetes/exposure.ts';
@@ -26,8 +27,7 @@ export interface ServiceAsked {
   readonly looksAgain: boolean;
 }
 export interface ServiceMade {
-  /** `host:port` for clients; none while it is not known. Null: each unit says its own. */
-  readonly endpoints: readonly string[] | null;
+  readonly endpoints: SharedEndpoints | null;
   readonly lacks: readonly Lack[];
   /** Names what was applied, to know it again; null when it was not. */
   readonly applied: string | null;
@@ -40,7 +40,7 @@ export const makeService = async (api: KubernetesApi, asked: ServiceAsked): Prom
     const lacks = read.problems.map(({ path, reason }) =>
       lack.optionEntry({ name: path.slice('options.'.length), reason, others: 0 }),
     );
-    return { endpoints: [], lacks, applied: asked.applied };
+    return { endpoints: nowhere, lacks, applied: asked.applied };
   }
   const port = portIn(config);
   // Until every unit has proven that it can listen elsewhere, clients are served where they are.
@@ -49,12 +49,14 @@ export const makeService = async (api: KubernetesApi, asked: ServiceAsked): Prom
   const name = createHash('sha256').update(JSON.stringify(wanted)).digest('hex').slice(0, 16);
   const refused =
     name === asked.applied && !looksAgain ? null : await applyService(api, wanted, unit.replace('/', '-'));
-  if (refused !== null) return { endpoints: [], lacks: [refused], applied: null };
+  if (refused !== null) return { endpoints: nowhere, lacks: [refused], applied: null };
   const reached = await endpointsOf(api, wanted);
   return reached.kind === 'known'
     ? { endpoints: reached.endpoints, lacks: [], applied: name }
-    : { endpoints: [], lacks: [reached.lack], applied: name };
+    : { endpoints: nowhere, lacks: [reached.lack], applied: name };
 };
+
+const nowhere: SharedEndpoints = new Map();
 
 /**
  * Each once, lowest first. An address comes out of the bag of a unit, where anything may stand: one that names no port that can be is

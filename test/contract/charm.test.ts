@@ -145,6 +145,54 @@ describe('the charm', () => {
     expect(fleet.answerTo(orders)['endpoints']).toBe(endpoint);
   });
 
+  it('tells clients outside of the cluster of another port once every unit listens there, and not before', async () => {
+    await using cluster = await ApiServer.open();
+    cluster.nodes.push({
+      metadata: { name: 'n1' },
+      status: { addresses: [{ type: 'InternalIP', address: '10.1.0.1' }] },
+    });
+    for (const number of [0, 1, 2])
+      cluster.pods.push({
+        metadata: {
+          name: `${application}-${number}`,
+          namespace: 'prod',
+          labels: { 'app.kubernetes.io/name': application },
+          ownerReferences: [
+            { apiVersion: 'apps/v1', kind: 'StatefulSet', name: application, uid: 'b7e1', controller: true },
+          ],
+        },
+        spec: { nodeName: 'n1', containers: [] },
+      });
+    using api = openKubernetesApi(cluster.place);
+    await using fleet = await CharmFleet.open(18, 3);
+    fleet.kubernetes = api;
+    fleet.juju.configure(application, { 'expose-external': 'nodeport' });
+    fleet.relateBackend();
+    const orders = fleet.relateClient('orders');
+    await fleet.settle();
+    const told = () => fleet.answerTo(orders)['endpoints'];
+    const nodePortOf = (wanted: number) =>
+      [...cluster.services.values()].flatMap(({ spec }) => spec?.ports ?? []).find(({ port }) => port === wanted)
+        ?.nodePort;
+    const before = told();
+    expect(before).toBe(`10.1.0.1:${nodePortOf(6432)}`);
+
+    fleet.juju.configure(application, { listen_port: 6543 });
+    const listening = () => [0, 1, 2].map((number) => fleet.bagOf(number).address.split(':')[1]);
+    let moving = 0;
+    for (let ran = await fleet.juju.step(); ran !== null; ran = await fleet.juju.step()) {
+      const ports = listening();
+      if (new Set(ports).size === 2) moving += 1;
+      if (ports.includes('6432')) expect(told(), `${ran.unit} ${ran.hook}`).toBe(before);
+    }
+    expect(moving).toBeGreaterThan(0);
+    await fleet.settle();
+    expect(listening()).toEqual(['6543', '6543', '6543']);
+    expect(told()).toBe(`10.1.0.1:${nodePortOf(6543)}`);
+    expect(told()).not.toBe(before);
+    expect(nodePortOf(6432)).toBeUndefined();
+  });
+
   it('asks for a certificate for each unit, says what is wrong with one, and keeps it with its key where nobody reads it', async () => {
     await using fleet = await CharmFleet.open(17, 1);
     fleet.relateBackend();

@@ -44,6 +44,8 @@ const memoryBackend: BackendOffer = {
 };
 
 interface Told {
+  /** Where it is reached, as `host:port`. */
+  readonly address: string;
   readonly waits: readonly { readonly id: string }[];
   readonly budget: readonly { readonly name: string; readonly given: number }[];
 }
@@ -211,7 +213,9 @@ export class CharmFleet implements AsyncDisposable {
   /** What a unit tells its peers of itself. */
   bagOf(number: number): Told {
     const [peers = -1] = this.juju.relationsOf(application, 'pgb-peers');
-    return JSON.parse(this.juju.bag(peers, this.unitName(number))['troupe-unit'] ?? '{"budget":[],"waits":[]}');
+    return JSON.parse(
+      this.juju.bag(peers, this.unitName(number))['troupe-unit'] ?? '{"address":"","budget":[],"waits":[]}',
+    );
   }
 
   lease(): { readonly holder: string; readonly epoch: number } {

@@ -3,12 +3,14 @@ import type { NodeSeen, ServiceSeen } from './objects.ts';
 
 /** `host:port`, IPv6 in brackets; sorted, so that the same cluster always gives the same text. */
 export type Endpoints = readonly string[];
+/** By the port of the Service that leads there. */
+export type EndpointsByPort = ReadonlyMap<number, Endpoints>;
 
-/** The port that Kubernetes gave the Service, at every node that runs a unit. None: there is no port yet, or no node. */
-export const nodeEndpoints = (service: ServiceSeen, nodes: readonly NodeSeen[]): Endpoints => {
-  const port = service.spec.ports[0]?.nodePort;
-  if (port === undefined) return [];
-  return distinct(nodes.flatMap(({ status }) => preferred(status.addresses)).map((host) => at(host, port)));
+/** The port that Kubernetes gave to one of the Service, at every node that runs a unit. None: there is no port yet, or no node. */
+export const nodeEndpoints = (service: ServiceSeen, nodes: readonly NodeSeen[], port: number): Endpoints => {
+  const nodePort = service.spec.ports.find((one) => one.port === port)?.nodePort;
+  if (nodePort === undefined) return [];
+  return distinct(nodes.flatMap(({ status }) => preferred(status.addresses)).map((host) => at(host, nodePort)));
 };
 
 /** Where the load balancer was put. None: it has no place yet. */

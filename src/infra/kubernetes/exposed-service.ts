@@ -2,13 +2,14 @@ import type { z } from 'zod';
 import { lack } from '../../actors/model/wait-catalogue.ts';
 import type { Lack } from '../../actors/model/waits.ts';
 import type { Answer, KubernetesApi } from './api.ts';
-import { balancerEndpoints, type Endpoints, nodeEndpoints } from './endpoints.ts';
+import { balancerEndpoints, type Endpoints, type EndpointsByPort, nodeEndpoints } from './endpoints.ts';
 import { nodeSeen, podSeen, podsSeen, serviceSeen } from './objects.ts';
 import { podsOf, serviceName, type ServiceOfApplication, wantedService } from './service.ts';
 
 export type Reached =
   /** Null: at the address that each unit tells, which is the name of the Service, at the port where it listens. */
-  { readonly kind: 'known'; readonly endpoints: Endpoints | null } | { readonly kind: 'wait'; readonly lack: Lack };
+  | { readonly kind: 'known'; readonly endpoints: EndpointsByPort | null }
+  | { readonly kind: 'wait'; readonly lack: Lack };
 
 /**
  * Makes the Service of the application what it must be; null: it is. For the leader. `pod`: any of the application, its own for
@@ -30,15 +31,19 @@ export const applyService = async (
 
 /** Where clients reach the application. Asks Kubernetes only when they are outside of the cluster. */
 export const endpointsOf = async (api: KubernetesApi, wanted: ServiceOfApplication): Promise<Reached> => {
-  const { application, model, port, exposure } = wanted;
+  const { application, model, port, portsBefore, exposure } = wanted;
   if (exposure.kind === 'inside') return known(null);
   const name = serviceName(application);
   const waits = (answer: NotSeen, what: string): Reached => ({ kind: 'wait', lack: lackOf(answer, application, what) });
   const service = seen(await api.get(`${pathsOf(model).services}/${name}`), serviceSeen);
   if (service.kind !== 'seen') return waits(service, `read Service "${name}"`);
+  const byPort = (endpointsAt: (port: number) => Endpoints): EndpointsByPort =>
+    new Map(
+      [port, ...portsBefore].map((one) => [one, endpointsAt(one)] as const).filter(([, found]) => found.length > 0),
+    );
   if (exposure.kind === 'balancer') {
-    const endpoints = balancerEndpoints(service.value, port);
-    return endpoints.length > 0 ? known(endpoints) : { kind: 'wait', lack: lack.balancerAddress({ service: name }) };
+    const endpoints = byPort((one) => balancerEndpoints(service.value, one));
+    return endpoints.size > 0 ? known(endpoints) : { kind: 'wait', lack: lack.balancerAddress({ service: name }) };
   }
   const selector = new URLSearchParams({ labelSelector: labels(podsOf(application)) }).toString();
   const pods = seen(await api.get(`${pathsOf(model).pods}?${selector}`), podsSeen);
@@ -49,11 +54,9 @@ export const endpointsOf = async (api: KubernetesApi, wanted: ServiceOfApplicati
   );
   const unseen = nodes.find((node) => node.kind !== 'seen');
   if (unseen !== undefined) return waits(unseen, 'read the nodes that run the application');
-  const endpoints = nodeEndpoints(
-    service.value,
-    nodes.flatMap((node) => (node.kind === 'seen' ? [node.value] : [])),
-  );
-  return endpoints.length > 0 ? known(endpoints) : { kind: 'wait', lack: lack.nodePort({ service: name }) };
+  const there = nodes.flatMap((node) => (node.kind === 'seen' ? [node.value] : []));
+  const endpoints = byPort((one) => nodeEndpoints(service.value, there, one));
+  return endpoints.size > 0 ? known(endpoints) : { kind: 'wait', lack: lack.nodePort({ service: name }) };
 };
 
 const pathsOf = (model: string) => {
@@ -77,7 +80,7 @@ const seen = <T>(answer: Answer, schema: z.ZodType<T>): Seen<T> => {
   return { kind: 'unreachable', reason: `what it answered cannot be read (at "${where}")` };
 };
 
-const known = (endpoints: Endpoints | null): Reached => ({ kind: 'known', endpoints });
+const known = (endpoints: EndpointsByPort | null): Reached => ({ kind: 'known', endpoints });
 
 /** `what` could not be done. */
 const lackOf = (answer: NotSeen, application: string, what: string): Lack => {

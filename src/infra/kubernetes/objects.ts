@@ -17,7 +17,7 @@ export type NodeSeen = z.infer<typeof nodeSeen>;
 
 const ingress = z.object({ ip: z.string().optional(), hostname: z.string().optional() });
 export const serviceSeen = z.object({
-  spec: z.object({ ports: z.array(z.object({ nodePort: z.number().optional() })).default([]) }),
+  spec: z.object({ ports: z.array(z.object({ port: z.number(), nodePort: z.number().optional() })).default([]) }),
   status: z
     .object({ loadBalancer: z.object({ ingress: z.array(ingress).optional() }).default({}) })
     .default({ loadBalancer: {} }),

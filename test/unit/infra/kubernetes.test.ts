@@ -31,7 +31,7 @@ const node = (name: string, ...addresses: readonly (readonly [type: string, addr
   metadata: { name },
   status: { addresses: addresses.map(([type, address]) => ({ type, address })) },
 });
-const reached = (...endpoints: readonly string[]) => ({ kind: 'known', endpoints });
+const reached = (...endpoints: readonly string[]) => ({ kind: 'known', endpoints: new Map([[6432, endpoints]]) });
 
 describe('the options of the Service', () => {
   it('are read with their defaults, and other options are left alone', () => {
@@ -101,6 +101,7 @@ describe('endpoints', () => {
     nodeEndpoints(
       service({ spec: { ports: [{ port: 6432, nodePort: 31_000 }] } }),
       nodes.map((one) => nodeSeen.parse(one)),
+      6432,
     );
 
   it('at the nodes are of the kind of address that leads furthest, each once, sorted', () => {
@@ -117,7 +118,11 @@ describe('endpoints', () => {
 
   it('at the nodes are none without a port, or without a node', () => {
     expect(
-      nodeEndpoints(service({ spec: { ports: [{ port: 6432 }] } }), [nodeSeen.parse(node('a', ['Hostname', 'a']))]),
+      nodeEndpoints(
+        service({ spec: { ports: [{ port: 6432 }] } }),
+        [nodeSeen.parse(node('a', ['Hostname', 'a']))],
+        6432,
+      ),
     ).toEqual([]);
     expect(ofNodes()).toEqual([]);
   });
@@ -176,6 +181,18 @@ describe('an application at the API server', () => {
       kind: 'wait',
       lack: { id: 'node-port', kind: 'waiting' },
     });
+  });
+
+  it('is reached at another place for each port where units listen', async () => {
+    const both = { ...wanted({ kind: 'nodes' }, 6543), portsBefore: [6432] };
+    expect(await applyService(api, both, 'pgbouncer-0')).toBeNull();
+    const at = (port: number) => {
+      const nodePort = made()?.spec?.ports?.find((one) => one.port === port)?.nodePort;
+      return [`10.0.0.1:${nodePort}`, `10.0.0.2:${nodePort}`];
+    };
+    const found = await endpointsOf(api, both);
+    expect(found).toEqual({ kind: 'known', endpoints: new Map([6543, 6432].map((port) => [port, at(port)])) });
+    expect(at(6543)).not.toEqual(at(6432));
   });
 
   it('waits for its load balancer, with the annotations it was given and without those it has no longer', async () => {

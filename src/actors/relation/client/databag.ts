@@ -55,23 +55,23 @@ const uriOf = ({ username, password }: Account, endpoints: string, database: str
 interface About {
   readonly version: string;
   readonly isReadable: boolean;
-  /** Where clients reach all units; null: at each unit's own address. */
-  readonly shared?: readonly string[] | null;
+  readonly shared?: SharedEndpoints | null;
 }
 
-/** Units behind a load balancer all say its address: it is one endpoint. */
+/** Where clients reach units, by the port at which these listen; null: at each unit's own address. None: nobody knows yet. */
+export type SharedEndpoints = ReadonlyMap<number, readonly string[]>;
+
+/** Units behind a load balancer all say its address: it is one endpoint. While some listen elsewhere than others, it is two. */
 export const endpointsOf = (
   units: readonly UnitRecord[],
   record: RelationRecord,
-  shared: readonly string[] | null,
+  shared: SharedEndpoints | null,
 ): readonly string[] => {
-  const serving = servingOf(units, record);
-  return serving.length === 0 ? [] : (shared ?? addressesOf(serving));
+  const addresses = servingOf(units, record).map(({ address }) => address);
+  return [...new Set(shared === null ? addresses : addresses.flatMap((address) => shared.get(portIn(address)) ?? []))];
 };
 
-const addressesOf = (serving: readonly UnitBag[]): readonly string[] => [
-  ...new Set(serving.map(({ address }) => address)),
-];
+const portIn = (address: string): number => Number(address.slice(address.lastIndexOf(':') + 1));
 
 const servingOf = (units: readonly UnitRecord[], record: RelationRecord): readonly UnitBag[] =>
   units.flatMap(({ presence, bag }) =>

@@ -11,7 +11,7 @@ import { same } from '../../model/same.ts';
 import type { Account, Inheritance, RelationRecord, UnitRecord } from '../../model/snapshot.ts';
 import { lack } from '../../model/wait-catalogue.ts';
 import type { Lack } from '../../model/waits.ts';
-import { databagOf, endpointsOf } from './databag.ts';
+import { databagOf, endpointsOf, type SharedEndpoints } from './databag.ts';
 import type { Relation } from './relations.ts';
 
 /** What this process did for a relation; everything lasting is in its record. */
@@ -38,8 +38,7 @@ export interface Surroundings {
   readonly published: Published | null;
   readonly units: readonly UnitRecord[];
   readonly laggardMs: number;
-  /** Where clients reach all units; null: at each unit's own address. */
-  readonly endpoints: readonly string[] | null;
+  readonly endpoints: SharedEndpoints | null;
   /** What the last audit found otherwise than it was left. */
   readonly finding: Finding | null;
   /** Why another client of this database cannot have it: it is not made anew behind their backs. */

@@ -15,14 +15,14 @@ import type { Secret } from '../../model/secret.ts';
 import type { Inheritance, RelationRecord, UnitRecord } from '../../model/snapshot.ts';
 import type { Wait } from '../../model/waits.ts';
 import type { BackendsTold, ServedClient } from '../../protocol.ts';
+import type { SharedEndpoints } from './databag.ts';
 import type { Progress } from './next-step.ts';
 
 export interface ClientSettings {
   readonly application: Application;
   /** Credentials are published without units that have not acknowledged by then. */
   readonly laggardMs: number;
-  /** Where clients reach all units; null: at each unit's own address. None: nobody knows yet. */
-  readonly endpoints: readonly string[] | null;
+  readonly endpoints: SharedEndpoints | null;
   /** How often the leader compares what relations were given with what is there. */
   readonly auditMs: number;
 }
