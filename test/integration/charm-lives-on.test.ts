@@ -74,8 +74,13 @@ if (parts.kind === 'missing' || postgres === undefined) {
       expect(account).toEqual({ missing: [], doubled: [], breaks: [], refused: [] });
       expect(acknowledged).toBeGreaterThan(10);
 
+      // At another port they are cut off, and come back where their charm is told to.
+      await using movers = await Accountant.start(await ground.written('one'));
       ground.juju.configure(application, { listen_port: 6543 });
       await settledWith(size);
+      await movers.untilWritten(20);
+      const { missing, doubled } = await movers.close();
+      expect({ missing, doubled }).toEqual({ missing: [], doubled: [] });
       for (const client of clients) expect((await ground.logins(client)).map(({ port }) => port)).toEqual(['6543']);
     });
 

@@ -73,6 +73,8 @@ export class CharmGround implements AsyncDisposable {
   readonly #options: GroundOptions;
   readonly #addressesOfServices = new Map<string, string>();
   readonly #clients = new Set<string>();
+  /** Of clients in the process of the test: by whose relation, and where they come in. */
+  readonly #ways: { readonly counterpart: string; readonly path: string }[] = [];
   readonly #secrets = new Map<string, string>();
   /** What each client that speaks of no secrets must be told in its bag, by the id of its relation. */
   readonly #inClear = new Map<number, ReadonlySet<string>>();
@@ -215,14 +217,22 @@ export class CharmGround implements AsyncDisposable {
     return loginsIn(await this.told(counterpart));
   }
 
-  /** For clients in the process of the test: how they come in, with what a counterpart was told. */
+  /** For clients in the process of the test: how they come in, with what a counterpart was told; to where it is told from then on. */
   async written(counterpart: string): Promise<Written> {
     const [login] = await this.logins(counterpart);
     if (login === undefined) throw new Error(`${counterpart} was not told how to log in`);
     const host = await mkdtemp(join(this.#home, 'way-'));
-    const [address] = [...this.#addressesOfServices.values()];
-    await this.#cluster.enter(join(host, `.s.PGSQL.${login.port}`), { host: address ?? '', port: Number(login.port) });
+    this.#ways.push({ counterpart, path: join(host, `.s.PGSQL.${login.port}`) });
+    await this.#leadOn(counterpart);
     return { host, port: Number(login.port), login: () => Promise.resolve(login) };
+  }
+
+  async #leadOn(counterpart: string): Promise<void> {
+    const ways = this.#ways.filter((way) => way.counterpart === counterpart);
+    const [login] = ways.length === 0 ? [] : await this.logins(counterpart);
+    const [host = ''] = [...this.#addressesOfServices.values()];
+    if (login !== undefined)
+      for (const { path } of ways) await this.#cluster.enter(path, { host, port: Number(login.port) });
   }
 
   pod(unit: string): Pod {
@@ -337,7 +347,9 @@ export class CharmGround implements AsyncDisposable {
   #settleOnce(): Promise<readonly RanHook[]> {
     return this.juju.settle({
       after: async () => {
-        await this.#look(this.juju.history.at(-1)?.unit ?? '');
+        const { unit = '' } = this.juju.history.at(-1) ?? {};
+        await this.#look(unit);
+        await this.#leadOn(unit.slice(0, unit.lastIndexOf('/')));
         await this.#follow();
       },
     });

@@ -47,8 +47,10 @@ export class Cluster implements AsyncDisposable {
   readonly #home: string;
   readonly #bridge: Holder;
   readonly #leader: ChildProcess;
-  readonly #ways: AsyncDisposableStack = new AsyncDisposableStack();
+  readonly #waysOut: AsyncDisposableStack = new AsyncDisposableStack();
   readonly #lasting: Lane[] = [];
+  /** Into the cluster. */
+  readonly #ways = new Map<string, { readonly host: string; readonly port: number }>();
   #balanced: readonly Lane[] = [];
   #sent = '';
   #numbered = 0;
@@ -83,7 +85,7 @@ export class Cluster implements AsyncDisposable {
     this.#leader.kill('SIGKILL');
     await gone;
     await this.#bridge.end();
-    await this.#ways.disposeAsync();
+    await this.#waysOut.disposeAsync();
   }
 
   /** A network namespace with this address. `namespaces`: others that it has; `script`: what is done in them, and `exec` at its end. */
@@ -111,14 +113,14 @@ export class Cluster implements AsyncDisposable {
   /** Makes something of this machine known in the cluster, at an address of its own. */
   async lead(address: string, port: number, to: { readonly host: string; readonly port: number }): Promise<void> {
     const path = join(this.#home, `way-${this.#lasting.length}`);
-    this.#ways.use(await wayTo(path, to));
+    this.#waysOut.use(await wayTo(path, to));
     await this.own(address);
     this.#lasting.push({ at: { host: address, port }, to: [{ path }] });
   }
 
-  /** Makes a place of the cluster known to this machine, as a unix socket. */
+  /** Makes a place of the cluster known to this machine, as a unix socket; again with another place, it leads there from then on. */
   async enter(path: string, to: { readonly host: string; readonly port: number }): Promise<void> {
-    this.#lasting.push({ at: { path }, to: [to] });
+    this.#ways.set(path, to);
     await this.balance(this.#balanced);
   }
 
@@ -130,7 +132,8 @@ export class Cluster implements AsyncDisposable {
   /** Beside what it leads out of the cluster, or into it. */
   async balance(lanes: readonly Lane[]): Promise<void> {
     this.#balanced = lanes;
-    const wanted = [...this.#lasting, ...lanes];
+    const ways = [...this.#ways].map(([at, to]): Lane => ({ at: { path: at }, to: [to] }));
+    const wanted = [...this.#lasting, ...ways, ...lanes];
     if (JSON.stringify(wanted) === this.#sent) return;
     this.#sent = JSON.stringify(wanted);
     this.#numbered += 1;
