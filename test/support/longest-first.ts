@@ -5,21 +5,25 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
  * What takes longest to shortest: the files that need most of a minute or more, whatever their size says. Whoever makes a test
  * that is as long puts it here, or the others have ended while it still runs alone.
  */
-const longest: readonly string[] = [
+export const longest: readonly string[] = [
   'charm-lives-on',
-  'charm-counterparts',
+  'charm-scales',
   'charm-serves-clients',
   'charm-survives-kills',
-  'juju-counterparts',
-  'charm-survives-failures',
-  'charm-takes-over-survives',
-  'workload-pebble',
-  'workload-pgbouncer-124',
-  'charm-is-watched',
-  'workload-pgbouncer-126',
-  'workload-local',
-  'charm-real',
+  'charm-counterparts',
   'postgres-interrupted',
+  'juju-counterparts',
+  'workload-pebble',
+  'postgres',
+  'charm-survives-failures',
+  'charm-settles',
+  'workload-local',
+  'workload-pgbouncer-126',
+  'workload-pgbouncer-124',
+  'charm-real',
+  'charm',
+  'charm-is-watched',
+  'charm-takes-over-survives',
 ];
 
 /** For vitest's `sequence.sequencer`: long files begin first, so that none of them runs alone at the end. */
