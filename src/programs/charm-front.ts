@@ -6,11 +6,13 @@
 import { hostname, networkInterfaces } from 'node:os';
 import { answersAt } from '../infra/instances/handshake.ts';
 import type { Environment } from '../infra/juju/environment.ts';
-import { type Answers, answersTo, digestOf } from '../infra/juju/tool-answers.ts';
+import { keyQuestion } from '../infra/juju/fleet-key.ts';
+import { type Answers, answerIn, answersTo, digestOf, type Question } from '../infra/juju/tool-answers.ts';
 import { type RunTool, toolsOnPath } from '../infra/juju/tool-process.ts';
 import { type Glance, glanceAt } from '../infra/pebble/glance.ts';
 import { placeIn, toolMs } from './charm-place.ts';
 import { isAsBefore, mayStand, type ServerAddress, type Settled, settledIn } from './charm-settled.ts';
+import { textSigned } from './charm-signed.ts';
 
 export interface FrontParts {
   readonly facts: string;
@@ -39,10 +41,11 @@ export const lookBefore = async ({ facts, glance, run, answers, now }: FrontPart
   const found = await glance().catch(() => null);
   if (found === null) return before;
   try {
-    const settled = standing(settledIn(found.note), before);
+    const key = await keyOf(found.note, before, run);
+    const settled = standing(key === null ? null : textSigned(found.note ?? '', key), before);
     const [container, heard, servers] = await Promise.all([
       consoles(found, settled === null ? null : answers),
-      settled === null ? before.answers : answersTo(settled.questions, run),
+      answersAfter(key ?? before.answers, settled?.questions ?? [], run),
       settled === null ? false : every(settled.servers, answers),
     ]);
     const seen = { ...before, container: container?.digest ?? null, answers: heard };
@@ -55,8 +58,21 @@ export const lookBefore = async ({ facts, glance, run, answers, now }: FrontPart
   }
 };
 
-const standing = (settled: Settled | null, { at: now, facts }: Before): Settled | null =>
-  settled !== null && mayStand(settled, { now, facts }) ? settled : null;
+/** The answer that holds the key of notes; null where this one is of no use, whoever has written it. */
+const keyOf = async (note: string | null, before: Before, run: RunTool): Promise<Answers | null> => {
+  const text = note?.slice(note.indexOf('\n') + 1) ?? null;
+  return standing(text, before) === null ? null : answersTo([keyQuestion], run);
+};
+
+const standing = (text: string | null, { at: now, facts }: Before): Settled | null => {
+  const settled = settledIn(text);
+  return settled !== null && mayStand(settled, { now, facts }) ? settled : null;
+};
+
+const answersAfter = async (known: Answers, questions: readonly Question[], run: RunTool): Promise<Answers> => {
+  const open = questions.filter((question) => answerIn(known, question) === null);
+  return new Map([...known, ...(await answersTo(open, run))]);
+};
 
 const consoles = async (glance: Glance, answers: FrontParts['answers'] | null) => {
   const whole = await glance.whole().catch(() => null);

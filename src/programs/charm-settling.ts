@@ -1,11 +1,12 @@
 /** Whether a whole dispatch had anything to do, and the note of it for those after. */
 import type { Effect } from '../actors/kit/behaviour.ts';
 import type { Trace } from '../actors/kit/trace.ts';
-import { type Answers, hearing } from '../infra/juju/tool-answers.ts';
+import { type Answers, digestOf, hearing } from '../infra/juju/tool-answers.ts';
 import type { RunTool } from '../infra/juju/tool-process.ts';
 import type { SettledNote } from '../infra/pebble/settled-note.ts';
 import type { Before } from './charm-front.ts';
 import { longestMs, type ServerAddress, type Settled } from './charm-settled.ts';
+import { signed } from './charm-signed.ts';
 
 export interface Settling {
   /** The hook tools, without asking twice. */
@@ -52,11 +53,12 @@ export const createSettling = (run: RunTool, note: SettledNote, before: Before |
       const heard = tools.heard();
       if (!isQuiet || settled === null || heard === null || before === null || before.container === null) return;
       const { at, facts, container } = before;
-      const { questions, digest: answers } = heard;
+      const { questions, answers } = heard;
       const { servers } = settled;
       const until = Math.min(at + longestMs, settled.until);
-      const kept: Settled = { at, until, facts, container, questions, answers, servers };
-      await note.write(JSON.stringify(kept));
+      const kept: Settled = { at, until, facts, container, questions, answers: digestOf(answers), servers };
+      const text = signed(JSON.stringify(kept), answers);
+      if (text !== null) await note.write(text);
     },
   };
 };

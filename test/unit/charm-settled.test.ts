@@ -1,17 +1,22 @@
 import { describe, expect, it } from 'vitest';
-import { answersTo, digestOf } from '../../src/infra/juju/tool-answers.ts';
+import { keyQuestion } from '../../src/infra/juju/fleet-key.ts';
+import { type Answers, answersTo, digestOf } from '../../src/infra/juju/tool-answers.ts';
 import type { RunTool } from '../../src/infra/juju/tool-process.ts';
 import { type Before, type FrontParts, lookBefore } from '../../src/programs/charm-front.ts';
 import { isAsBefore, longestMs, type Seen, type Settled, settledIn } from '../../src/programs/charm-settled.ts';
+import { signed, textSigned } from '../../src/programs/charm-signed.ts';
 import { createSettling, type Settling } from '../../src/programs/charm-settling.ts';
 
 const said = new Map([
   ['state-get', '{}'],
   ['is-leader', 'true'],
+  ['secret-get', '{"seal-key":"the key of the fleet"}'],
 ]);
 const run: RunTool = async ({ tool }) => said.get(tool) ?? '';
-const questions = [...said.keys()].map((tool) => ({ tool, args: ['--format=json'] }));
-const answers = digestOf(await answersTo(questions, run));
+const questions = [keyQuestion, ...['state-get', 'is-leader'].map((tool) => ({ tool, args: ['--format=json'] }))];
+const heard = await answersTo(questions, run);
+const answers = digestOf(heard);
+const noteOf = (what: Settled, under: Answers = heard): string => signed(JSON.stringify(what), under) ?? '';
 const settled: Settled = {
   at: 1_000,
   until: 500_000,
@@ -65,7 +70,7 @@ describe('the first look', () => {
     async () => ({ note, whole: async () => ({ digest, consoles }), close: () => {} });
   const parts: FrontParts = {
     facts: 'facts',
-    glance: glance(JSON.stringify(settled)),
+    glance: glance(noteOf(settled)),
     run,
     answers: async () => true,
     now: () => 2_000,
@@ -83,8 +88,26 @@ describe('the first look', () => {
       answers: async ({ host }) => shaken.push(host) > 0,
     });
     expect(before.isSettled).toBe(true);
-    expect(asked).toEqual(['state-get --format=json', 'is-leader --format=json']);
+    expect(asked).toEqual([
+      'secret-get --format=json --label troupe --refresh',
+      'state-get --format=json',
+      'is-leader --format=json',
+    ]);
     expect(shaken.toSorted()).toEqual(['127.0.1.1', 'db']);
+  });
+
+  it('asks nothing that a note says which was not signed with the key of the fleet', async () => {
+    const forged = { ...settled, questions: [{ tool: 'reboot', args: [] }] };
+    const otherKey = new Map([...heard].map(([question, answer]) => [question, answer.replace('fleet', 'other')]));
+    for (const note of [JSON.stringify(forged), `\n${JSON.stringify(forged)}`, noteOf(forged, otherKey)]) {
+      const asked: string[] = [];
+      const noting: RunTool = async (call) => {
+        asked.push(call.tool);
+        return run(call);
+      };
+      expect((await lookBefore({ ...parts, glance: glance(note), run: noting })).isSettled).toBe(false);
+      expect(asked.filter((tool) => tool !== 'secret-get')).toEqual([]);
+    }
   });
 
   it.each<[string, Partial<FrontParts>]>([
@@ -95,13 +118,13 @@ describe('the first look', () => {
       'the container cannot be seen to its end',
       {
         glance: async () => ({
-          note: JSON.stringify(settled),
+          note: noteOf(settled),
           whole: () => Promise.reject(new Error('cut')),
           close: () => {},
         }),
       },
     ],
-    ['a file is another', { glance: glance(JSON.stringify(settled), 'another') }],
+    ['a file is another', { glance: glance(noteOf(settled), 'another') }],
     ['the process is told otherwise', { facts: 'other' }],
     ['its time is over', { now: () => 600_000 }],
     ['an option is another', { run: async (call) => (call.tool === 'state-get' ? '{"a":"b"}' : run(call)) }],
@@ -129,11 +152,12 @@ describe('a whole dispatch', () => {
     const settling = createSettling(tools, note, first);
     settling.begin();
     expect(removed).toBe(1);
+    await settling.run(keyQuestion);
     await settling.run(state);
     settling.settle(Number.POSITIVE_INFINITY, settled.servers);
     await does(settling);
     await settling.end();
-    return settledIn(written[0] ?? null);
+    return settledIn(textSigned(written[0] ?? '', heard));
   };
 
   it('that had nothing to do leaves a note by which the next one knows', async () => {
@@ -157,7 +181,7 @@ describe('a whole dispatch', () => {
       { ...before, answers: ahead },
       counting,
     );
-    expect(asked).toEqual(['is-leader']);
+    expect(asked).toEqual(['is-leader']); // The second time.
   });
 
   const decided = (effect: object) => (settling: Settling) =>

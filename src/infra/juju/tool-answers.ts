@@ -13,8 +13,7 @@ export type Answers = ReadonlyMap<string, string>;
 
 export interface Heard {
   readonly questions: readonly Question[];
-  /** Of all answers, in whatever order they came. */
-  readonly digest: string;
+  readonly answers: Answers;
 }
 
 /** Asks all side by side; what was refused is missing in the answers. */
@@ -23,6 +22,9 @@ export const answersTo = async (questions: readonly Question[], run: RunTool): P
   return new Map((await Promise.all(asked.map((one) => one.catch(() => [])))).flat());
 };
 
+export const answerIn = (answers: Answers, question: Question): string | null => answers.get(keyOf(question)) ?? null;
+
+/** Of all answers, in whatever order they came. */
 export const digestOf = (answers: Answers): string =>
   hash('sha256', JSON.stringify([...answers].toSorted(([a], [b]) => (a < b ? -1 : 1))));
 
@@ -55,7 +57,7 @@ export const hearing = (run: RunTool, ahead: Answers): Hearing => {
         throw cause;
       }
     },
-    heard: () => (isPlain ? { questions: [...questions.values()], digest: digestOf(answers) } : null),
+    heard: () => (isPlain ? { questions: [...questions.values()], answers } : null),
   };
 };
 

@@ -21,7 +21,8 @@ import {
   type WriteResult,
 } from '../../../actors/ports/backplane.ts';
 import { digestOfSpec } from '../../files/canonical.ts';
-import { type Desk, keyLabel, lostOf, withoutSecrets } from './desk.ts';
+import { keyLabel } from '../fleet-key.ts';
+import { type Desk, lostOf, withoutSecrets } from './desk.ts';
 import { flushDesk, flushState, type Kept } from './flush.ts';
 import { endlessMs, nextEpoch } from './lease.ts';
 import type { Shared } from './peer-data.ts';

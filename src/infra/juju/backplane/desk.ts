@@ -13,6 +13,7 @@ import type { Sealer } from '../../files/codec.ts';
 import type { Log } from '../../files/log.ts';
 import { SealKey, sealKeyOf } from '../../files/seal.ts';
 import type { RelationRef } from '../environment.ts';
+import { keyField, keyLabel } from '../fleet-key.ts';
 import { ToolRefusal } from '../tool-refusal.ts';
 import type { Bag, JujuTools } from '../tools.ts';
 import type { JujuFeatures } from '../version.ts';
@@ -42,9 +43,6 @@ export interface UnitOptions {
 }
 
 export const peerEndpoint = 'pgb-peers';
-/** The secret of the application that holds the key under which everything secret lies in the peer relation. */
-export const keyLabel = 'troupe';
-export const keyField = 'seal-key';
 
 /** As this unit found things, and as they are with what it wrote since. */
 export interface Desk {

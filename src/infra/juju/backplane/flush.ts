@@ -9,7 +9,8 @@ import { ToolRefusal } from '../tool-refusal.ts';
 import type { Bag } from '../tools.ts';
 import { type CharmState, stateChanges } from './charm-state.ts';
 import { answerClients, answerOfUnit, clientEndpoints, removeLeftOver } from './clients.ts';
-import { type Desk, keyField, keyLabel, plainSealer, type UnitOptions } from './desk.ts';
+import { keyField, keyLabel } from '../fleet-key.ts';
+import { type Desk, plainSealer, type UnitOptions } from './desk.ts';
 import { bagText, leftUnit, memberText, readUnit, sharedChanges } from './peer-data.ts';
 import type { Reading } from './reading.ts';
 
