@@ -10,6 +10,9 @@ import { findBinary } from '../../src/infra/local/binaries.ts';
 import { freePort } from '../../src/infra/local/free-port.ts';
 import { startCluster, startPostgres } from '../../src/infra/local/postgres.ts';
 import { createScratch, serviceAccount } from '../../src/infra/local/service-user.ts';
+import { keyLabel, keyQuestion } from '../../src/infra/juju/fleet-key.ts';
+import { answersTo, digestOf } from '../../src/infra/juju/tool-answers.ts';
+import { signed, textSigned } from '../../src/programs/charm-signed.ts';
 import { charmIn } from '../support/juju/charm.ts';
 import { JujuModel } from '../support/juju/juju-model.ts';
 import { provider, requirer } from '../support/juju/played-charms.ts';
@@ -89,6 +92,11 @@ const toRest = async (): Promise<string> => {
   throw new Error(`it does not come to rest: ${JSON.stringify(juju.unit(unit).status)}`);
 };
 
+const fleetKey = (): unknown => {
+  const [id = ''] = [...juju.secrets].find(([, { label }]) => label === keyLabel) ?? [];
+  return juju.secret(id);
+};
+
 const processOf = async (instance: number): Promise<number> => {
   const verified: unknown[][] = JSON.parse(await readFile(join(place, 'pod', 'state', 'verified.json'), 'utf8'));
   const [, , process = ''] = verified.find(([id]) => id === instance) ?? [];
@@ -125,7 +133,20 @@ describe('the packed charm', () => {
     ],
     [
       'its time is over',
-      async () => writeFile(note(), JSON.stringify({ ...JSON.parse(await readFile(note(), 'utf8')), until: 1 })),
+      async () => {
+        const key = await answersTo([keyQuestion], async () => JSON.stringify(fleetKey()));
+        const settled = JSON.parse(textSigned(await readFile(note(), 'utf8'), key) ?? '');
+        await writeFile(note(), signed(JSON.stringify({ ...settled, until: 1 }), key) ?? '');
+      },
+      null,
+    ],
+    [
+      'somebody in the container has written the note',
+      async () => {
+        const [, text = ''] = (await readFile(note(), 'utf8')).split('\n');
+        const settled = { ...JSON.parse(text), questions: [], answers: digestOf(new Map()) };
+        await writeFile(note(), `\n${JSON.stringify(settled)}`);
+      },
       null,
     ],
     ['the note cannot be read', () => writeFile(note(), '{'), null],
