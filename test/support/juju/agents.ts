@@ -113,7 +113,7 @@ export class Agents implements AsyncDisposable {
   }
 
   async #runCharm(unit: Unit, hook: Hook, running: Running, script?: Script): Promise<Ended> {
-    const { charm } = unit.application;
+    const { charm } = unit;
     const environment = {
       ...environmentOf(unit, hook, running.context.id, this.#place),
       ...this.#controller.deployments.get(unit.application.name)?.environment?.(unit.name),

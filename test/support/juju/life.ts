@@ -11,6 +11,7 @@ export const addUnit = (controller: Controller, application: Application, number
     application,
     address: addressOfNewPod(controller, application.name, name),
     charmDirectory: directoryOfNewPod(controller, application, number),
+    charm: application.charm,
     life: 'alive',
     status: { word: 'waiting', message: 'installing agent' },
     state: {},

@@ -34,14 +34,16 @@ export const renewPod = async (controller: Controller, unit: Unit): Promise<void
 };
 
 /** The agent's own copy: what the charm writes there is gone with the pod. Does nothing when it is there. */
-export const unpackCharm = async ({ application, charmDirectory }: Unit, account: Account | null): Promise<void> => {
-  const { body } = application.charm;
+export const unpackCharm = async (unit: Unit, account: Account | null): Promise<void> => {
+  const { application, charmDirectory } = unit;
   try {
     await mkdir(join(charmDirectory, '..'));
   } catch (cause) {
     if (cause instanceof Error && 'code' in cause && cause.code === 'EEXIST') return;
     throw cause;
   }
+  unit.charm = application.charm;
+  const { body } = unit.charm;
   await mkdir(charmDirectory);
   if (account !== null) await chmod(charmDirectory, 0o777);
   if (!('directory' in body)) return;

@@ -31,6 +31,8 @@ export interface Unit {
   address: string;
   /** What the agent unpacked: its own, gone with the pod. */
   charmDirectory: string;
+  /** The charm that lies there: until its pod is made anew, the one from before a refresh. */
+  charm: Charm;
   life: 'alive' | 'dying' | 'dead';
   status: Status;
   state: Values;
