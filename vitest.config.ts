@@ -44,11 +44,11 @@ const onNewestContainers = {
   ),
 };
 
-/** Each file has a whole fleet in containers, and mostly waits for it. */
+/** Each file has a whole fleet in containers: what asks after their health keeps a processor busy for each fleet. */
 const onImages = {
   ...patient,
-  maxWorkers: Math.max(2, availableParallelism()),
-  sequence: { groupOrder: 2 },
+  maxWorkers: Math.max(1, availableParallelism() - 1),
+  sequence: { groupOrder: 2 }, // The others have another number of workers.
   globalSetup: ['test/support/e2e-setup.ts'],
   testTimeout: 240_000,
   hookTimeout: 300_000,
