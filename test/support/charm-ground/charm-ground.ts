@@ -10,7 +10,7 @@ import { promisify } from 'node:util';
 import { asSuperuser } from '../../../src/infra/local/postgres.ts';
 import type { Written } from '../accountant.ts';
 import { issuer, ofCluster } from '../certificates.ts';
-import { charmIn } from '../juju/charm.ts';
+import { type Charm, charmIn } from '../juju/charm.ts';
 import { type CounterpartName, Counterparts, type Told } from '../juju/counterparts.ts';
 import type { ExporterProgram } from '../exporter.ts';
 import { counterpartsPython } from '../juju/counterparts-python.ts';
@@ -51,6 +51,8 @@ export interface GroundOptions {
   readonly units: number;
   readonly server: RunningPostgres;
   readonly parts: Extract<GroundParts, { kind: 'there' }>;
+  /** What is deployed, until `refresh` brings the packed charm; that itself unless one is given. */
+  readonly before?: Charm;
   /** As whom dispatches run; root when null. */
   readonly account?: Account | null;
   /** Of metrics, in the image of the workload; none unless one is given. */
@@ -119,7 +121,7 @@ export class CharmGround implements AsyncDisposable {
     const pebble = await pebbleProgram();
     const own = { cluster, client, home, pebble, options };
     const ground = new CharmGround({ juju, kubernetes, counterparts }, own, made.move());
-    juju.deploy(application, charmIn(await packedCharm()), {
+    juju.deploy(application, options.before ?? charmIn(await packedCharm()), {
       units: options.units,
       address: () => ground.#newAddress(),
       environment: () => ({ KUBERNETES_SERVICE_HOST: addresses.kubernetes, KUBERNETES_SERVICE_PORT: '443' }),
@@ -241,7 +243,7 @@ export class CharmGround implements AsyncDisposable {
     return pod;
   }
 
-  /** The same charm, packed again as far as Juju can tell: each pod is made anew. */
+  /** To the packed charm, another one as far as Juju can tell: each pod is made anew. */
   async refresh(): Promise<void> {
     this.juju.refresh(application, charmIn(await packedCharm()));
   }
