@@ -112,14 +112,16 @@ const namesIn = (answer: PlainAnswer | undefined): readonly string[] => {
   return Array.isArray(result) ? result.map(({ name }: { readonly name: unknown }) => String(name)) : [];
 };
 
-/** Without what is another one each time: the text that divides files from each other. */
+/** Without what is another one each time: the text that divides files from each other, and the order in which they were read. */
 const contentOf = (answer: PlainAnswer | undefined): unknown => {
   if (answer === undefined) return null;
   if (answer.type.startsWith('multipart/'))
-    return decodeMultipart(answer.type, answer.body).map(({ filename, content }) => [
-      filename,
-      filename === null ? resultIn({ ...answer, body: content }) : content.toString('latin1'),
-    ]);
+    return decodeMultipart(answer.type, answer.body)
+      .map(({ filename, content }) => [
+        filename ?? '',
+        filename === null ? resultIn({ ...answer, body: content }) : content.toString('latin1'),
+      ])
+      .toSorted(([one], [other]) => (String(one) < String(other) ? -1 : 1));
   return [answer.status, resultIn(answer)];
 };
 
