@@ -1,8 +1,9 @@
 /**
- * Starts the program of the charm, which lies beside it, unless a first look finds that there is nothing to do, with what V8 compiled of it in an earlier run: every hook is a process of
- * its own, and compiling takes longer than all that most of them have to do. V8 refuses what another release of it, or other flags,
- * have compiled; then, and where there is nothing yet, this run leaves what it has compiled itself. Of all hooks update-status uses
- * most of the program: what that has compiled is left for all, and from time to time anew, because it uses more as the fleet grows.
+ * Starts the program of the charm, which lies beside it, unless a first look finds that there is nothing to do. It starts it with what
+ * V8 compiled of it in an earlier run: every hook is a process of its own, and compiling takes longer than all that most of them have
+ * to do. V8 refuses what another release of it, or other flags, have compiled; then, and where there is nothing yet, this run leaves
+ * what it has compiled itself. Of all hooks update-status uses most of the program: what that has compiled is left for all, and from
+ * time to time anew, because it uses more as the fleet grows.
  */
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, statSync, writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
