@@ -1,10 +1,10 @@
-import { link, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { copyFile, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /**
  * Replaces a file so that a reader, and a machine that loses power, sees the old or the new one whole. One writer per path.
  * The mode is exact, whatever the umask and the file before it.
- * `previous`: the name under which the file as it was stays; the two are one file for no longer than two renames take.
+ * `previous`: the name under which what it held before stays, in a file of its own at every moment.
  */
 export const writeAtomic = async (
   path: string,
@@ -23,7 +23,7 @@ export const writeAtomic = async (
     } finally {
       await file.close();
     }
-    if (previous !== null) await giveName(path, previous);
+    if (previous !== null) await keepCopy(path, previous);
     await rename(fresh, path);
   } catch (cause) {
     await rm(fresh, { force: true });
@@ -32,17 +32,17 @@ export const writeAtomic = async (
   await syncDirectory(dirname(path));
 };
 
-/** A second name for the file, if there is one. */
-const giveName = async (path: string, name: string): Promise<void> => {
+/** Not synced: what it is copied from is, and stays until the copy is there. Does nothing when there is no such file. */
+const keepCopy = async (path: string, name: string): Promise<void> => {
   const fresh = `${name}.new`;
-  await rm(fresh, { force: true });
   try {
-    await link(path, fresh);
+    await copyFile(path, fresh);
+    await rename(fresh, name);
   } catch (cause) {
     if (isMissing(cause)) return;
+    await rm(fresh, { force: true });
     throw cause;
   }
-  await rename(fresh, name);
 };
 
 /** The whole file, or null when there is none. Refuses one that is larger than we would ever write. */

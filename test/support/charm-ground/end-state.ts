@@ -32,7 +32,7 @@ export const endStateOnGround = async (ground: CharmGround, server: RunningPostg
 };
 
 /** What need not be asked twice of a program or of processes, by the time of its file and by their ids. */
-const notes: ReadonlySet<string> = new Set(['/program.json', '/verified.json']);
+const notes: ReadonlySet<string> = new Set(['/program.json', '/settled.json', '/verified.json']);
 /** Logins that the unit made for itself, under passwords that nobody else knows. */
 const ownLogins = '/logins.json';
 const usernamesIn = (content: string): string =>

@@ -129,7 +129,10 @@ export const refresh = (controller: Controller, name: string, charm: Charm): voi
   if (lost !== undefined) throw new ImpossibleInJuju(`${name} is related by ${lost}, which the other charm has not`);
   application.charm = charm;
   application.revision += 1;
-  for (const unit of application.units.values()) unit.stopAsked = unit.done.installed;
+  for (const unit of application.units.values()) {
+    unit.stopAsked = unit.done.installed;
+    if (!unit.done.installed) unit.charm = charm; // It has downloaded nothing yet.
+  }
 };
 
 /** The charm container alone: a start, and its agent has forgotten which Pebble it knew. */

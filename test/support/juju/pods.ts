@@ -23,6 +23,7 @@ export const pebblesStart = ({ chance }: Controller, unit: Unit): void => {
 export const renewPod = async (controller: Controller, unit: Unit): Promise<void> => {
   const { application } = unit;
   await rm(unit.charmDirectory, { recursive: true, force: true });
+  unit.charm = application.charm;
   unit.charmDirectory = directoryOfNewPod(controller, application, unit.number);
   unit.address = addressOfNewPod(controller, application.name, unit.name);
   unit.done.started = false;
@@ -35,14 +36,13 @@ export const renewPod = async (controller: Controller, unit: Unit): Promise<void
 
 /** The agent's own copy: what the charm writes there is gone with the pod. Does nothing when it is there. */
 export const unpackCharm = async (unit: Unit, account: Account | null): Promise<void> => {
-  const { application, charmDirectory } = unit;
+  const { charmDirectory } = unit;
   try {
     await mkdir(join(charmDirectory, '..'));
   } catch (cause) {
     if (cause instanceof Error && 'code' in cause && cause.code === 'EEXIST') return;
     throw cause;
   }
-  unit.charm = application.charm;
   const { body } = unit.charm;
   await mkdir(charmDirectory);
   if (account !== null) await chmod(charmDirectory, 0o777);
