@@ -37,15 +37,16 @@ export interface Before {
 }
 
 export const lookBefore = async ({ facts, glance, run, answers, now }: FrontParts): Promise<Before> => {
-  const before: Before = { isSettled: false, at: now(), facts, container: null, answers: new Map() };
-  const found = await glance().catch(() => null);
+  const at = now();
+  // The key is needed by a whole dispatch too: it is asked for while Pebble answers.
+  const [found, key] = await Promise.all([glance().catch(() => null), answersTo([keyQuestion], run)]);
+  const before: Before = { isSettled: false, at, facts, container: null, answers: key };
   if (found === null) return before;
   try {
-    const key = await keyOf(found.note, before, run);
-    const settled = standing(key === null ? null : textSigned(found.note ?? '', key), before);
+    const settled = standing(textSigned(found.note ?? '', key), before);
     const [container, heard, servers] = await Promise.all([
       consoles(found, settled === null ? null : answers),
-      answersAfter(key ?? before.answers, settled?.questions ?? [], run),
+      answersAfter(key, settled?.questions ?? [], run),
       settled === null ? false : every(settled.servers, answers),
     ]);
     const seen = { ...before, container: container?.digest ?? null, answers: heard };
@@ -56,12 +57,6 @@ export const lookBefore = async ({ facts, glance, run, answers, now }: FrontPart
   } finally {
     found.close();
   }
-};
-
-/** The answer that holds the key of notes; null where this one is of no use, whoever has written it. */
-const keyOf = async (note: string | null, before: Before, run: RunTool): Promise<Answers | null> => {
-  const text = note?.slice(note.indexOf('\n') + 1) ?? null;
-  return standing(text, before) === null ? null : answersTo([keyQuestion], run);
 };
 
 const standing = (text: string | null, { at: now, facts }: Before): Settled | null => {

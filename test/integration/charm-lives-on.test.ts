@@ -19,7 +19,7 @@ if (parts.kind === 'missing' || postgres === undefined) {
   const why = parts.kind === 'missing' ? parts.reason : 'there is no PostgreSQL here';
   it.skip(`the packed charm is not deployed: ${why}`, () => {});
 } else {
-  describe(`the packed charm with PgBouncer ${parts.version}`, { timeout: 240_000 }, () => {
+  describe(`the packed charm with PgBouncer ${parts.version}`, { timeout: 480_000 }, () => {
     const server = useServer(() => postgres[1]('own'));
     let ground: CharmGround;
     beforeAll(async () => {
@@ -29,7 +29,7 @@ if (parts.kind === 'missing' || postgres === undefined) {
       ground.relateClient('two', 'client-v1', [{ resource: 'stock' }]);
       ground.relateClient('old', 'client-legacy', [{ database: 'ledger' }]);
       await settledWith(size);
-    }, 240_000);
+    }, 480_000);
     afterAll(async () => {
       await ground[Symbol.asyncDispose]();
     });

@@ -12,7 +12,7 @@ if (parts.kind === 'missing' || postgres === undefined) {
   const why = parts.kind === 'missing' ? parts.reason : 'there is no PostgreSQL here';
   it.skip(`the packed charm is not deployed: ${why}`, () => {});
 } else {
-  describe(`the packed charm with PgBouncer ${parts.version}`, { timeout: 240_000 }, () => {
+  describe(`the packed charm with PgBouncer ${parts.version}`, { timeout: 480_000 }, () => {
     const server = useServer(() => postgres[1]('own'));
 
     it.each([
