@@ -22,6 +22,17 @@ const serving = async (seed: number, units = 3): Promise<{ readonly fleet: Charm
   return { fleet, orders };
 };
 
+/** As Kubernetes shows the pod of a unit, on the one node there is. */
+const podOf = (number: number) => ({
+  metadata: {
+    name: `${application}-${number}`,
+    namespace: 'prod',
+    labels: { 'app.kubernetes.io/name': application },
+    ownerReferences: [{ apiVersion: 'apps/v1', kind: 'StatefulSet', name: application, uid: 'b7e1', controller: true }],
+  },
+  spec: { nodeName: 'n1', containers: [] },
+});
+
 describe('the charm', () => {
   it.each([1, 2, 3])('serves clients from three units that start in any order (seed %i)', async (seed) => {
     const { fleet: made, orders } = await serving(seed);
@@ -111,17 +122,7 @@ describe('the charm', () => {
       metadata: { name: 'n1' },
       status: { addresses: [{ type: 'InternalIP', address: '10.1.0.1' }] },
     });
-    cluster.pods.push({
-      metadata: {
-        name: `${application}-0`,
-        namespace: 'prod',
-        labels: { 'app.kubernetes.io/name': application },
-        ownerReferences: [
-          { apiVersion: 'apps/v1', kind: 'StatefulSet', name: application, uid: 'b7e1', controller: true },
-        ],
-      },
-      spec: { nodeName: 'n1', containers: [] },
-    });
+    cluster.pods.push(podOf(0));
     using api = openKubernetesApi(cluster.place);
     await using fleet = await CharmFleet.open(16, 1);
     fleet.kubernetes = api;
@@ -151,18 +152,7 @@ describe('the charm', () => {
       metadata: { name: 'n1' },
       status: { addresses: [{ type: 'InternalIP', address: '10.1.0.1' }] },
     });
-    for (const number of [0, 1, 2])
-      cluster.pods.push({
-        metadata: {
-          name: `${application}-${number}`,
-          namespace: 'prod',
-          labels: { 'app.kubernetes.io/name': application },
-          ownerReferences: [
-            { apiVersion: 'apps/v1', kind: 'StatefulSet', name: application, uid: 'b7e1', controller: true },
-          ],
-        },
-        spec: { nodeName: 'n1', containers: [] },
-      });
+    cluster.pods.push(podOf(0), podOf(1), podOf(2));
     using api = openKubernetesApi(cluster.place);
     await using fleet = await CharmFleet.open(18, 3);
     fleet.kubernetes = api;

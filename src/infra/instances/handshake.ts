@@ -32,7 +32,7 @@ export const certificateAt = async (host: string, port: number, signal: AbortSig
 
 /**
  * Whether a PgBouncer or a PostgreSQL takes connections there and answers the first question: of a process that is stopped or hangs,
- * or takes nobody any more, the kernel alone would. Nobody logs in, and PostgreSQL notes nothing down.
+ * or takes nobody any more, the kernel alone would. Nobody logs in; PostgreSQL notes it down only where it logs every connection.
  */
 export const answersAt = (host: string, port: number, withinMs: number): Promise<boolean> =>
   new Promise((resolve) => {
