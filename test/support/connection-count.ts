@@ -61,6 +61,19 @@ export class ConnectionCount implements AsyncDisposable {
     this.#limit = connections;
   }
 
+  /**
+   * From the first sample on that shows no more than this, which must come within the time: PostgreSQL counts a session until its
+   * process has ended, a moment after PgBouncer hung up.
+   */
+  async limitOnceWithin(connections: number, withinMs = 5_000): Promise<void> {
+    const since = performance.now();
+    while (!this.#samples.some(({ at, pooled }) => at > since && pooled <= connections)) {
+      if (performance.now() - since > withinMs) throw new Error(`still more than ${connections} after ${withinMs} ms`);
+      await delay(10);
+    }
+    this.limit(connections);
+  }
+
   /** The least that ten samples in a row show, once there are ten in a row with so many; else the most that was seen last. */
   async least(connections: number, withinMs = 10_000): Promise<number> {
     const since = performance.now();
