@@ -85,7 +85,7 @@ const answerMs = 1_000;
 
 /** `build`: names the program, by what is in it. Null when this dispatch is about something: then there is something to do. */
 export const lookAhead = async (environment: Environment, build: string): Promise<Before | null> => {
-  if (environment['JUJU_DISPATCH_PATH'] !== 'hooks/update-status') return null;
+  if (!looks.has(environment['JUJU_DISPATCH_PATH'] ?? '')) return null;
   const place = placeIn(environment);
   return lookBefore({
     facts: factsOf(environment, build, place.instances),
@@ -95,6 +95,9 @@ export const lookAhead = async (environment: Environment, build: string): Promis
     now: Date.now,
   });
 };
+
+/** Options that have changed are among what is asked; Juju says so too where none has, as when its agent was started again. */
+const looks: ReadonlySet<string> = new Set(['hooks/update-status', 'hooks/config-changed']);
 
 /** All that a dispatch goes by besides what it asks: no secrets. */
 const factsOf = (environment: Environment, build: string, instances: number): string => {

@@ -186,8 +186,12 @@ const runHook = async (parts: DispatchParts, event: HookEvent): Promise<number> 
     );
     const unsettled = await settled(running, hook, clock, () => defects.length > 0);
     if (unsettled.length > 0) log.warn({ effects: unsettled }, 'this hook ends before everything was done');
-    // What an action is about is asked of nobody else.
-    if (isAtRest(running) && traced === null && dispatched.event.type === 'updateStatus')
+    if (
+      isAtRest(running) &&
+      traced === null &&
+      onlyLooks.has(dispatched.event.type) &&
+      (await view.lastState()).knowsAll
+    )
       settling?.settle(certificate.dueAt, serversOf(intent));
   } finally {
     await running.stop();
@@ -279,6 +283,9 @@ const serviceOf = async (
     looksAgain,
   });
 };
+
+/** Every other event is about something, which the look of a later dispatch would not ask for. */
+const onlyLooks: ReadonlySet<JujuEvent['type']> = new Set(['updateStatus', 'configChanged']);
 
 /** Until nothing is under way, and nothing that only time keeps waiting is worth the wait. What is still under way is told. */
 const settled = async (

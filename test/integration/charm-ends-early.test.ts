@@ -112,6 +112,8 @@ describe('the packed charm', () => {
       expect(juju.unit(unit).status.word).toBe('active');
       for (let round = 0; round < 3; round += 1) await ring();
       expect(await written()).toBe(left);
+      await juju.dispatch(unit, 'config-changed');
+      expect(await written()).toBe(left);
       expect((await stat(note())).mode & 0o777).toBe(0o600);
     },
     longestMs,

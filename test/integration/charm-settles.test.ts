@@ -15,7 +15,7 @@ const longestMs = 300_000;
 const units = (fleet: CharmFleet): readonly string[] =>
   fleet.juju.applications.has(application) ? fleet.juju.unitsOf(application) : [];
 
-/** Now and then between hooks the timer of a unit rings, and when all have run, for all of them twice. */
+/** Now and then between hooks the timer of a unit rings; when all have run, for all of them, and their agents are as if new. */
 const toRest = async (fleet: CharmFleet, random: Random): Promise<void> => {
   for (let step = 0; step < 400; step += 1) {
     const [unit] = random.below(4) === 0 ? units(fleet).slice(random.below(units(fleet).length + 1)) : [];
@@ -23,7 +23,8 @@ const toRest = async (fleet: CharmFleet, random: Random): Promise<void> => {
     if ((await fleet.juju.step()) === null) break;
   }
   for (let round = 0; round < 4 && units(fleet).length > 0; round += 1) {
-    fleet.juju.updateStatus(application);
+    if (round % 2 === 0) fleet.juju.updateStatus(application);
+    else for (const one of units(fleet)) await fleet.juju.dispatch(one, 'config-changed');
     await fleet.juju.settle();
   }
 };
@@ -88,6 +89,25 @@ describe('a dispatch that finds everything as it was', () => {
     },
     container: ({ machine }, unit) => void machine.diskOf(unit).inis.set(1, '[pgbouncer]\n'),
   };
+
+  it('may be told of options each time, and none has changed', async () => {
+    await using fleet = await CharmFleet.open(1, 2, { front: { blindTo: 'nothing' } });
+    const { juju, ends } = fleet;
+    fleet.relateBackend();
+    fleet.relateClient('orders');
+    await fleet.settle();
+    const told = async (): Promise<void> => {
+      for (const unit of units(fleet)) await juju.dispatch(unit, 'config-changed');
+      await juju.settle();
+    };
+    for (let round = 0; round < 2; round += 1) await told();
+    const { early } = ends;
+    await told();
+    expect([ends.early - early, ends.wrongly]).toEqual([2, []]);
+    juju.configure(application, { pool_mode: 'transaction' });
+    await juju.settle();
+    expect([ends.early - early, ends.wrongly]).toEqual([2, []]);
+  });
 
   it.each(['juju', 'container'] as const)('is one that looked at %s', async (what) => {
     for (const blindTo of ['nothing', what] as const) {

@@ -326,7 +326,7 @@ export class CharmFleet implements AsyncDisposable {
 
   async #lookBefore({ event, unit }: Dispatched, run: RunTool): Promise<Before | null> {
     const front = this.#front;
-    if (front === null || front === undefined || event.type !== 'updateStatus') return null;
+    if (front === null || front === undefined || !looks.has(event.type)) return null;
     const { blindTo } = front;
     const processes = [1, 2].flatMap((instance) => this.machine.processOf(unit, instance) ?? []);
     const { authFile, inis } = this.machine.diskOf(unit);
@@ -382,6 +382,8 @@ export class CharmFleet implements AsyncDisposable {
     return { settling: createSettling(remembering, note, asked), wasQuiet: () => written };
   }
 }
+
+const looks: ReadonlySet<string> = new Set(['updateStatus', 'configChanged']);
 
 /** Of a step, wherever it stands among what it is taken with. */
 const nameOf = (taken: readonly unknown[]): string =>

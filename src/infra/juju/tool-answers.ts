@@ -61,6 +61,13 @@ export const hearing = (run: RunTool, ahead: Answers): Hearing => {
   };
 };
 
+/** Only what this tool was not asked. */
+export const withoutTool = ({ questions, answers }: Heard, tool: string): Heard => {
+  const kept = questions.filter((question) => question.tool !== tool);
+  const keys = new Set(kept.map(keyOf));
+  return { questions: kept, answers: new Map([...answers].filter(([key]) => keys.has(key))) };
+};
+
 const keyOf = ({ tool, args }: Question): string => JSON.stringify([tool, ...args]);
 
 const reading: ReadonlySet<string> = new Set([
