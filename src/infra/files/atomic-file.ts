@@ -57,6 +57,17 @@ export const readWhole = async (path: string, maxBytes: number): Promise<string 
   }
 };
 
+/** Another one after each write; null when there is no such file. Inode numbers are used again, so the time counts too. */
+export const identityOf = async (path: string): Promise<string | null> => {
+  try {
+    const { ino, mtimeNs } = await stat(path, { bigint: true });
+    return `${ino} ${mtimeNs}`;
+  } catch (cause) {
+    if (isMissing(cause)) return null;
+    throw cause;
+  }
+};
+
 /** There is no such file. */
 export const isMissing = (cause: unknown): boolean =>
   cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';

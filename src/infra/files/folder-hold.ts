@@ -3,15 +3,18 @@
  * that finds the folder of a unit elsewhere, which may serve its clients though nobody has heard of it for long. So a unit says in its
  * folder where it is and, every few seconds, that it lives.
  */
-import { mkdir, rm, stat, utimes } from 'node:fs/promises';
+import { hash } from 'node:crypto';
+import { mkdir, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Clock } from '../../actors/ports/clock.ts';
-import { readWhole, writeAtomic } from './atomic-file.ts';
+import { identityOf, readWhole, writeAtomic } from './atomic-file.ts';
 import { isAlive, markOf } from './process-mark.ts';
+import { codeOf } from './system-error.ts';
 
 const fileName = 'holder.json';
+const heirPrefix = 'heir-';
 const maxBytes = 10_000;
 const touchEveryMs = 5_000;
 /** A machine that was busy for so long has other troubles. */
@@ -41,6 +44,27 @@ export class FolderHold implements Disposable {
     const path = join(directory, fileName);
     await writeAtomic(path, JSON.stringify({ host: hostname(), process: markOf(process.pid) }), 0o600);
     return new FolderHold(path, clock);
+  }
+
+  /**
+   * The same of a folder whose unit seems to have ended, where no store can tell who of many came first: only one inherits what was
+   * found there, and the others get null. Who ends midway leaves the folder to whoever asks the store.
+   * `found`: tells the ledger that lies there from any other.
+   */
+  static async inherit(directory: string, found: string, clock: Clock): Promise<FolderHold | null> {
+    const holder = await identityOf(join(directory, fileName));
+    if ((await lastSignIn(directory)) !== null) return null;
+    const heir = `${heirPrefix}${hash('sha256', `${found} ${holder}`).slice(0, 16)}`;
+    try {
+      await writeFile(join(directory, heir), '', { flag: 'wx', mode: 0o600 });
+    } catch (cause) {
+      if (codeOf(cause) === 'EEXIST') return null;
+      throw cause;
+    }
+    const hold = await FolderHold.take(directory, clock);
+    const earlier = (await readdir(directory)).filter((name) => name.startsWith(heirPrefix) && name !== heir);
+    await Promise.all(earlier.map((name) => rm(join(directory, name), { force: true })));
+    return hold;
   }
 
   /** For a unit whose PgBouncers have ended: whoever comes may be it, also when the store was not told. */

@@ -7,13 +7,13 @@
  * is used; without that it is started over: the store knows most of it again. Either is reported, and told as a loss.
  * A file sealed with another key is neither damaged nor useless, so it is left alone and the unit does not start.
  */
-import { mkdir, rename, stat } from 'node:fs/promises';
+import { mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Epoch, Nonce, UnitName } from '../../actors/model/ids.ts';
 import type { Memory } from '../../actors/model/snapshot.ts';
 import type { Recalled } from '../../actors/ports/backplane.ts';
-import { isMissing, readWhole, writeAtomic } from './atomic-file.ts';
+import { identityOf, readWhole, writeAtomic } from './atomic-file.ts';
 import type { Codec, Decoded, Sealer } from './codec.ts';
 import { intentCodec, memoryCodec, publishedCodec, relationCodec, verdictCodec } from './domain-codecs.ts';
 import type { Log } from './log.ts';
@@ -119,17 +119,6 @@ export class Ledger {
     this.#written = content;
   }
 }
-
-/** Inode numbers are used again, so the time counts too. */
-const identityOf = async (path: string): Promise<string | null> => {
-  try {
-    const { ino, mtimeNs } = await stat(path, { bigint: true });
-    return `${ino} ${mtimeNs}`;
-  } catch (cause) {
-    if (isMissing(cause)) return null;
-    throw cause;
-  }
-};
 
 const fileName = 'ledger';
 const previousOf = (path: string): string => `${path}.previous`;
@@ -270,11 +259,10 @@ const contentSchema: z.ZodType<LedgerContent> = z.object({
   memory: z.string().nullable(),
 });
 
-/** Whether a unit has been at work in this folder: it begins with its ledger. */
-export const hasLedger = async (directory: string): Promise<boolean> => {
+/** Another one after each write; null where no unit has been at work yet: it begins with its ledger. */
+export const ledgerIdentity = async (directory: string): Promise<string | null> => {
   const path = join(directory, fileName);
-  const found = await Promise.all([path, previousOf(path)].map(identityOf));
-  return found.some((identity) => identity !== null);
+  return (await identityOf(path)) ?? (await identityOf(previousOf(path)));
 };
 
 /** Where a unit keeps its files: one folder per unit, so that replicas may share a volume. */

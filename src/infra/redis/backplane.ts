@@ -6,7 +6,7 @@ import { isMissing } from '../files/atomic-file.ts';
 import type { Sealer } from '../files/codec.ts';
 import { FolderHold, lastSignIn } from '../files/folder-hold.ts';
 import { foldersInUse } from '../files/folders-in-use.ts';
-import { hasLedger, Ledger, unitDirectory } from '../files/ledger.ts';
+import { Ledger, ledgerIdentity, unitDirectory } from '../files/ledger.ts';
 import { type Claimed, claimUnit } from '../files/number-claim.ts';
 import { HintLine } from './hint-line.ts';
 import { Connection } from './connection.ts';
@@ -35,10 +35,11 @@ export const openRedisBackplane = async (options: RedisBackplaneOptions): Promis
     connection.listen(keys.all);
     await connection.settled(firstAttemptMs);
     const seat = { connection, keys, sealer, nonce, deadAfterMs };
-    const unit = options.unit === 'claim' ? await claim(options, seat) : options.unit;
-    const directory = unitDirectory(stateDir, unit);
     using taken = new DisposableStack();
-    const hold = taken.use(await FolderHold.take(directory, clock));
+    const { unit, inherited } =
+      options.unit === 'claim' ? await claim(options, seat) : { unit: options.unit, inherited: null };
+    const directory = unitDirectory(stateDir, unit);
+    const hold = taken.use(inherited ?? (await FolderHold.take(directory, clock)));
     const ledger = await Ledger.open({ directory, unit, sealer, log });
     taken.move();
     const mirror = new Mirror(sealer, log, ledger.content.objects);
@@ -63,17 +64,26 @@ interface Seat {
   readonly deadAfterMs: number;
 }
 
-const claim = async (options: RedisBackplaneOptions, seat: Seat): Promise<UnitName> => {
+interface Seated {
+  readonly unit: UnitName;
+  /** Null: the store knows, and nobody else is this unit. */
+  readonly inherited: FolderHold | null;
+}
+
+const claim = async (options: RedisBackplaneOptions, seat: Seat): Promise<Seated> => {
   const { application, stateDir, clock, log, signal } = options;
   const pause = (): Promise<void> => new Promise((resolve) => clock.after(pauseMs, resolve));
   for (let reported = false; ; reported = true) {
     signal?.throwIfAborted();
     try {
-      return await claimUnit((takeNew) => askForNumber(options, seat, takeNew), pause);
+      const unit = await claimUnit((takeNew) => askForNumber(options, seat, takeNew), pause);
+      return { unit, inherited: null };
     } catch (cause) {
       if (!(cause instanceof BackplaneUnavailable)) throw cause;
       const only = await onlyUnit(stateDir, application);
-      if (only !== null) return only;
+      const inherited =
+        only === null ? null : await FolderHold.inherit(unitDirectory(stateDir, only.unit), only.ledger, clock);
+      if (only !== null && inherited !== null) return { unit: only.unit, inherited };
       if (!reported)
         log.warn({ application, reason: cause.message }, 'waiting for the store to give this unit a number');
       await pause();
@@ -139,14 +149,15 @@ const preferredUnits = async (
 const onlyUnit = async (
   stateDir: string,
   application: RedisBackplaneOptions['application'],
-): Promise<UnitName | null> => {
+): Promise<{ readonly unit: UnitName; readonly ledger: string } | null> => {
   // A unit that begins beside us has given its first sign of life before it has a ledger: ledgers are looked for first.
-  const begun = new Set<UnitName>();
+  const ledgers = new Map<UnitName, string | null>();
   for (const unit of await unitsIn(stateDir, application))
-    if (await hasLedger(unitDirectory(stateDir, unit))) begun.add(unit);
+    ledgers.set(unit, await ledgerIdentity(unitDirectory(stateDir, unit)));
   const { free, watched } = await preferredUnits(stateDir, application);
-  const [only, ...more] = free;
-  return only !== undefined && begun.has(only) && more.length === 0 && watched.size === 0 ? only : null;
+  const [unit, ...more] = free;
+  const ledger = unit === undefined ? null : (ledgers.get(unit) ?? null);
+  return unit !== undefined && ledger !== null && more.length === 0 && watched.size === 0 ? { unit, ledger } : null;
 };
 
 const unitsIn = async (
