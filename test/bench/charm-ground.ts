@@ -23,6 +23,9 @@ export const follower = `${related}/1`;
 export const noteOf = (place: string, unit: string): string =>
   join(place, unit.replace('/', '-'), 'state', 'settled.json');
 
+/** Of one unit; another one for each run: a run that was killed has left its PgBouncers, and they would be taken for a unit's own. */
+const networkOf = (number: number): string => `127.${1 + (process.pid % 254)}.${number}`;
+
 export interface CharmGround extends AsyncDisposable {
   readonly juju: JujuModel;
 }
@@ -71,7 +74,7 @@ export const openCharmGround = async ({
     });
   };
 
-  await deploy(alone, ['127.0.91']);
+  await deploy(alone, [networkOf(1)]);
   if (python !== null) {
     const postgres = await startPostgres({
       initdb: findBinary('initdb', path),
@@ -91,7 +94,7 @@ export const openCharmGround = async ({
       password: superuser.password.reveal(),
       version: postgres.version.split(' ')[1],
     };
-    await deploy(related, ['127.0.92', '127.0.93']);
+    await deploy(related, [networkOf(2), networkOf(3)]);
     juju.deploy('postgresql', counterparts.charm('backend-v1'), counterparts.options({ answers }));
     juju.integrate(`${related}:backend-database`, 'postgresql:database');
     for (const [name, endpoint, asks] of clients) {
