@@ -222,9 +222,11 @@ const actions: ReadonlySet<string> = new Set([
   confirmingAction,
 ]);
 
+const isForKey = ({ event }: Dispatched): boolean => event.type === 'action' && event.name === keyAction;
+
 /** The key that an operator wants this unit to have; without one in the parameters a new one is made. Null: nobody asks. */
-const keyGiven = async ({ dispatched: { event }, tools }: DispatchParts): Promise<Secret | null> => {
-  if (event.type !== 'action' || event.name !== keyAction) return null;
+const keyGiven = async ({ dispatched, tools }: DispatchParts): Promise<Secret | null> => {
+  if (!isForKey(dispatched)) return null;
   const { newPrivateKey, privateKeyIn } = await import('../infra/juju/wire/signing-request.ts');
   const { 'private-key': given } = await tools.actionParameters();
   const key = typeof given === 'string' ? privateKeyIn(given) : await newPrivateKey();
@@ -240,6 +242,10 @@ const certificateOf = async (parts: DispatchParts, view: UnitView) => {
   const { application, unit, model } = dispatched;
   const related = await view.certificates();
   const { hasCertificate } = await view.lastState();
+  if (related === null && isForKey(dispatched))
+    await tools.actionFail(
+      'there is no certificate that a key could be for: relate the application at certificates to a charm that signs, and run this again',
+    );
   if (related === null && !hasCertificate)
     return { material: null, lacks: [], isKept: false, dueAt: Number.POSITIVE_INFINITY };
   const number = unitNumberOf(unit);
@@ -257,7 +263,7 @@ const certificateOf = async (parts: DispatchParts, view: UnitView) => {
         (all ?? []).flatMap(({ internal, address }) => (internal ? [] : [address])),
       ),
     },
-    givenKey: await keyGiven(parts),
+    givenKey: related === null ? null : await keyGiven(parts),
     now: clock.wall(),
   });
   const lacks = lacking === null ? [] : [lack.certificate({ self: unit, reason: lacking })];
