@@ -1,7 +1,7 @@
 /** Whether a whole dispatch had anything to do, and the note of it for those after. */
 import type { Effect } from '../actors/kit/behaviour.ts';
 import type { Trace } from '../actors/kit/trace.ts';
-import { type Answers, digestOf, hearing, withoutTool } from '../infra/juju/tool-answers.ts';
+import { type Answers, digestOf, hearing, withoutTools } from '../infra/juju/tool-answers.ts';
 import type { RunTool } from '../infra/juju/tool-process.ts';
 import type { SettledNote } from '../infra/pebble/settled-note.ts';
 import type { Before } from './charm-front.ts';
@@ -53,8 +53,8 @@ export const createSettling = (run: RunTool, note: SettledNote, before: Before |
       const heard = tools.heard();
       if (!isQuiet || settled === null || heard === null || before === null || before.container === null) return;
       const { at, facts, container } = before;
-      // Relations come and go with hooks of their own: that all of them are asked for now and then is no part of a look.
-      const { questions, answers } = withoutTool(heard, 'relation-ids');
+      // Relations and their units come and go with hooks of their own: that all are asked for now and then is no part of a look.
+      const { questions, answers } = withoutTools(heard, ['relation-ids', 'relation-list']);
       const { servers } = settled;
       const until = Math.min(at + longestMs, settled.until);
       const kept: Settled = { at, until, facts, container, questions, answers: digestOf(answers), servers };

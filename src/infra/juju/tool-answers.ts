@@ -61,9 +61,9 @@ export const hearing = (run: RunTool, ahead: Answers): Hearing => {
   };
 };
 
-/** Only what this tool was not asked. */
-export const withoutTool = ({ questions, answers }: Heard, tool: string): Heard => {
-  const kept = questions.filter((question) => question.tool !== tool);
+/** Only what none of these tools was asked. */
+export const withoutTools = ({ questions, answers }: Heard, tools: readonly string[]): Heard => {
+  const kept = questions.filter(({ tool }) => !tools.includes(tool));
   const keys = new Set(kept.map(keyOf));
   return { questions: kept, answers: new Map([...answers].filter(([key]) => keys.has(key))) };
 };
