@@ -665,8 +665,7 @@ export const lack = {
     on: ({ name }) => `backend:${name}`,
     what: ({ name }) => `backend "${name}" is away`,
     why: ({ reason }) => reason,
-    way: ({ name }) =>
-      `bring its primary back or correct its endpoints with "troupe integrate backend ${name}", it is looked at again every few seconds`,
+    way: 'bring its primary back or correct its endpoints, it is looked at again by itself',
     example: {
       name: 'main',
       reason: 'no primary within reach: db1:5432: connect ECONNREFUSED 10.0.0.9:5432',
@@ -674,7 +673,7 @@ export const lack = {
     happens:
       'No server among the endpoints can be reached and takes writes. PgBouncers keep their configuration: clients wait in PgBouncer for `query_wait_timeout`, and go on when the server is back.',
     remedy:
-      'Start PostgreSQL, promote a standby, or mend the network. When the servers have moved: `troupe integrate backend NAME --endpoints HOST:PORT,… --username USER --password-file FILE`.',
+      'Start PostgreSQL, promote a standby, or mend the network. When the servers have moved: `troupe integrate backend NAME --endpoints HOST:PORT,… --username USER --password-file FILE`; the units of a charm are told by the charm of PostgreSQL, and look again at their next hook.',
   }),
 
   backendUnfit: saying<BackendReason>({
@@ -683,7 +682,7 @@ export const lack = {
     on: 'operator',
     what: ({ name }) => `backend "${name}" cannot be used`,
     why: ({ reason }) => reason,
-    way: 'mend that, it is looked at again every few seconds',
+    way: 'mend that, it is looked at again by itself',
     example: {
       name: 'main',
       reason: 'login "troupe" lacks CREATEROLE; as a superuser run ALTER ROLE "troupe" CREATEROLE',

@@ -319,7 +319,8 @@ const wordOf = (state: UnitState, waits: readonly Wait[]): { readonly word: Stat
   if (state.phase === 'stopping') return { word: 'maintenance', message: stoppingSentence(state) };
   const blocked = waits.find(({ kind }) => kind === 'blocked');
   if (blocked !== undefined) return { word: 'blocked', message: blocked.message };
-  const [first] = waits;
+  // Whoever cannot reach its PgBouncers looks at nothing else, so that everything else waits for that.
+  const first = waits.find(({ id }) => id === 'workload') ?? waits[0];
   if (first !== undefined) return { word: 'waiting', message: first.message };
   if (state.report === null) return { word: 'maintenance', message: 'starting' };
   return { word: 'active', message: '' };
