@@ -217,6 +217,36 @@ describe('the charm', () => {
     expect(fleet.statuses).toEqual(['active']);
   });
 
+  it('says that a key is for nothing while nobody signs', async () => {
+    await using fleet = (await serving(18, 1)).fleet;
+    const told = await fleet.juju.runAction(fleet.unitName(0), 'set-tls-private-key');
+    expect(told).toMatchObject({ status: 'failed', message: expect.stringContaining('relate the application') });
+    await fleet.settle();
+    expect(fleet.statuses).toEqual(['active']);
+  });
+
+  it.each([1, 2, 3])(
+    'takes nothing from clients when its leader leaves, though it hears first that it leaves their relations (seed %i)',
+    async (seed) => {
+      const { fleet: opened, orders } = await serving(seed, 2);
+      await using fleet = opened;
+      const { juju, postgres } = fleet;
+      juju.scale('orders', 0); // Of a relation without units over there it hears nothing but that it is broken.
+      juju.moveLeadership(application, fleet.unitName(1));
+      await fleet.settle();
+      const [answer, login] = [fleet.answerTo(orders), fleet.answerTo(orders)['username'] ?? ''];
+      const password = postgres.logins.get(login);
+      expect(password).toBeDefined();
+      juju.scale(application, 1);
+      juju.moveLeadership(application, fleet.unitName(1)); // Which it keeps to its end.
+      while ((await juju.step()) !== null) {
+        expect(postgres.logins.get(login)).toEqual(password);
+        expect(fleet.answerTo(orders)).toEqual(answer);
+      }
+      expect(fleet.statuses).toEqual(['active']);
+    },
+  );
+
   it('tells its status when asked, and whether it is fit to be refreshed', async () => {
     await using fleet = (await serving(18, 1)).fleet;
     const told = await fleet.juju.runAction(fleet.unitName(0), 'status');

@@ -59,6 +59,10 @@ export const bury = (controller: Controller): void => {
     if (unit.life !== 'dead') continue;
     unit.application.units.delete(unit.name);
     forgetSecretsOf(controller, unit.name);
+    if (unit.application.leader === unit.name) {
+      unit.application.leader = null;
+      elect(controller, unit.application);
+    }
   }
   for (const { id, sides, dying, members } of controller.relations.values()) {
     const [first, second] = sides;

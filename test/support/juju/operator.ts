@@ -166,9 +166,10 @@ export const notify = (controller: Controller, name: string, notice: Notice): vo
   unit.notices.push(notice);
 };
 
+/** A unit that leaves may lead to its end. */
 export const moveLeadership = (controller: Controller, name: string, to: string | null): void => {
   const application = controller.application(name);
-  if (to !== null && (controller.unit(to).application !== application || controller.unit(to).life !== 'alive'))
+  if (to !== null && (controller.unit(to).application !== application || controller.unit(to).life === 'dead'))
     throw new ImpossibleInJuju(`${to} cannot lead ${name}`);
   application.leader = to;
 };

@@ -15,7 +15,7 @@ import { SealKey, sealKeyOf } from '../../files/seal.ts';
 import type { RelationRef } from '../environment.ts';
 import { keyField, keyLabel } from '../fleet-key.ts';
 import { ToolRefusal } from '../tool-refusal.ts';
-import type { Bag, JujuTools } from '../tools.ts';
+import type { Bag, GoalState, JujuTools } from '../tools.ts';
 import type { JujuFeatures } from '../version.ts';
 import { ancestorIn, ancestorSecretLabel, authFileIn } from '../wire/taken-over.ts';
 import { type BackendRelation, backendAsked, primarySeen, readBackend } from './backend.ts';
@@ -76,12 +76,15 @@ export const findDesk = async (options: UnitOptions, reading: Reading): Promise<
   const [peer] = await reading.of(peerEndpoint);
   if (peer === undefined) throw new BackplaneUnavailable(noPeers);
   const peers = peer.relation;
-  const isDying = occasion.departing !== null || (await reading.state()).state.departing;
+  // Its relations may break before it hears from its peers that it leaves: they are not over for who stays.
+  const goal = occasion.broken === null ? null : await tools.goalState();
+  const isDying =
+    occasion.departing !== null || (await reading.state()).state.departing || goal?.units[unit]?.status === 'dying';
   if (!isDying && (await reading.knowsAll())) await readPeersAhead(reading, { unit, peers, keyLabel });
   const appBag = await reading.bag(peers, applicationOf(unit), 'application');
   const ownBag = await reading.bag(peers, unit, 'unit');
   if (appBag === null || ownBag === null) throw new BackplaneUnavailable(noPeers);
-  const isLast = isDying && (await nobodyStays(options));
+  const isLast = isDying && nobodyStays(unit, goal ?? (await tools.goalState()));
   const leads = isDying ? isLast : (await reading.knowsAll()) && (await reading.leads());
   const { then, sealer, newKey } = await unlock(options, reading, appBag, { leads, isDying });
   const others = await readOthers(reading, unit, peers);
@@ -152,10 +155,8 @@ export const lostOf = ({ damaged }: Shared): DamagedObject | null =>
   damaged.find(({ object }) => essential.includes(object)) ?? null;
 
 /** The application is removed, or has no units any more. */
-const nobodyStays = async ({ tools, unit }: UnitOptions): Promise<boolean> => {
-  const { units } = await tools.goalState();
-  return Object.entries(units).every(([one, { status }]) => one === unit || status === 'dying');
-};
+const nobodyStays = (unit: UnitName, { units }: GoalState): boolean =>
+  Object.entries(units).every(([one, { status }]) => one === unit || status === 'dying');
 
 const readOthers = async (
   reading: Reading,

@@ -93,7 +93,7 @@ export const flushState = async (
     relations: await reading.relations(),
     members: await reading.members(),
     knowsAll: await reading.knowsAll(),
-    departing: state.departing || occasion.departing !== null,
+    departing: state.departing || occasion.departing !== null || desk?.isDying === true,
     epoch: Math.max(state.epoch, desk?.now.lease?.epoch ?? 0),
   };
   const changes = stateChanges(stored, next);
