@@ -56,7 +56,7 @@ for (const { label, start, reason } of await pebbles()) {
       expect(await telemetry.exportMetrics()).toEqual({ kind: 'early' });
       await serve(await open(), { port, canary: 'gen-1' });
       expect(await telemetry.exportMetrics()).toEqual({ kind: 'exported' });
-      await expect.poll(() => scraped(), { timeout: 30_000 }).toSatisfy(isUp);
+      await expect.poll(() => scraped(), { timeout: 10_000 }).toSatisfy(isUp);
       expect(await scraped()).toMatch(
         /^pgbouncer_pools_client_active_connections\{database="pgbouncer",user="pgbouncer"\} /m,
       );
@@ -71,7 +71,7 @@ for (const { label, start, reason } of await pebbles()) {
       const telemetry = await telemetryWith((await exporterProgram()).path);
       await serve(await open(), { port, canary: 'gen-1' });
       await telemetry.exportMetrics();
-      await expect.poll(() => scraped(), { timeout: 30_000 }).toSatisfy(isUp);
+      await expect.poll(() => scraped(), { timeout: 10_000 }).toSatisfy(isUp);
       const [probe] = await machine.loginsOf('a');
       const secret = probe.password.reveal();
       const file = join(machine.stateDir('a'), 'exporter.pgpass');
@@ -89,7 +89,7 @@ for (const { label, start, reason } of await pebbles()) {
       const workload = await open();
       await serve(workload, { port, canary: 'gen-1' });
       await telemetry.exportMetrics();
-      await expect.poll(() => scraped(), { timeout: 30_000 }).toSatisfy(isUp);
+      await expect.poll(() => scraped(), { timeout: 10_000 }).toSatisfy(isUp);
       await take(workload, { type: 'stop', instances: [1] });
       const next = await machine.freePort([address]);
       await serve(workload, { port: next, canary: 'gen-2' });
@@ -97,12 +97,12 @@ for (const { label, start, reason } of await pebbles()) {
       await expect
         .poll(services)
         .toEqual(expect.arrayContaining([`exporter_1_${port} inactive`, `exporter_1_${next} active`]));
-      await expect.poll(() => scraped(), { timeout: 30_000 }).toSatisfy(isUp);
+      await expect.poll(() => scraped(), { timeout: 10_000 }).toSatisfy(isUp);
       await machine.startContainerAgain('a');
       expect(await telemetry.exportMetrics()).toEqual({ kind: 'early' });
       await serve(await open(), { port: next, canary: 'gen-2' });
       expect(await telemetry.exportMetrics()).toEqual({ kind: 'exported' });
-      await expect.poll(() => scraped(), { timeout: 30_000 }).toSatisfy(isUp);
+      await expect.poll(() => scraped(), { timeout: 10_000 }).toSatisfy(isUp);
     });
 
     it('of an instance that is gone are not those of another one, though that listens everywhere', async () => {
@@ -110,10 +110,10 @@ for (const { label, start, reason } of await pebbles()) {
       const { workload } = await machine.open({ ...pair, listenAddress: '0.0.0.0' });
       await serve(workload, { port, canary: 'gen-1' });
       await telemetry.exportMetrics();
-      for (const instance of [1, 2]) await expect.poll(() => scraped(instance), { timeout: 30_000 }).toSatisfy(isUp);
+      for (const instance of [1, 2]) await expect.poll(() => scraped(instance), { timeout: 10_000 }).toSatisfy(isUp);
       const [first] = pidsOf(await inspect(workload));
       machine.signal(first ?? 0, 'SIGKILL');
-      await expect.poll(() => scraped(1), { timeout: 30_000 }).not.toSatisfy(isUp);
+      await expect.poll(() => scraped(1), { timeout: 10_000 }).not.toSatisfy(isUp);
       expect(await scraped(2)).toSatisfy(isUp);
     });
 
@@ -122,7 +122,7 @@ for (const { label, start, reason } of await pebbles()) {
       const workload = await open();
       await serve(workload, { port, canary: 'gen-1' });
       await telemetry.exportMetrics();
-      await expect.poll(() => scraped(), { timeout: 30_000 }).toSatisfy(isUp);
+      await expect.poll(() => scraped(), { timeout: 10_000 }).toSatisfy(isUp);
       expect(await take(workload, { type: 'drain', instances: [1] })).toEqual({ kind: 'done' });
       expect(await services()).toEqual([`exporter_1_${port} inactive`]);
     });
@@ -134,9 +134,9 @@ for (const { label, start, reason } of await pebbles()) {
       const failing = await telemetryWith('/bin/false');
       await failing.exportMetrics();
       const service = `exporter_1_${port}`;
-      await expect.poll(services, { timeout: 30_000 }).not.toEqual([`${service} active`]);
+      await expect.poll(services, { timeout: 10_000 }).not.toEqual([`${service} active`]);
       await expect
-        .poll(() => failing.exportMetrics(), { timeout: 30_000 })
+        .poll(() => failing.exportMetrics(), { timeout: 10_000 })
         .toEqual({ kind: 'failing', services: [service] });
     });
   });

@@ -82,7 +82,7 @@ export const dryRun = async (run: string, { directory, layout }: Place, ini: str
   const child = spawn(run, [file], {
     cwd: '/',
     stdio: ['ignore', 'ignore', 'pipe'],
-    timeout: 30_000,
+    timeout: 5_000,
     ...identityOf(testAccount()),
   });
   const [stderr, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')]);

@@ -215,7 +215,7 @@ describe.each(postgresServers())('audits by an ordinary login on %s', (_, start)
   const changes = () => rowsOf(scenario, `SELECT pg_stat_get_tuples_updated('pg_authid'::regclass) AS changes`);
 
   it('let nobody log in again while nothing is written', async () => {
-    await expect.poll(async () => connectionsOf(found), { timeout: 30_000, interval: 100 }).toBe(0);
+    await expect.poll(async () => connectionsOf(found), { timeout: 5_000, interval: 100 }).toBe(0);
     expect(await connectionsOf(found)).toBe(0);
   });
   const connectionsOf = async (work: () => Promise<unknown>): Promise<number> => {

@@ -75,14 +75,14 @@ describe.each(postgresServers())('a look at a backend on %s', (_, start) => {
     });
   });
 
-  it('is away after a moment when its host swallows what is sent to it', async () => {
+  it('is away within 2 s when its host swallows what is sent to it', async () => {
     using pit = await swallower();
     const began = performance.now();
     expect(await look({ endpoints: [pit.endpoint] })).toEqual({
       kind: 'away',
       reason: `no primary within reach: ${pit.endpoint}: no answer in time`,
     });
-    expect(performance.now() - began).toBeLessThan(5_000);
+    expect(performance.now() - began).toBeLessThan(2_000);
   });
 
   it('tells beside the primary who did not answer', async () => {
@@ -228,7 +228,7 @@ describe.each(postgresServers())('a backend on %s', (_, start) => {
     const began = performance.now();
     expect(await look()).toMatchObject({ kind: 'away', reason: expect.stringContaining('no answer in time') });
     await expect(scenario.take({ type: 'raiseFence' })).rejects.toBeInstanceOf(PostgresUnavailable);
-    expect(performance.now() - began).toBeLessThan(20_000);
+    expect(performance.now() - began).toBeLessThan(10_000);
     await server.thaw();
     expect(await look()).toMatchObject({ kind: 'ready' });
     await server.kill();

@@ -126,7 +126,7 @@ describe('a fleet in containers', () => {
     await fleet().until('a newcomer is the third', (status) => isActive(status, 3), container);
     await fleet().reconnect(container, 'unit');
     const after = await fleet().until('four are active', (status) => isActive(status, 4));
-    await expect.poll(() => clients.through.size, { timeout: 30_000 }).toBeGreaterThan(1);
+    await expect.poll(() => clients.through.size, { timeout: 10_000 }).toBeGreaterThan(1);
     const account = await clients.close();
     expect(account).toMatchObject({ missing: [], doubled: [] });
     expect(account.breaks.filter(({ through }) => through !== address)).toEqual([]);

@@ -84,7 +84,7 @@ it('takes a password from standard input', async () => {
 it('ends at once on Ctrl-C while it waits; the change is kept', async () => {
   const { fleet, runDir } = await fleetIn({ held: true });
   const { child, ended } = troupe(runDir, 'troupe config pool_mode=transaction');
-  await expect.poll(() => fleet.watchers, { timeout: 30_000 }).toBe(1);
+  await expect.poll(() => fleet.watchers, { timeout: 10_000 }).toBe(1);
   child.kill('SIGINT');
   expect(await ended).toMatchObject({ signal: 'SIGINT' });
   await expect.poll(() => fleet.watchers).toBe(0);
@@ -94,7 +94,7 @@ it('ends at once on Ctrl-C while it waits; the change is kept', async () => {
 it('watches until Ctrl-C, which is no failure', async () => {
   const { fleet, runDir } = await fleetIn({ held: true });
   const { child, ended } = troupe(runDir, 'troupe status --watch');
-  await expect.poll(() => fleet.watchers, { timeout: 30_000 }).toBe(1);
+  await expect.poll(() => fleet.watchers, { timeout: 10_000 }).toBe(1);
   child.kill('SIGINT');
   expect(await ended).toMatchObject({ code: 0, signal: null, stdout: expect.stringContaining('pgbouncer/0: ') });
 });

@@ -61,7 +61,7 @@ if (parts.kind === 'missing' || postgres === undefined) {
         expect(targets.length).toBeGreaterThanOrEqual(2);
         for (const target of targets) {
           const url = `http://${target.replace('*', address)}/metrics`;
-          await expect.poll(() => ground.get(url), { timeout: 30_000 }).toMatch(/^pgbouncer_up 1$/m);
+          await expect.poll(() => ground.get(url), { timeout: 10_000 }).toMatch(/^pgbouncer_up 1$/m);
           urls.push(url);
         }
         expect(traces.taken.map(({ resource }) => resource['juju_unit'])).toContain(unit);

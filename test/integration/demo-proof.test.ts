@@ -217,7 +217,7 @@ const untilAnswers = async (child: ChildProcess, console: ClientConfig): Promise
           () => true,
           () => false,
         ),
-      { timeout: 30_000 },
+      { timeout: 5_000 },
     )
     .toBe(true);
 };

@@ -31,7 +31,7 @@ describe.each([...new Set([binaries.at(0), binaries.at(-1)])])('a fleet of PgBou
     await fleet().cli('config', 'pool_mode=transaction', 'max_db_connections=60');
     const count = await ConnectionCount.open(fleet(), 60);
     await using _count = count;
-    const shared = (units: number, connections: number) => fleet().watch(0).until(isShared(units, connections), 30_000);
+    const shared = (units: number, connections: number) => fleet().watch(0).until(isShared(units, connections), 15_000);
     const loads = new Map<number, Awaited<ReturnType<typeof startLoad>>>();
     const load = async (unit: number): Promise<void> =>
       void loads.set(unit, await startLoad(fleet(), [unit], saturating));
@@ -78,6 +78,6 @@ describe.each([...new Set([binaries.at(0), binaries.at(-1)])])('a fleet of PgBou
     expect(count.above).toEqual([]);
     expect(count.strangers).toEqual([]);
     const rate = (count.samples.length / ((count.samples.at(-1)?.at ?? 0) - (count.samples[0]?.at ?? 0))) * 1_000;
-    expect(rate).toBeGreaterThan(5);
+    expect(rate).toBeGreaterThan(8);
   }, 150_000);
 });

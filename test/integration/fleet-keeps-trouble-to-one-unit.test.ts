@@ -5,11 +5,11 @@ import { expect, it } from 'vitest';
 import type { UnitStatus } from '../../src/actors/model/status.ts';
 import { startLoad, unharmed } from '../support/fleet-load.ts';
 import { signalTo, useFleet } from '../support/fleet-under-test.ts';
-import { soonMs } from '../support/fleet-watch.ts';
 import { isServing, lacks, remarks } from '../support/lone-unit.ts';
 import { strangerAt } from '../support/stranger.ts';
 
 const fleet = useFleet({ againMs: 3_000 });
+const soonMs = 5_000;
 
 it('tells on every unit what one unit suffers from, and no client of another unit notices', async () => {
   await fleet().everyoneActive();

@@ -5,9 +5,9 @@ import type { FleetStatus, RelationStatus } from '../../src/actors/model/status.
 import { connectAs } from '../contract/postgres-scenario.ts';
 import { queryPostgres, queryThrough } from '../support/fleet-query.ts';
 import { useFleet } from '../support/fleet-under-test.ts';
-import { soonMs } from '../support/fleet-watch.ts';
 
 const fleet = useFleet({ againMs: 1_000 });
+const soonMs = 5_000;
 
 /** What somebody does to a backend, how status names it, and how it is undone. */
 interface Harm {

@@ -34,7 +34,7 @@ it('a unit that is removed drains, leaves and ends well, the others take its sha
   const reports = await load.end();
   expect(reports).toEqual(unharmed(reports));
   await expect
-    .poll(() => readFile(fleet().unit(2).log, 'utf8'), { timeout: 30_000 })
+    .poll(() => readFile(fleet().unit(2).log, 'utf8'), { timeout: 10_000 })
     .toMatch(/"code":0,"msg":"ending"/);
 
   const again = await fleet().everyoneActive(({ units }) => units.length === 3);

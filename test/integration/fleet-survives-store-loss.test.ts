@@ -34,7 +34,7 @@ it('serves without its store, mends itself meanwhile, and is together again when
   await fleet()
     .watch(0)
     .until((status) => isServing(status) && pidsOf(status).every((pid) => pid !== victim));
-  expect(performance.now() - killedAt).toBeLessThan(10_000); // It takes half a second, on a machine with nothing else to do.
+  expect(performance.now() - killedAt).toBeLessThan(2_000);
   expect(pidsOf(await fleet().api(0).status(AbortSignal.timeout(5_000)))).toContain(other);
 
   // Then everything, twice: a store that takes connections and answers nothing, and one that is not there.

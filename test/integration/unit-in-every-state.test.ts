@@ -8,7 +8,6 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { UnitStatus } from '../../src/actors/model/status.ts';
 import { identityOf } from '../../src/infra/local/service-user.ts';
-import { soonMs } from '../support/fleet-watch.ts';
 import { isServing, lacks, LoneUnit, type LoneUnitOptions, remarks } from '../support/lone-unit.ts';
 import { pgbouncerBinaries, testAccount } from '../support/servers.ts';
 import { strangerAt } from '../support/stranger.ts';
@@ -16,6 +15,7 @@ import { strangerAt } from '../support/stranger.ts';
 const binaries = await pgbouncerBinaries();
 const newest = binaries.findLast(({ run }) => run !== null);
 const binary = newest?.run ?? '';
+const soonMs = 5_000;
 
 const use = (options: Partial<LoneUnitOptions> = {}): (() => LoneUnit) => {
   let unit: LoneUnit | undefined;

@@ -7,13 +7,13 @@ import { createConnection, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { identityOf } from '../../src/infra/local/service-user.ts';
-import { soonMs } from '../support/fleet-watch.ts';
 import { isServing, lacks, LoneUnit, type LoneUnitOptions, remarks } from '../support/lone-unit.ts';
 import { pgbouncerBinaries, testAccount, testDirectory } from '../support/servers.ts';
 
 const run = promisify(execFile);
 const newest = (await pgbouncerBinaries()).findLast((one) => one.run !== null);
 const binary = newest?.run ?? '';
+const soonMs = 5_000;
 const isRoot = process.getuid?.() === 0;
 const rootOnly = 'only root can mount, give an address to a machine, or make files of somebody else';
 
@@ -141,7 +141,7 @@ describe.skipIf(newest === undefined)(`a unit with PgBouncer ${newest?.version} 
     }
     await unit.until(lacks('descriptors', /has used up its 120 file descriptors/), soonMs);
     for (const socket of sockets) socket.destroy();
-    await unit.until(isServing, 30_000); // PgBouncer itself rests for five seconds.
+    await unit.until(isServing, 12_000); // PgBouncer itself rests for five seconds.
     expect(unit.pids()).toEqual([pid]);
   });
 

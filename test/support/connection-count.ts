@@ -65,7 +65,7 @@ export class ConnectionCount implements AsyncDisposable {
    * From the first sample on that shows no more than this, which must come within the time: PostgreSQL counts a session until its
    * process has ended, a moment after PgBouncer hung up.
    */
-  async limitOnceWithin(connections: number, withinMs = 10_000): Promise<void> {
+  async limitOnceWithin(connections: number, withinMs = 5_000): Promise<void> {
     const since = performance.now();
     while (!this.#samples.some(({ at, pooled }) => at > since && pooled <= connections)) {
       if (performance.now() - since > withinMs) throw new Error(`still more than ${connections} after ${withinMs} ms`);
@@ -75,7 +75,7 @@ export class ConnectionCount implements AsyncDisposable {
   }
 
   /** The least that ten samples in a row show, once there are ten in a row with so many; else the most that was seen last. */
-  async least(connections: number, withinMs = 20_000): Promise<number> {
+  async least(connections: number, withinMs = 10_000): Promise<number> {
     const since = performance.now();
     for (;;) {
       const last = this.#samples.filter(({ at }) => at > since).slice(-10);

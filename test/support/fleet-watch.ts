@@ -1,9 +1,6 @@
 import type { FleetStatus } from '../../src/actors/model/status.ts';
 import type { ApiClient } from '../../src/infra/cli/api-client.ts';
 
-/** What is wrong, or well again, is said within five seconds, and a machine with much else to do takes twice that. */
-export const soonMs = 10_000;
-
 /** The status of one unit as it streams, and waiting for what it will say. */
 export class Watch implements Disposable {
   readonly #over = new AbortController();
