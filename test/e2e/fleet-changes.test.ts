@@ -57,6 +57,26 @@ describe('a fleet in containers', () => {
     },
   );
 
+  it('hangs up on nobody while many newcomers are found at once that do not listen yet', async () => {
+    const newcomers = 8;
+    await using load = await startReconnectingLoad(fleet());
+    await using clients = await Accountant.start(fleet()); // They stay, so newcomers have the fewest clients.
+    const balancer = await fleet().container('haproxy');
+    const said = async (what: RegExp) => (await docker(['logs', balancer.id])).match(what)?.length ?? 0;
+    const refusals = /^Server units\/\S+ is DOWN/gm;
+    const before = await said(refusals);
+    await docker(['pause', balancer.id]);
+    await using _ = await fleet().startDeafUnits(newcomers);
+    await docker(['unpause', balancer.id]);
+    await expect
+      .poll(() => said(refusals), { timeout: 30_000, interval: 200 })
+      .toBeGreaterThanOrEqual(before + newcomers);
+    await clients.untilWritten(50);
+
+    expect(await clients.close()).toMatchObject({ missing: [], doubled: [], breaks: [], refused: [] });
+    expect(await load.end()).toMatchObject({ exitCode: 0, failed: 0, complaints: [] });
+  });
+
   it('has its image replaced unit by unit, and no client loses more than a connection to a unit that drains', async () => {
     const { next } = inject('e2e').images;
     const before = await fleet().status();

@@ -5,7 +5,7 @@ import { credentialsSchema } from '../../src/api/change.ts';
 import { fleetStatusSchema } from '../../src/api/status.ts';
 import { freePort } from '../../src/infra/local/free-port.ts';
 import { docker } from './docker.ts';
-import { newProject } from './e2e-things.ts';
+import { newProject, projectLabel } from './e2e-things.ts';
 import { keepWords } from './kept-words.ts';
 
 export type Status = z.output<typeof fleetStatusSchema>;
@@ -156,6 +156,24 @@ export class ComposeFleet implements AsyncDisposable {
   /** By the names that it had. */
   async reconnect({ id, name }: Container, service: string): Promise<void> {
     await docker(['network', 'connect', '--alias', service, '--alias', name, this.#network, id]);
+  }
+
+  /** Containers that are found by the name of the units, and listen nowhere. */
+  async startDeafUnits(count: number): Promise<AsyncDisposable> {
+    const ids = await Promise.all(Array.from({ length: count }, () => this.#startDeafUnit()));
+    return { [Symbol.asyncDispose]: async () => void (await docker(['rm', '-f', ...ids])) };
+  }
+
+  async #startDeafUnit(): Promise<string> {
+    const found = [
+      '--label',
+      `${projectLabel}=${this.#project}`,
+      '--network',
+      this.#network,
+      '--network-alias',
+      'unit',
+    ];
+    return (await docker(['run', '-d', ...found, '--entrypoint', 'sleep', this.#image, '600'])).trim();
   }
 
   get #network(): string {
