@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import { Secret } from '../../src/actors/model/secret.ts';
 import type { Layout, Rendered } from '../../src/actors/model/workload.ts';
-import { type Account, identityOf } from '../../src/infra/local/service-user.ts';
+import { type Account, spawnIds } from '../../src/infra/local/service-user.ts';
 import { dryRunCopy } from '../../src/pgbouncer/dry-run.ts';
 import { scramVerifier } from '../../src/pgbouncer/scram.ts';
 import { parseVersion } from '../../src/pgbouncer/version.ts';
@@ -83,7 +83,7 @@ export const dryRun = async (run: string, { directory, layout }: Place, ini: str
     cwd: '/',
     stdio: ['ignore', 'ignore', 'pipe'],
     timeout: 5_000,
-    ...identityOf(testAccount()),
+    ...spawnIds(testAccount()),
   });
   const [stderr, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
   return { code: typeof code === 'number' ? code : null, stderr };
@@ -97,7 +97,7 @@ export const startInstance = async (run: string, { layout, port, directory }: Pl
   const child = spawn(run, [instance.ini], {
     cwd: directory,
     stdio: ['ignore', 'ignore', 'pipe'],
-    ...identityOf(testAccount()),
+    ...spawnIds(testAccount()),
   });
   const log = text(child.stderr);
   const gone = once(child, 'exit');

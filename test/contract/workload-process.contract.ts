@@ -8,7 +8,7 @@ import { Client } from 'pg';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Rendered } from '../../src/actors/model/workload.ts';
 import { type Workload, WorkloadUnavailable } from '../../src/actors/ports/workload.ts';
-import { identityOf } from '../../src/infra/local/service-user.ts';
+import { spawnIds } from '../../src/infra/local/service-user.ts';
 import { certificateAt } from '../../src/infra/instances/handshake.ts';
 import { planChange } from '../../src/pgbouncer/plan.ts';
 import { isAtLeast } from '../../src/pgbouncer/version.ts';
@@ -70,7 +70,7 @@ const ownMatters = (version: string, run: string): void => {
     await promisify(execFile)('psql', ['-XAtq', ...login, '-c', command], {
       cwd: '/',
       env: { PATH: process.env['PATH'], LANG: 'C.UTF-8' },
-      ...identityOf(testAccount()),
+      ...spawnIds(testAccount()),
     });
   };
   const fileOf = (...path: readonly string[]): string => join(machine.stateDir('a'), ...path);

@@ -10,7 +10,7 @@ import { expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
 import { processesUsing } from '../../src/infra/local/processes.ts';
 import { isAlive, markOf, type ProcessMark } from '../../src/infra/files/process-mark.ts';
-import { identityOf } from '../../src/infra/local/service-user.ts';
+import { spawnIds } from '../../src/infra/local/service-user.ts';
 import { testAccount, testDirectory } from '../support/servers.ts';
 
 it('starts again what is killed, and leaves nothing when it is told to end', async () => {
@@ -139,7 +139,7 @@ const marksOf = async (
 /** What outlives a coordinator: a process that runs on an ini below the directory. */
 const pretendInstance = async (directory: string): Promise<ProcessMark> => {
   const ini = join(directory, 'pgbouncer.ini');
-  const asAccount = { ...identityOf(testAccount()), cwd: '/', stdio: 'ignore', detached: true } as const;
+  const asAccount = { ...spawnIds(testAccount()), cwd: '/', stdio: 'ignore', detached: true } as const;
   await writeFile(ini, '');
   const child = spawn('/usr/bin/tail', ['-f', ini], asAccount);
   await once(child, 'spawn');

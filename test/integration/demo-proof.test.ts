@@ -10,7 +10,7 @@ import { freePort } from '../../src/infra/local/free-port.ts';
 import { randomPassword, writeOwned } from '../../src/infra/local/owned-file.ts';
 import { asSuperuser, type PostgresAddress } from '../../src/infra/local/postgres.ts';
 import { proveUnits, type UnderProof } from '../../src/infra/local/proof.ts';
-import { createOwnedDirectory, identityOf } from '../../src/infra/local/service-user.ts';
+import { createOwnedDirectory, spawnIds } from '../../src/infra/local/service-user.ts';
 import { freshDatabase, postgresServers, testAccount, testDirectory, useServer } from '../support/servers.ts';
 
 const host = '127.0.0.31';
@@ -174,7 +174,7 @@ stats_users = ${database}_login
 
 const pooler = async (ini: string): Promise<ChildProcess> => {
   const program = findBinary('pgbouncer', '');
-  const child = spawn(program, ['-q', ini], { cwd: '/', stdio: 'ignore', ...identityOf(testAccount()) });
+  const child = spawn(program, ['-q', ini], { cwd: '/', stdio: 'ignore', ...spawnIds(testAccount()) });
   const ended = once(child, 'exit');
   onTestFinished(async () => {
     child.kill('SIGKILL');

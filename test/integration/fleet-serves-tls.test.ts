@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { certificateAt } from '../../src/infra/instances/handshake.ts';
-import { identityOf } from '../../src/infra/local/service-user.ts';
+import { spawnIds } from '../../src/infra/local/service-user.ts';
 import { authority, first, otherAuthority, type Pair, second } from '../support/certificates.ts';
 import { startLoad, unharmed } from '../support/fleet-load.ts';
 import { program, unitCount, useFleet } from '../support/fleet-under-test.ts';
@@ -20,7 +20,7 @@ const paths = {
   authority: join(directory, 'ca.crt'),
 };
 const put = async (path: string, text: string): Promise<void> => {
-  const { uid, gid } = identityOf(testAccount());
+  const { uid, gid } = spawnIds(testAccount());
   await writeFile(path, text, { mode: 0o600 });
   if (uid !== undefined && gid !== undefined) await chown(path, uid, gid);
 };

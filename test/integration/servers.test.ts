@@ -8,7 +8,7 @@ import { Redis } from 'ioredis';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { freePort } from '../../src/infra/local/free-port.ts';
 import { asSuperuser, createAdministrator } from '../../src/infra/local/postgres.ts';
-import { identityOf } from '../../src/infra/local/service-user.ts';
+import { spawnIds } from '../../src/infra/local/service-user.ts';
 import {
   freshDatabase,
   pgbouncerBinaries,
@@ -106,7 +106,7 @@ describe.each(await pgbouncerBinaries())('PgBouncer $version', ({ version, run, 
       ini,
       `[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = ${port}\nunix_socket_dir = ${directory}\n`,
     );
-    const child = spawn(run, ['-q', ini], { cwd: '/', stdio: 'ignore', ...identityOf(account) });
+    const child = spawn(run, ['-q', ini], { cwd: '/', stdio: 'ignore', ...spawnIds(account) });
     const ended = once(child, 'exit');
     onTestFinished(async () => {
       child.kill('SIGKILL');

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { expect, it, onTestFinished } from 'vitest';
 import { findBinary } from '../../src/infra/local/binaries.ts';
 import { freePort } from '../../src/infra/local/free-port.ts';
-import { identityOf } from '../../src/infra/local/service-user.ts';
+import { spawnIds } from '../../src/infra/local/service-user.ts';
 import { authority, first } from '../support/certificates.ts';
 import { isServing, lacks, LoneUnit, main } from '../support/lone-unit.ts';
 import { testAccount, testDirectory } from '../support/servers.ts';
@@ -16,7 +16,7 @@ const tokens = { all: 'all-token-0123456789abcdefg', read: 'read-token-012345678
 /** Files of the unit belong to the account that it drops to: it reads them again when they change. */
 const place = async () => {
   const directory = await testDirectory();
-  const { uid, gid } = identityOf(testAccount());
+  const { uid, gid } = spawnIds(testAccount());
   const write = async (name: string, content: string): Promise<string> => {
     const path = join(directory, name);
     await writeFile(path, content, { mode: 0o600 });

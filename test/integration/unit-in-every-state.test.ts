@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { UnitStatus } from '../../src/actors/model/status.ts';
-import { identityOf } from '../../src/infra/local/service-user.ts';
+import { spawnIds } from '../../src/infra/local/service-user.ts';
 import { isServing, lacks, LoneUnit, type LoneUnitOptions, remarks } from '../support/lone-unit.ts';
 import { pgbouncerBinaries, testAccount } from '../support/servers.ts';
 import { strangerAt } from '../support/stranger.ts';
@@ -53,7 +53,7 @@ describe.skipIf(newest === undefined)(`a unit with PgBouncer ${newest?.version}`
       {
         cwd: '/',
         env: { PATH: process.env['PATH'], LANG: 'C.UTF-8' },
-        ...identityOf(testAccount()),
+        ...spawnIds(testAccount()),
       },
     );
     return stdout;

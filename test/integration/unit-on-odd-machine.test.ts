@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { createConnection, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
-import { identityOf } from '../../src/infra/local/service-user.ts';
+import { spawnIds } from '../../src/infra/local/service-user.ts';
 import { isServing, lacks, LoneUnit, type LoneUnitOptions, remarks } from '../support/lone-unit.ts';
 import { pgbouncerBinaries, testAccount, testDirectory } from '../support/servers.ts';
 
@@ -193,7 +193,7 @@ describe.skipIf(newest === undefined)(`a unit with PgBouncer ${newest?.version} 
 
 /** A file system of its own for its state, which it cannot share with anything. */
 const withOwnDisk = (size: string): LoneUnitOptions => {
-  const { uid, gid } = identityOf(testAccount());
+  const { uid, gid } = spawnIds(testAccount());
   return {
     binary,
     ownMounts: true,
@@ -202,7 +202,7 @@ const withOwnDisk = (size: string): LoneUnitOptions => {
 };
 
 const own = async (directory: string): Promise<void> => {
-  const { uid, gid } = identityOf(testAccount());
+  const { uid, gid } = spawnIds(testAccount());
   await chmod(directory, 0o755);
   if (uid !== undefined && gid !== undefined) await chown(directory, uid, gid);
 };

@@ -14,7 +14,7 @@ import type { Credentials, FleetStatus, UnitStatus } from '../../src/actors/mode
 import { type ApiClient, apiAt } from '../../src/infra/cli/api-client.ts';
 import { findBinary, type Program } from '../../src/infra/local/binaries.ts';
 import type { LocalUnit } from '../../src/infra/local/local-fleet.ts';
-import { identityOf } from '../../src/infra/local/service-user.ts';
+import { spawnIds } from '../../src/infra/local/service-user.ts';
 import { bringUp } from '../../src/programs/bring-up.ts';
 import { FleetPlace } from './fleet-place.ts';
 import { Watch } from './fleet-watch.ts';
@@ -176,7 +176,7 @@ export class FleetUnderTest implements AsyncDisposable {
       program('psql'),
       ['-XAtq', '-F', '\t', ...login, '-c', `SHOW ${what}`],
       // The console lets in without a password who has the user id of the process.
-      { cwd: '/', env: { LANG: 'C.UTF-8' }, timeout: 20_000, ...identityOf(testAccount()) },
+      { cwd: '/', env: { LANG: 'C.UTF-8' }, timeout: 20_000, ...spawnIds(testAccount()) },
     );
     return stdout
       .trimEnd()

@@ -9,7 +9,7 @@ import { type ApiClient, apiAt } from '../../src/infra/cli/api-client.ts';
 import { markOf } from '../../src/infra/files/process-mark.ts';
 import { freePort } from '../../src/infra/local/free-port.ts';
 import { endProcesses, processesWithArgument } from '../../src/infra/local/processes.ts';
-import { identityOf } from '../../src/infra/local/service-user.ts';
+import { spawnIds } from '../../src/infra/local/service-user.ts';
 import { Watch } from './fleet-watch.ts';
 import { testAccount, testDirectory, troupeProgram } from './servers.ts';
 
@@ -57,7 +57,7 @@ export class LoneUnit implements AsyncDisposable {
     const { binary, instances = 2, address = '127.0.0.31', before = '', ownMounts = false } = options;
     const directory = options.directory ?? (await testDirectory('u-'));
     const port = options.port ?? (await freePort([address]));
-    const { uid, gid } = identityOf(testAccount());
+    const { uid, gid } = spawnIds(testAccount());
     if (uid !== undefined && gid !== undefined) {
       await mkdir(join(directory, 'run'), { recursive: true });
       await chown(directory, uid, gid);

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { freePort } from '../../src/infra/local/free-port.ts';
 import { writeOwned } from '../../src/infra/local/owned-file.ts';
 import { type PostgresCluster, type PostgresServer, startCluster } from '../../src/infra/local/postgres.ts';
-import { createOwnedDirectory, identityOf } from '../../src/infra/local/service-user.ts';
+import { createOwnedDirectory, spawnIds } from '../../src/infra/local/service-user.ts';
 
 /** A streaming standby of a running server, in its directory, on a port of its own. */
 export const startStandby = async (primary: PostgresCluster, directory: string): Promise<PostgresServer> => {
@@ -28,5 +28,5 @@ const copyOf = async ({ host, port, superuser, options }: PostgresCluster, direc
   const program = join(dirname(options.postgres), 'pg_basebackup');
   const args = ['-D', to, '-h', host, '-p', String(port), '-U', username, '-R', '-c', 'fast', '--no-sync'];
   const env = { PATH: '/usr/bin:/bin', LANG: 'C.UTF-8', PGPASSFILE: passwordFile };
-  await promisify(execFile)(program, args, { cwd: directory, env, ...identityOf(options.account) });
+  await promisify(execFile)(program, args, { cwd: directory, env, ...spawnIds(options.account) });
 };

@@ -8,7 +8,7 @@ import type { PgBouncerVersion } from '../../src/actors/model/workload.ts';
 import { freePort } from '../../src/infra/local/free-port.ts';
 import { endProcesses, processesWithArgument } from '../../src/infra/local/processes.ts';
 import { markOf } from '../../src/infra/files/process-mark.ts';
-import { identityOf } from '../../src/infra/local/service-user.ts';
+import { spawnIds } from '../../src/infra/local/service-user.ts';
 import { parseVersion } from '../../src/pgbouncer/version.ts';
 import type { Coordinator, Machine, UnitOnMachine } from '../contract/workload.contract.ts';
 import { testAccount, testDirectory } from './servers.ts';
@@ -73,7 +73,7 @@ export class ProcessMachine implements Machine {
 
   /** As the same account and willing to share: what `so_reuseport` hides. */
   async occupy(address: string, port: number): Promise<AsyncDisposable> {
-    const { uid, gid } = identityOf(testAccount());
+    const { uid, gid } = spawnIds(testAccount());
     // It becomes the account by itself: the account may not be able to read the checkout, where this Node lies.
     const become =
       uid === undefined ? '' : `process.setgroups([${gid}]);process.setgid(${gid});process.setuid(${uid});`;

@@ -16,7 +16,7 @@ import {
   startProcess,
   untilReady,
 } from './server-process.ts';
-import { type Account, createOwnedDirectory, identityOf } from './service-user.ts';
+import { type Account, createOwnedDirectory, spawnIds } from './service-user.ts';
 
 export interface PostgresOptions {
   readonly initdb: string;
@@ -175,7 +175,7 @@ const initialise = async ({ initdb, directory, account }: PostgresOptions, super
       cwd: directory,
       env: { PATH: '/usr/bin:/bin', LANG: 'C.UTF-8' },
       timeout: 120_000,
-      ...identityOf(account),
+      ...spawnIds(account),
     });
   } catch (cause) {
     throw new Error(`cannot create a PostgreSQL cluster in ${directory}: ${wordsOf(cause)}`, { cause });

@@ -4,7 +4,7 @@ import { basename } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ProcessMark } from '../files/process-mark.ts';
 import { markOf } from '../files/process-mark.ts';
-import { type Account, identityOf } from './service-user.ts';
+import { type Account, spawnIds } from './service-user.ts';
 
 export interface Program {
   readonly command: string;
@@ -114,7 +114,7 @@ const spawned = async (program: Program): Promise<ChildProcess> => {
         env: { PATH: '/usr/bin:/bin', LANG: 'C.UTF-8', ...program.environment },
         stdio: ['ignore', log.fd, log.fd],
         detached: true,
-        ...(program.account === undefined ? {} : identityOf(program.account)),
+        ...(program.account === undefined ? {} : spawnIds(program.account)),
       }),
     );
     await new Promise<void>((resolve, reject) => {

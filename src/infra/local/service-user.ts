@@ -28,7 +28,7 @@ export const serviceAccount = async (wanted?: string): Promise<Account> => {
 };
 
 /** What `spawn` needs to run something as this account. Only root can, and needs to, change. */
-export const identityOf = ({ uid, gid }: Account): { readonly uid?: number; readonly gid?: number } =>
+export const spawnIds = ({ uid, gid }: Account): { readonly uid?: number; readonly gid?: number } =>
   process.getuid?.() === 0 ? { uid, gid } : {};
 
 /** A new directory that the account owns and can reach; root's own temporary directory may be closed to it. */
