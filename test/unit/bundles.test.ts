@@ -38,6 +38,14 @@ describe('the bundles', () => {
     }
   });
 
+  it('load no fetch, which nobody here uses', async () => {
+    for (const { file } of bundles.filter(({ file }) => file !== 'troupe.mjs')) {
+      const module = JSON.stringify(join(place, 'dist', file));
+      const program = `await import(${module}); console.log(process.moduleLoadList.filter((name) => name.includes('undici')))`;
+      expect([file, await inEmptyDirectory('--input-type=module', '--eval', program)]).toEqual([file, '[]\n']);
+    }
+  });
+
   it('start from an empty directory', async () => {
     const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
     expect(await started('version')).toBe(`troupe ${version}\n`);
