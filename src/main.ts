@@ -44,6 +44,10 @@ const main = async (argv: readonly string[]): Promise<number> => {
         colour,
       });
     }
+    case 'ready': {
+      const { ready } = await import('./programs/ready.ts');
+      return ready(rest, { stdout: process.stdout, stderr: process.stderr, environment, runDirectories });
+    }
     case undefined:
     default: {
       const { cli } = await import('./programs/cli.ts');

@@ -11,6 +11,7 @@ import {
 } from './change.ts';
 import type { ErrorCode } from './errors.ts';
 import { statusEvent } from './events.ts';
+import { probePaths } from './probe-paths.ts';
 import type { Scope } from './scope.ts';
 import { clientConnectionsSchema, fleetStatusSchema, probeSchema, relationsSchema, unitViewSchema } from './status.ts';
 
@@ -43,10 +44,10 @@ const aboutQuery = {
 
 /** Everything the API offers, by operation: the server serves these, the document lists these. */
 export const routes = {
-  health: { ...probe, path: '/health', summary: 'Do PgBouncers of this unit serve?' },
-  liveness: { ...probe, path: '/liveness', summary: 'Does this coordinator answer?' },
-  readiness: { ...probe, path: '/readiness', summary: 'May a load balancer send clients to this unit?' },
-  leader: { ...probe, path: '/leader', summary: 'Does this unit lead?' },
+  health: { ...probe, path: probePaths.health, summary: 'Do PgBouncers of this unit serve?' },
+  liveness: { ...probe, path: probePaths.liveness, summary: 'Does this coordinator answer?' },
+  readiness: { ...probe, path: probePaths.readiness, summary: 'May a load balancer send clients to this unit?' },
+  leader: { ...probe, path: probePaths.leader, summary: 'Does this unit lead?' },
   metrics: {
     method: 'get',
     path: '/metrics',

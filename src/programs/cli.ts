@@ -1,50 +1,25 @@
 import { hostname, userInfo } from 'node:os';
-import { ApiRefusal } from '../infra/cli/answer.ts';
 import { ApiClient } from '../infra/cli/api-client.ts';
-import { CliFailure, type Exit, exit, exitOf } from '../infra/cli/exit.ts';
-import { findUnit } from '../infra/cli/find-unit.ts';
+import { CliFailure, exit } from '../infra/cli/exit.ts';
 import { elsewhere, helpText, verbHelp } from '../infra/cli/help.ts';
-import { isListenAddress } from '../infra/cli/place.ts';
-import { NoPassword } from '../infra/files/password-file.ts';
 import { nearest } from '../infra/cli/nearest.ts';
-import type { Output } from '../infra/cli/progress.ts';
-import { paintWith, plain } from '../infra/cli/screen.ts';
-import { NoAnswer } from '../infra/cli/api-request.ts';
+import { paintWith } from '../infra/cli/screen.ts';
 import { commonFlags, parseGiven, type Verb } from '../infra/cli/verb.ts';
 import { verbs } from '../infra/cli/verbs.ts';
 import { version } from '../version.ts';
+import { type CommandIo, exitCodeOf, finderFor } from './command.ts';
 
 /** What the command line needs of the process it runs in. */
-export interface CliIo {
-  readonly stdout: Output & Breakable;
-  readonly stderr: Output & Breakable;
+export interface CliIo extends CommandIo {
   readonly stdin: AsyncIterable<Uint8Array | string>;
-  /** The TROUPE_* values of the environment. */
-  readonly environment: Readonly<Record<string, string>>;
-  /** Where units of this machine have their sockets. */
-  readonly runDirectories: readonly string[];
   /** Hears Ctrl-C and its kin, which until then end the process. */
   onInterrupt(interrupted: () => void): Disposable;
   /** Whether stdout is to be coloured. */
   readonly colour: boolean;
 }
 
-interface Breakable {
-  on(event: 'error', listener: (cause: Error) => void): unknown;
-}
-
 /** Runs one verb. Resolves to the exit code; whatever goes wrong is told on stderr, a sentence a line. */
-export const cli = async (argv: readonly string[], io: CliIo): Promise<number> => {
-  for (const stream of [io.stdout, io.stderr]) stream.on('error', () => {}); // A reader that left (`| head`) is no failure.
-  try {
-    await run(argv, io);
-    return exit.ok;
-  } catch (cause) {
-    const { code, sentences } = failureOf(cause);
-    for (const sentence of sentences) io.stderr.write(`troupe: ${plain(sentence)}\n`);
-    return code;
-  }
-};
+export const cli = (argv: readonly string[], io: CliIo): Promise<number> => exitCodeOf(() => run(argv, io), io);
 
 const run = async (argv: readonly string[], io: CliIo): Promise<void> => {
   const say = (text: string): void => void io.stdout.write(`${text}\n`);
@@ -58,16 +33,12 @@ const run = async (argv: readonly string[], io: CliIo): Promise<void> => {
   const { verb, args } = verbIn(first === '--version' ? ['version'] : words);
   const given = parseGiven(verb, [...before, ...args]);
   if (given.has('help')) return say(verbHelp(verb));
-  const { stdout, stderr, stdin, colour, runDirectories, environment } = io;
-  const whereabouts = {
-    api: given.text('api') ?? askedAt(environment['TROUPE_API']),
-    tokenFile: environment['TROUPE_API_TOKEN_FILE'] || null,
-    caFile: environment['TROUPE_API_CA_FILE'] || null,
-    runDirectories,
-  };
+  const { stdout, stderr, stdin, colour } = io;
+  const find = finderFor(given, io);
   const { signal } = new AbortController();
   await verb.run(given, {
-    api: new ApiClient((asking) => findUnit(whereabouts, asking)),
+    find,
+    api: new ApiClient(find),
     stdout,
     stderr,
     stdin,
@@ -82,9 +53,6 @@ const run = async (argv: readonly string[], io: CliIo): Promise<void> => {
     },
   });
 };
-
-/** In the environment of a unit this may be where it listens: then its socket is the way to it. */
-const askedAt = (variable = ''): string | null => (variable === '' || isListenAddress(variable) ? null : variable);
 
 /** Flags of every verb may stand before it too. */
 const flagsBefore = (
@@ -134,14 +102,4 @@ const author = (): string => {
   } catch {
     return `${process.getuid?.() ?? 'somebody'}@${hostname()}`;
   }
-};
-
-const failureOf = (cause: unknown): { readonly code: Exit; readonly sentences: readonly string[] } => {
-  if (cause instanceof CliFailure) return { code: cause.exit, sentences: cause.sentences };
-  if (cause instanceof ApiRefusal) return { code: exitOf[cause.error.code], sentences: [cause.message] };
-  if (cause instanceof NoPassword) return { code: exit.usage, sentences: [cause.message] };
-  if (cause instanceof NoAnswer)
-    return { code: exit.unreachable, sentences: [`the unit does not answer: ${cause.message}`] };
-  const said = cause instanceof Error ? cause.message : String(cause);
-  return { code: exit.failed, sentences: [`this is a defect of troupe ${version}, please report it: ${said}`] };
 };

@@ -55,6 +55,7 @@ describe('the bundles', () => {
 
   it('carry no library that their program does not need', () => {
     expect(packagesOf('troupe.mjs')).toEqual([]);
+    expect(packagesOf('ready.mjs')).toEqual([]);
     expect(packagesOf('cli.mjs')).toEqual(['yaml', 'zod']);
     for (const library of ['ioredis', 'fastify', 'nact', 'pino'])
       expect([library, packagesOf('demo.mjs').includes(library)]).toEqual([library, false]);

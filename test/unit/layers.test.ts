@@ -53,7 +53,7 @@ const libraries: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Only `main.ts` and `charm.ts` start these; what they share lies beside them. */
-const programs = ['unit', 'dispatch', 'cli', 'demo'];
+const programs = ['unit', 'dispatch', 'cli', 'ready', 'demo'];
 
 describe('the layers', () => {
   it('import only what the table allows', () => {

@@ -1,18 +1,9 @@
 import type { z } from 'zod';
-import { type ErrorBody, errorSchema } from '../../api/errors.ts';
-import { CliFailure, exit } from './exit.ts';
+import { errorSchema } from '../../api/errors.ts';
+import { jsonIn, notUnderstood } from './answer-text.ts';
+import { ApiRefusal } from './api-refusal.ts';
 import type { Answered } from './api-request.ts';
-import { nameOf, type Place } from './place.ts';
-
-/** The API said no, in its own words. */
-export class ApiRefusal extends Error {
-  override readonly name = 'ApiRefusal';
-  readonly error: ErrorBody['error'];
-  constructor(error: ErrorBody['error']) {
-    super(error.message);
-    this.error = error;
-  }
-}
+import type { Place } from './place.ts';
 
 /** An answer as our schema reads it, and as it came: newer units say more. */
 export interface Read<T> {
@@ -33,18 +24,5 @@ export const readText = <S extends z.ZodType>(place: Place, schema: S, text: str
   const json = jsonIn(text);
   const parsed = schema.safeParse(json);
   if (parsed.success) return { value: parsed.data, json };
-  const where = parsed.error.issues[0]?.path.join('.') || 'as a whole';
-  throw new CliFailure(
-    exit.failed,
-    `${nameOf(place)}: its answer is not one that this version of troupe understands (${where}): use the version of that unit`,
-    parsed.error,
-  );
-};
-
-const jsonIn = (text: string): unknown => {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined; // Which no schema takes.
-  }
+  throw notUnderstood(place, parsed.error.issues[0]?.path.join('.') || 'as a whole', parsed.error);
 };

@@ -6,20 +6,18 @@ import type { CredentialsAnswer } from '../../actors/ports/fleet.ts';
 import { changeAnswerSchema, comparisonSchema } from '../../api/change.ts';
 import { aliveMs, createEventReader, statusEvent } from '../../api/events.ts';
 import { pathOf, routes } from '../../api/routes.ts';
-import { fleetStatusSchema, probeSchema } from '../../api/status.ts';
-import { ApiRefusal, type Read, readAnswer, readText } from './answer.ts';
+import { fleetStatusSchema } from '../../api/status.ts';
+import { type Read, readAnswer, readText } from './answer.ts';
+import { ApiRefusal } from './api-refusal.ts';
 import { type About, comparisonFor, type Failed, outcomeOf, requestFor } from './change-request.ts';
 import { CliFailure, exit } from './exit.ts';
 import { type Place, socketAt } from './place.ts';
-import { ask, begin, bodyOf, NoAnswer, type ApiRequest } from './api-request.ts';
-
-/** Finds the place to ask at; asked again after a unit was lost. */
-export type Find = (signal: AbortSignal) => Promise<Place>;
+import { answerMs, ask, begin, bodyOf, NoAnswer, type ApiRequest } from './api-request.ts';
+import type { Find } from './find-unit.ts';
 
 /** Asks the unit whose socket this is. Methods reject while it does not answer. */
 export const apiAt = (socket: string): ApiClient => new ApiClient(() => Promise.resolve(socketAt(socket)));
 
-const answerMs = 15_000;
 const shortestPauseMs = 50;
 const longestPauseMs = 1_000;
 
@@ -61,14 +59,6 @@ export class ApiClient {
       `${pathOf('unit', { number })}${and.length === 0 ? '' : `?${and.join('&')}`}`,
       signal,
     );
-  }
-
-  /** The unit that is asked, and no other in its place. */
-  async readiness(signal: AbortSignal): Promise<z.output<typeof probeSchema>> {
-    const socket = await this.#reach(signal);
-    const asked = { method: 'get', path: pathOf('readiness') };
-    const { text } = await ask(socket, asked, AbortSignal.any([signal, AbortSignal.timeout(answerMs)]));
-    return readText(socket, probeSchema, text).value;
   }
 
   async connections(signal: AbortSignal): Promise<readonly ClientConnection[]> {

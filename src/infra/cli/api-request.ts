@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { request as tlsRequest, type RequestOptions as TlsOptions } from 'node:https';
+import type { RequestOptions as TlsOptions } from 'node:https';
 import { codeOf } from '../files/system-error.ts';
 import { nameOf, type Place } from './place.ts';
 
@@ -30,7 +30,8 @@ export const begin = async (place: Place, asked: ApiRequest, signal: AbortSignal
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   let isConnected = false;
   const isTls = place.kind === 'url' && place.url.protocol === 'https:';
-  const sent = (isTls ? tlsRequest : request)({
+  const send = isTls ? (await import('node:https')).request : request;
+  const sent = send({
     ...whereTo(place, asked.path),
     method: method.toUpperCase(),
     signal,
@@ -66,6 +67,9 @@ const headersFor = (place: Place): Readonly<Record<string, string>> => {
   const { url, token } = place;
   return { host: url.host, ...(token === null ? {} : { authorization: `Bearer ${token.reveal()}` }) };
 };
+
+/** So long an answer may take. */
+export const answerMs = 15_000;
 
 export interface Answered {
   readonly status: number;

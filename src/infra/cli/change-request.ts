@@ -4,7 +4,7 @@ import type { backendSchema, clientSchema, fleetSchema, optionsChangeSchema } fr
 import { unitNumberOf } from '../../actors/model/ids.ts';
 import { pathOf, routes } from '../../api/routes.ts';
 import type { WallMs } from '../../actors/model/ids.ts';
-import type { ApiRefusal } from './answer.ts';
+import type { ApiRefusal } from './api-refusal.ts';
 
 /** As an operator's change is signed; `expected` is the version of the intent it was made from. */
 export interface About {

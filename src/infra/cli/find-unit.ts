@@ -1,11 +1,14 @@
 /** Which unit to ask: the one that was named, else any of this machine that answers. */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pathOf } from '../../api/routes.ts';
+import { probePaths } from '../../api/probe-paths.ts';
 import { codeOf } from '../files/system-error.ts';
 import { CliFailure, exit } from './exit.ts';
 import { type Credentials, type Place, placeOf, socketAt } from './place.ts';
 import { ask, NoAnswer } from './api-request.ts';
+
+/** Finds the place to ask at; asked again after a unit was lost. */
+export type Find = (signal: AbortSignal) => Promise<Place>;
 
 export interface Whereabouts extends Credentials {
   /** `--api` or TROUPE_API. */
@@ -121,6 +124,6 @@ const firstToAnswer = async (name: string, sockets: readonly string[], signal: A
 const answers = async (socket: string, signal: AbortSignal): Promise<void> => {
   const timely = AbortSignal.any([signal, AbortSignal.timeout(patienceMs)]);
   const place = socketAt(socket);
-  const { status } = await ask(place, { method: 'get', path: pathOf('liveness') }, timely);
+  const { status } = await ask(place, { method: 'get', path: probePaths.liveness }, timely);
   if (status !== 200) throw new NoAnswer(place, true, `it answers ${status}`);
 };

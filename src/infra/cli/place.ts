@@ -1,6 +1,4 @@
 /** Where a unit is asked, as people name it. */
-import { X509Certificate } from 'node:crypto';
-import { getCACertificates } from 'node:tls';
 import { Secret } from '../../actors/model/secret.ts';
 import { readClosedFile, readOpenFile } from '../files/closed-file.ts';
 import { CliFailure, exit } from './exit.ts';
@@ -58,8 +56,10 @@ const isLoopback = (hostname: string): boolean =>
   hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(hostname);
 
 const authorities = async (file: string | null): Promise<readonly string[]> => {
+  const { getCACertificates } = await import('node:tls');
   if (file === null) return [...getCACertificates('default'), ...getCACertificates('system')];
   const text = await usable('TROUPE_API_CA_FILE', readOpenFile(file));
+  const { X509Certificate } = await import('node:crypto');
   try {
     new X509Certificate(text);
     return [text];

@@ -1,12 +1,14 @@
 import { parseArgs } from 'node:util';
 import type { ApiClient } from './api-client.ts';
 import { CliFailure, exit } from './exit.ts';
+import type { Find } from './find-unit.ts';
 import { nearest } from './nearest.ts';
 import type { Output } from './progress.ts';
 import type { Paint } from './screen.ts';
 
 /** What a verb works with. */
 export interface Context {
+  readonly find: Find;
   readonly api: ApiClient;
   readonly stdout: Output;
   readonly stderr: Output;
@@ -149,6 +151,6 @@ const checkCount = (
 };
 
 /** JSON for programs, text for people. */
-export const print = ({ stdout }: Context, given: Given, json: unknown, text: string): void => {
+export const print = ({ stdout }: Pick<Context, 'stdout'>, given: Given, json: unknown, text: string): void => {
   stdout.write(given.has('json') ? `${JSON.stringify(json, null, 2)}\n` : text === '' ? '' : `${text}\n`);
 };

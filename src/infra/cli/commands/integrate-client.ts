@@ -1,5 +1,5 @@
 import type { CredentialsAnswer } from '../../../actors/ports/fleet.ts';
-import { ApiRefusal } from '../answer.ts';
+import { ApiRefusal } from '../api-refusal.ts';
 import { askFor } from '../change.ts';
 import { settingsFlags, settingsIn } from '../client-settings.ts';
 import { type Context, print, type Verb, waitFlags } from '../verb.ts';

@@ -1,7 +1,8 @@
 import { dirname, join } from 'node:path';
 import type { z } from 'zod';
 import type { routes } from '../../../api/routes.ts';
-import { ApiRefusal, type Read } from '../answer.ts';
+import type { Read } from '../answer.ts';
+import { ApiRefusal } from '../api-refusal.ts';
 import { apiAt, type ApiClient } from '../api-client.ts';
 import { ageText } from '../duration.ts';
 import { CliFailure, type Exit, exit } from '../exit.ts';
