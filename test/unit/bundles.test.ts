@@ -51,6 +51,11 @@ describe('the bundles', () => {
     expect(await started('version')).toBe(`troupe ${version}\n`);
     expect(await started('unit', '--help')).toContain('--backplane');
     expect(await started('demo', '--help')).toContain('--once');
+    expect(await started('ready', '--help')).toContain('usage: troupe ready');
+    await expect(started('ready', '--api', '/nowhere.sock')).rejects.toMatchObject({
+      code: 3,
+      stderr: 'troupe: the unit does not answer: /nowhere.sock: there is no such socket\n',
+    });
   });
 
   it('carry no library that their program does not need', () => {
