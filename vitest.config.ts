@@ -10,7 +10,7 @@ const patient = { testTimeout: 60_000, expect: { poll: { timeout: 10_000 } } };
 const onServers = {
   ...patient,
   maxWorkers: Math.max(2, availableParallelism()),
-  sequence: { groupOrder: 1 }, // After those that run one at a time.
+  sequence: { groupOrder: 1 }, // After those that need no servers.
   globalSetup: ['test/support/servers-setup.ts'],
   setupFiles: ['test/support/leak-check.ts'],
   hookTimeout: 120_000,
@@ -44,18 +44,18 @@ const onNewestContainers = {
   ),
 };
 
-/** Each file has a whole fleet in containers: what asks after their health keeps a processor busy for each fleet. */
+/** Each file has a whole fleet in containers, and waits for it half of the time. */
 const onImages = {
   ...patient,
-  maxWorkers: Math.max(1, availableParallelism() - 1),
+  maxWorkers: Math.max(2, availableParallelism()),
   sequence: { groupOrder: 2 }, // The others have another number of workers.
   globalSetup: ['test/support/e2e-setup.ts'],
   testTimeout: 240_000,
   hookTimeout: 300_000,
 };
 
-/** Nothing that these tests run keeps anything between files: they may share a process, which halves their time. */
-const pure = { isolate: false, maxWorkers: 1 };
+/** Nothing that these tests run keeps anything between files: those of one worker share its process, which halves their time. */
+const pure = { isolate: false, maxWorkers: availableParallelism() };
 
 export default defineConfig({
   test: {

@@ -144,7 +144,7 @@ export class ComposeFleet implements AsyncDisposable {
         throw new Error(
           `not within ${withinMs} ms: ${what}: ${status instanceof Error ? status.message : JSON.stringify(status)}\n${await this.words(15)}`,
         );
-      await delay(250);
+      await delay(500);
     }
   }
 
