@@ -1,7 +1,7 @@
 import { execFile, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
@@ -26,6 +26,11 @@ describe('docker-compose.yml', () => {
     expect(Number.parseInt(grace, 10) * 1_000).toBeGreaterThan(longestStopMs(environment));
   });
 
+  it('builds each image for one service alone: two would be two images, and the next `up` would replace the containers of one', () => {
+    const built = Object.keys(services).filter((name) => services[name].build !== undefined);
+    expect(built.toSorted()).toEqual(['haproxy', 'unit']);
+  });
+
   it('has a health check for each service, in it or in its image', () => {
     const without = Object.keys(services).filter((name) => services[name].healthcheck === undefined);
     expect(without.toSorted()).toEqual(['haproxy', 'unit']);
@@ -44,6 +49,14 @@ describe('the example for Kubernetes', () => {
     const settings = literal.flatMap(({ name, value }) => (value === undefined ? [] : [[name, value] as const]));
     const graceMs = spec.template.spec.terminationGracePeriodSeconds * 1_000;
     expect(graceMs).toBeGreaterThan(longestStopMs(Object.fromEntries(settings)));
+  });
+
+  it('offers what connection strings say, and keeps sockets where not everybody may write', () => {
+    const service = documents.find(({ kind, metadata }) => kind === 'Service' && metadata.name === 'pgbouncer');
+    expect(service.spec.ports).toMatchObject([{ port: 6432, targetPort: 'postgres' }]);
+    const runDir: string = container.env.find(({ name }: { name: string }) => name === 'TROUPE_RUN_DIR').value;
+    const mounted = container.volumeMounts.map(({ mountPath }: { mountPath: string }) => mountPath);
+    expect([mounted.includes(runDir), mounted.includes(dirname(runDir))]).toEqual([false, true]);
   });
 
   it('has the version of this package, mounts what it declares, and selects its own pods', () => {
