@@ -5,6 +5,7 @@
 import { availableParallelism, homedir } from 'node:os';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
+import { keepSignals } from './programs/signals.ts';
 
 /** Bad input: what design calls usage. */
 const exitUsage = 2;
@@ -65,6 +66,7 @@ const main = async (argv: readonly string[]): Promise<number> => {
 };
 
 const unit = async (args: readonly string[]): Promise<number> => {
+  const signals = keepSignals();
   const { flagOf, loadUnitSettings, unitFlagsIn, unitSettingHelp } = await import('./settings.ts');
   const { flags, help, problems } = unitFlagsIn(args);
   if (help) {
@@ -83,7 +85,7 @@ const unit = async (args: readonly string[]): Promise<number> => {
   for (const flag of ['--optimize-for-size', '--max-semi-space-size=2']) setFlagsFromString(flag);
   const { BadFleetFile, runUnit } = await import('./programs/unit.ts');
   try {
-    return await runUnit(loaded.settings);
+    return await runUnit(loaded.settings, signals);
   } catch (cause) {
     if (cause instanceof BadFleetFile) return complain(cause.sentences, exitUsage);
     return complain([cause instanceof Error ? cause.message : String(cause)], exitFailed);

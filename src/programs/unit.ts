@@ -33,6 +33,7 @@ import { version } from '../version.ts';
 import { createCast } from './cast.ts';
 import { createCallers, createFleet } from './fleet.ts';
 import { loadSeed, plant } from './seed.ts';
+import type { Signals, Told } from './signals.ts';
 
 /** For whoever starts a unit. */
 export { BadFleetFile } from './seed.ts';
@@ -50,7 +51,11 @@ const exitDefect = 70;
  * A defect ends it, and its supervisor starts it again. After the third within a minute it only observes: what the defect is about
  * may be in the store or in our memory, and crashing on would help nobody. It tries again after a quiet time, or once it was stopped.
  */
-export const runUnit = async (settings: UnitProcessSettings, castOf = createCast): Promise<number> => {
+export const runUnit = async (
+  settings: UnitProcessSettings,
+  signals: Signals,
+  castOf = createCast,
+): Promise<number> => {
   const secrets = await prepare(settings);
   const log = pino({ level: settings.logLevel, base: null }, pino.destination({ fd: 2, sync: true }));
   const clock = createSystemClock();
@@ -163,14 +168,18 @@ export const runUnit = async (settings: UnitProcessSettings, castOf = createCast
       version,
     });
     using _seeding = observeOnly === null ? seeding(fleet, settings, secrets.seed, self, clock, unitLog) : null;
-    const leave = (hook: Hook): void => void farewell(running, hook, settings, clock, ended.resolve);
-    let stopping = false;
-    using _signals = onSignals((hook) => {
-      if (stopping) {
+    let told: Told['type'] | null = null;
+    // Who is told to stop while it hands over stops.
+    const isOvertaken = (hook: Hook): boolean => hook.type === 'handOver' && told === 'stop';
+    const leave = (hook: Hook): void =>
+      void farewell(running, hook, settings, clock, (code) => isOvertaken(hook) || ended.resolve(code));
+    using listening = signals.listen((hook) => {
+      if (told === 'stop') {
         if (hook.type === 'stop') running.send(['unit', { type: 'hookArrived', hook: { type: 'stopNow' } }]);
         return;
       }
-      stopping = true;
+      if (told === hook.type) return;
+      told = hook.type;
       // Who only observes has no leadership to hand over, nor anybody who would say that it is done.
       if (hook.type === 'handOver' && observeOnly !== null) return ended.resolve(0);
       running.send(['unit', { type: 'hookArrived', hook }]);
@@ -179,6 +188,7 @@ export const runUnit = async (settings: UnitProcessSettings, castOf = createCast
     using _asked = onDeparture(running, () => leave({ type: 'remove' }));
     using _again = observeOnly === null ? null : clock.after(quietMs, () => ended.resolve(exitDefect));
     const code = await ended.promise;
+    listening[Symbol.dispose]();
     if (code === 0) forgetDefects(stateDir);
     unitLog.info({ code }, 'ending');
     return code;
@@ -326,18 +336,6 @@ const logStatus = (running: Running<ReturnType<typeof createCast>>, log: Logger)
       epoch = now;
     }
   });
-};
-
-/** SIGTERM and SIGINT: hand over, drain, stop the instances; a second one does not wait any longer. SIGHUP: hand over, and leave the instances running. */
-const onSignals = (say: (hook: Hook) => void): Disposable => {
-  const stop = () => say({ type: 'stop' });
-  const handOver = () => say({ type: 'handOver' });
-  process.on('SIGTERM', stop).on('SIGINT', stop).on('SIGHUP', handOver);
-  return {
-    [Symbol.dispose]: () => {
-      process.off('SIGTERM', stop).off('SIGINT', stop).off('SIGHUP', handOver);
-    },
-  };
 };
 
 /** The operator asked for the departure of this unit, through the store. */

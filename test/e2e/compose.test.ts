@@ -134,6 +134,21 @@ describe('a fleet in containers', () => {
     if (service !== 'haproxy') expect(account.refused.length).toBeLessThanOrEqual(service === 'unit' ? writers : 0);
   });
 
+  it('finishes what clients of a unit do when it is stopped while its coordinator begins anew', async () => {
+    const container = await fleet().container('unit');
+    const asked = ['-c', 'select pg_sleep(6)', '-c', 'select 7'].map((word) => `'${word}'`).join(' ');
+    const login = `set -a; . /client/app; export PGHOST=${await fleet().addressOf(container)}`;
+    const query = fleet().compose('exec', '-T', 'client', 'bash', '-c', `${login}; exec psql -qAtX ${asked}`);
+    const isAsked = `select count(*) from pg_stat_activity where state = 'active' and query = 'select pg_sleep(6)'`;
+    await expect
+      .poll(() => fleet().compose('exec', '-T', '-u', 'postgres', 'postgres', 'psql', '-qAtX', '-c', isAsked), patience)
+      .toBe('1\n');
+    await docker(['kill', '-s', 'HUP', container.id]);
+    await docker(['stop', '-t', '60', container.id]);
+    expect(await query).toBe('\n7\n');
+    expect(await docker(['inspect', '-f', '{{.State.ExitCode}}', container.id])).toBe('0\n');
+  });
+
   it('loses the connections of a unit whose container is killed, and no other', async () => {
     await using clients = await Accountant.start(fleet());
     const { leader } = await fleet().status();

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import type { CastPorts, CastSettings, UnitCast } from '../../src/programs/cast.ts';
 import { createCast } from '../../src/programs/cast.ts';
+import { keepSignals } from '../../src/programs/signals.ts';
 import { runUnit } from '../../src/programs/unit.ts';
 import { loadUnitSettings } from '../../src/settings.ts';
 
@@ -26,4 +27,4 @@ const castWithDefect = (settings: CastSettings, ports: CastPorts): UnitCast => {
 };
 const loaded = loadUnitSettings(environment, {}, { stateDir: '/', runDir: '/', cpus: 1 });
 if (loaded.kind === 'invalid') throw new Error(loaded.problems.join('\n'));
-process.exitCode = await runUnit(loaded.settings, castWithDefect);
+process.exitCode = await runUnit(loaded.settings, keepSignals(), castWithDefect);
