@@ -73,10 +73,10 @@ describe.each(versions)('the image with PgBouncer %s', (version, image, base) =>
   });
 
   it('keeps its sockets to itself where everybody may write beside them, as in an emptyDir', async () => {
-    const shared = ['--tmpfs', '/run/troupe:mode=3777,uid=0,gid=6432', '--env', 'TROUPE_RUN_DIR=/run/troupe/unit'];
+    const shared = ['--tmpfs', '/shared:mode=3777,uid=0,gid=6432', '--env', 'TROUPE_RUN_DIR=/shared/unit'];
     await using unit = await UnitContainer.start(image, ...shared);
     await untilReady(unit);
-    expect(await unit.run('stat', '-c', '%a %u', '/run/troupe/unit')).toBe('750 6432\n');
+    expect(await unit.run('stat', '-c', '%a %u', '/shared/unit')).toBe('2750 6432\n');
   });
 
   it('drains and ends when it is stopped', async () => {
