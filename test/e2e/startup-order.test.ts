@@ -64,3 +64,12 @@ it.each(orders)('ends healthy when it is started one by one, $what', async ({ fi
   await clients.untilWritten(50);
   expect(await clients.close()).toMatchObject({ missing: [], doubled: [], breaks: [], refused: [] });
 });
+
+it('makes a PostgreSQL anew that was interrupted while it was made', async () => {
+  await fleet.prepare('postgres', 'postgres', 'mkdir cluster && echo 17 >cluster/PG_VERSION && touch unfinished');
+  await fleet.up();
+  await fleet.until('all are active', (one) => isActive(one, 3));
+  await using clients = await Accountant.start(fleet);
+  await clients.untilWritten(20);
+  expect(await clients.close()).toMatchObject({ missing: [], doubled: [], breaks: [], refused: [] });
+});

@@ -97,6 +97,13 @@ export class ComposeFleet implements AsyncDisposable {
     }
   }
 
+  /** Runs a script in a volume that no service has begun to use. */
+  async prepare(service: string, volume: string, script: string): Promise<void> {
+    await this.compose('up', '--no-start', '--no-build', '--no-deps', service);
+    const within = ['--network', 'none', '--user', '0', '-v', `${this.#project}_${volume}:/volume`, '-w', '/volume'];
+    await docker(['run', '--rm', ...within, '--entrypoint', 'sh', this.#image, '-euc', script]);
+  }
+
   /** From now on what is started has this image. */
   use(image: string): void {
     this.#image = image;
