@@ -66,7 +66,7 @@ const main = async (argv: readonly string[]): Promise<number> => {
 };
 
 const unit = async (args: readonly string[]): Promise<number> => {
-  const signals = keepSignals();
+  const signals = keepSignals((sentence) => complain([sentence], exitFailed));
   const { flagOf, loadUnitSettings, unitFlagsIn, unitSettingHelp } = await import('./settings.ts');
   const { flags, help, problems } = unitFlagsIn(args);
   if (help) {

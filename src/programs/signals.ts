@@ -15,16 +15,23 @@ export interface Signals {
 
 /** As a shell says of a process that SIGTERM ended: nothing was drained. */
 const exitUndrained = 143;
+const undrained =
+  'told to end before this unit had begun: nothing was drained, and PgBouncers that an earlier coordinator left serve on; start the unit and stop it to end them';
 
-export const keepSignals = (): Signals => {
+/** `complain` is told why the process ends, when a signal ends it before anybody listens. */
+export const keepSignals = (complain: (sentence: string) => void): Signals => {
   const kept: Told[] = [];
   let last: Told['type'] | null = null;
   let heardBy: ((told: Told) => void) | null = null;
+  const endUndrained = (): never => {
+    complain(undrained);
+    process.exit(exitUndrained);
+  };
   const come = (told: Told): void => {
     if (heardBy !== null) return heardBy(told);
-    if (told.type === 'stop' && kept.some(({ type }) => type === 'stop')) process.exit(exitUndrained); // A second one does not wait.
+    if (told.type === 'stop' && kept.some(({ type }) => type === 'stop')) endUndrained(); // A second one does not wait.
     kept.push(told);
-    setTimeout(() => heardBy === null && process.exit(exitUndrained), patienceMs).unref();
+    setTimeout(() => heardBy === null && endUndrained(), patienceMs).unref();
   };
   const stop = (): void => come({ type: 'stop' });
   process

@@ -1,10 +1,13 @@
-import { readFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { describe, expect, it } from 'vitest';
 import { probeLogin } from '../../src/infra/process/probe.ts';
+import { LoneUnit } from '../support/lone-unit.ts';
 import { RestartedUnit } from '../support/restarted-unit.ts';
-import { pgbouncerBinaries, troupeProgram } from '../support/servers.ts';
+import { pgbouncerBinaries, testDirectory, troupeProgram } from '../support/servers.ts';
 
 const main = await troupeProgram();
 const [oldest, drains] = await pgbouncerBinaries();
@@ -49,6 +52,34 @@ describe.each([oldest, drains].filter((one) => one !== undefined))('a unit of Pg
     await unit.until(({ status }) => status === 'active');
   }, 60_000);
 });
+
+describe.skipIf(drains === undefined)('a unit that waits for its store to give it a number', () => {
+  it('told to stop ends soon, and says that nothing was drained', async () => {
+    const directory = await testDirectory('u-');
+    for (const name of ['password', 'key'])
+      await writeFile(join(directory, name), `${randomBytes(32).toString('base64')}\n`, { mode: 0o600 });
+    await using unit = await LoneUnit.open({
+      binary: drains?.run ?? '',
+      directory,
+      environment: {
+        TROUPE_BACKPLANE: 'redis://127.0.0.1:1',
+        TROUPE_BACKPLANE_PASSWORD_FILE: join(directory, 'password'),
+        TROUPE_SECRET_KEY_FILE: join(directory, 'key'),
+      },
+    });
+    await expect.poll(() => hears('SIGHUP', unit.pid), { timeout: 20_000 }).toBe(true);
+    unit.signal('SIGTERM');
+    const { code, said } = await unit.ended();
+    expect(code).toBe(143);
+    expect(said.trim().split('\n').at(-1)).toMatch(/^troupe: told to end before this unit had begun: nothing was drained/);
+  }, 60_000);
+});
+
+/** Whether the process itself decides what the signal does to it: of SIGHUP Node leaves that to the program. */
+const hears = async (signal: 'SIGHUP', pid: number): Promise<boolean> => {
+  const caught = /^SigCgt:\s*([0-9a-f]+)$/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1] ?? '0';
+  return (BigInt(`0x${caught}`) & (1n << BigInt(constants.signals[signal] - 1))) !== 0n;
+};
 
 const patient = { TROUPE_DRAIN_DELAY: '1', TROUPE_DRAIN_DEADLINE: '40' };
 
