@@ -71,7 +71,9 @@ describe.skipIf(drains === undefined)('a unit that waits for its store to give i
     unit.signal('SIGTERM');
     const { code, said } = await unit.ended();
     expect(code).toBe(143);
-    expect(said.trim().split('\n').at(-1)).toMatch(/^troupe: told to end before this unit had begun: nothing was drained/);
+    expect(said.trim().split('\n').at(-1)).toMatch(
+      /^troupe: told to end before this unit had begun: nothing was drained/,
+    );
   }, 60_000);
 });
 

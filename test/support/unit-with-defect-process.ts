@@ -27,4 +27,8 @@ const castWithDefect = (settings: CastSettings, ports: CastPorts): UnitCast => {
 };
 const loaded = loadUnitSettings(environment, {}, { stateDir: '/', runDir: '/', cpus: 1 });
 if (loaded.kind === 'invalid') throw new Error(loaded.problems.join('\n'));
-process.exitCode = await runUnit(loaded.settings, keepSignals((sentence) => process.stderr.write(`${sentence}\n`)), castWithDefect);
+process.exitCode = await runUnit(
+  loaded.settings,
+  keepSignals((sentence) => process.stderr.write(`${sentence}\n`)),
+  castWithDefect,
+);

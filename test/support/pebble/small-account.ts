@@ -8,8 +8,16 @@ export interface AccountInContainer {
   readonly home: string;
 }
 
-/** Null when there is none of that name or number. */
-export const accountOf = async (nameOrUid: string): Promise<AccountInContainer | null> => {
+/** Null when there is none of that name or number. Each is looked up once: a process for every file costs more than the file. */
+export const accountOf = (nameOrUid: string): Promise<AccountInContainer | null> => {
+  const account = asked.get(nameOrUid) ?? lookedUp(nameOrUid);
+  asked.set(nameOrUid, account);
+  return account;
+};
+
+const asked = new Map<string, Promise<AccountInContainer | null>>();
+
+const lookedUp = async (nameOrUid: string): Promise<AccountInContainer | null> => {
   const line = await promisify(execFile)('getent', ['passwd', nameOrUid]).then(
     ({ stdout }) => stdout,
     () => '', // Answered "unknown" by its exit code.

@@ -114,17 +114,10 @@ const infoOf = async (path: string, found: Stats): Promise<unknown> => ({
   permissions: (found.mode & 0o777).toString(8).padStart(3, '0'),
   'last-modified': found.mtime.toISOString(),
   'user-id': found.uid,
-  user: (await nameOf(found.uid)) ?? '',
+  user: (await accountOf(String(found.uid)))?.name ?? '',
   'group-id': found.gid,
   group: '',
 });
-
-const names = new Map<number, Promise<string | null>>();
-const nameOf = (uid: number): Promise<string | null> => {
-  const known = names.get(uid) ?? accountOf(String(uid)).then((account) => account?.name ?? null);
-  names.set(uid, known);
-  return known;
-};
 
 const typeOf = (found: Stats): string => {
   if (found.isFile()) return 'file';
