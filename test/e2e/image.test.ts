@@ -86,6 +86,19 @@ describe.each(versions)('the image with PgBouncer %s', (version, image, base) =>
     expect(await unit.inspect('{{.State.ExitCode}} {{.State.OOMKilled}}')).toBe('0 false');
   });
 
+  it('hears the Ctrl-C of a terminal, which everybody there hears, as one stop: it waits for load balancers before it drains', async () => {
+    await using unit = await UnitContainer.start(image, '--env', 'TROUPE_DRAIN_DELAY=2');
+    await untilReady(unit);
+    const group = 'set -- $(cat /proc/1/task/1/children); set -- $(cat /proc/$1/stat)';
+    await unit.run('sh', '-c', `${group}; kill -s INT -- -$5`);
+    await docker(['wait', unit.id]);
+    expect(await unit.inspect('{{.State.ExitCode}}')).toBe('0');
+    const lines = (await docker(['logs', unit.id], { both: true })).split('\n').filter((line) => line.startsWith('{'));
+    const said: readonly { msg: string; time: number }[] = lines.map((line) => JSON.parse(line));
+    const timeOf = (words: string): number => said.find(({ msg }) => msg === words)?.time ?? Number.NaN;
+    expect(timeOf('draining') - timeOf('leadership ended')).toBeGreaterThanOrEqual(1_900);
+  });
+
   it('ends with one sentence for a setting that cannot be', async () => {
     await using unit = await UnitContainer.start(image, '--env', 'TROUPE_LEASE_TTL=soon');
     await docker(['wait', unit.id]);
