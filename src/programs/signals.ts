@@ -5,8 +5,11 @@
  */
 export type Told = { readonly type: 'stop' } | { readonly type: 'handOver' };
 
-/** A start that takes longer waits for something, the store for instance, and has nothing yet that could be drained. */
-const patienceMs = 3_000;
+/**
+ * A start that takes longer waits for something, the store for instance, and has nothing yet that could be drained. One that follows
+ * another coordinator may have to wait until that one's number was silent for three seconds: more than four in all.
+ */
+const patienceMs = 6_000;
 
 export interface Signals {
   /** From now on `say` hears them, and at once those that were kept. */
