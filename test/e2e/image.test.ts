@@ -86,6 +86,23 @@ describe.each(versions)('the image with PgBouncer %s', (version, image, base) =>
     expect(await unit.inspect('{{.State.ExitCode}} {{.State.OOMKilled}}')).toBe('0 false');
   });
 
+  it.each([
+    ['has just handed over (SIGHUP), and did not hear that any more', 'HUP'],
+    ['was killed', 'KILL'],
+  ])('drains and ends when it is stopped at the moment when its coordinator %s', async (_, signal) => {
+    await using unit = await UnitContainer.start(image, '--env', 'TROUPE_DRAIN_DELAY=0');
+    await untilReady(unit);
+    const { pid } = (await unit.status()).units[0] ?? {};
+    // Whoever starts coordinators does not look until both have come.
+    const ended = `until grep -q '^State:.Z' /proc/${pid}/status; do sleep 0.05; done`;
+    const starter = `set -- $(cat /proc/1/task/1/children)`;
+    const told = `kill -s ${signal} ${pid}; ${ended}; [ ${signal} = KILL ] || kill -s HUP $1; kill -s TERM $1`;
+    await unit.run('sh', '-c', `${starter}; kill -s STOP $1; ${told}; kill -s CONT $1`);
+    await docker(['wait', unit.id]);
+    expect(await unit.inspect('{{.State.ExitCode}}')).toBe('0');
+    expect(await docker(['logs', unit.id], { both: true })).toMatch(/"reason":"stopped, nobody was cut"/);
+  });
+
   it('hears the Ctrl-C of a terminal, which everybody there hears, as one stop: it waits for load balancers before it drains', async () => {
     await using unit = await UnitContainer.start(image, '--env', 'TROUPE_DRAIN_DELAY=2');
     await untilReady(unit);
