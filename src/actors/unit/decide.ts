@@ -69,7 +69,7 @@ export interface UnitState {
   /** Of units whose databags cannot be read. */
   readonly damaged: ReadonlyMap<UnitName, readonly Remark[]>;
   readonly remembering: 'no' | 'underWay' | 'failed';
-  /** Wall-clock minus monotonic, from the last tick. */
+  /** Wall-clock minus monotonic, from the last tick; as it was when it began to leave, whose deadline it tells: that would flicker. */
   readonly wallOffset: number;
   /** It gives number and share up when it stops: the operator asked for that. */
   readonly departing: boolean;
@@ -146,7 +146,7 @@ const absorb = (settings: UnitSettings, state: UnitState, message: UnitMessage, 
           ...state,
           stale: state.stale || due,
           recalledSince: stillWaiting(state),
-          wallOffset: message.wall - now,
+          wallOffset: (state.report?.leaving ?? null) === null ? message.wall - now : state.wallOffset,
           remembering: state.remembering === 'failed' ? 'no' : state.remembering,
         },
         tell: everybody.map((to): Send => [to, message]),

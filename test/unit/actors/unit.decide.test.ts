@@ -306,7 +306,9 @@ describe('a unit that stops', () => {
       message:
         'stopping: 12 clients left (reports/app 10, orders/app 2); whoever is still there at 1970-01-01T00:17:10Z is cut, a second SIGTERM does so at once',
     });
+    self.feed({ type: 'ticked', wall: wall(1_000_900) }); // A clock that is set, or only read a moment late.
     self.feed(leaving('draining', { 'orders/app': 1 }));
+    expect(self.state().status.message).toContain('at 1970-01-01T00:17:10Z is cut');
     expect(self.state().status.message).toContain('1 client left (orders/app 1)');
   });
 
