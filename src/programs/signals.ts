@@ -6,8 +6,8 @@
 export type Told = { readonly type: 'stop' } | { readonly type: 'handOver' };
 
 /**
- * A start that takes longer waits for something, the store for instance, and has nothing yet that could be drained. One that follows
- * another coordinator may have to wait until that one's number was silent for three seconds: more than four in all.
+ * A start that takes longer waits for something, the store for instance, and has nothing that could be drained: the unit whose PgBouncers
+ * live on beside it begins without the store.
  */
 const patienceMs = 6_000;
 

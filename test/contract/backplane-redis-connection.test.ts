@@ -130,7 +130,7 @@ describe.each(redisServers())('the connection to %s', (_, start) => {
   it('gives the same number to a process that asks again because it heard no answer', async () => {
     await seenBy(await fleet.start(0));
     const keys = ['meta', 'idx', 'members', 'hb'].map((name) => fleet.key(name));
-    const ask = () => claimNumber(connection, keys, [fleet.application, 'ab', 2, 4_000, 1, 'tag', fleet.key('all'), 0]);
+    const ask = () => claimNumber(connection, keys, [fleet.application, 'ab', 2, 4_000, 1, 'tag', fleet.key('all')]);
     const first = await ask();
     expect(first).toEqual({ kind: 'CLAIMED', unit: `${fleet.application}/1` });
     expect(await ask()).toEqual(first);

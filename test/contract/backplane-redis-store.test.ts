@@ -1,5 +1,5 @@
 /** What only a store that others can reach has to stand: prying eyes, foreign hands, loss, and units that do not belong. */
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -313,6 +313,34 @@ describe.each(redisServers())('the store on %s', (_, start) => {
       expect((await seenBy(await again)).units).toHaveLength(1);
     });
 
+    it('come back at once, to one coordinator, when the last one is known to have ended', async () => {
+      const before = await claim(fleet.stateDir);
+      await seenBy(before);
+      await hasEnded(before.unit);
+      const after = [claim(fleet.stateDir), claim(fleet.stateDir)];
+      const first = await Promise.race(after);
+      expect(first.unit).toBe(before.unit);
+      const beats = setInterval(() => void first.observe().catch(() => {}), 50);
+      const units = await Promise.all(after);
+      clearInterval(beats);
+      expect(numbers(units).toSorted()).toEqual(named(0, 1));
+    });
+
+    it('come back to the container that had them, although one that was stopped in order is free', async () => {
+      const lower = await claim(fleet.stateDir);
+      await seenBy(lower);
+      const own = await claim(join(fleet.stateDir, 'other'));
+      await seenBy(own);
+      await lower.leave('down');
+      const folder = own.unit.replace('/', '-');
+      await rename(join(fleet.stateDir, 'other', folder), join(fleet.stateDir, folder));
+      await hasEnded(own.unit, { pidNamespace: 'pid:[1]' });
+      const again = claim(fleet.stateDir);
+      await delay(300);
+      await fleet.pass(40_010);
+      expect((await again).unit).toBe(own.unit);
+    });
+
     it('are new ones when each holder is seen to live on, as on a volume that all share', async () => {
       const holder = await claim(fleet.stateDir);
       await seenBy(holder);
@@ -404,6 +432,12 @@ describe.each(redisServers())('the store on %s', (_, start) => {
     });
 
     const holderOf = (unit: UnitName): string => join(fleet.stateDir, unit.replace('/', '-'), 'holder.json');
+    /** As if it had been a process of its own, which is not there any more. */
+    const hasEnded = async (unit: UnitName, more: object = {}): Promise<void> => {
+      const holder = JSON.parse(await readFile(holderOf(unit), 'utf8'));
+      const mark = { ...holder.process, pid: spawnSync('true').pid };
+      await writeFile(holderOf(unit), JSON.stringify({ ...holder, process: mark, ...more }));
+    };
     /** As if it ran in another container. */
     const isElsewhere = async (unit: UnitName): Promise<void> => {
       const holder = JSON.parse(await readFile(holderOf(unit), 'utf8'));

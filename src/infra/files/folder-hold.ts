@@ -8,9 +8,10 @@ import { mkdir, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { Nonce } from '../../actors/model/ids.ts';
 import type { Clock } from '../../actors/ports/clock.ts';
 import { identityOf, readWhole, writeAtomic } from './atomic-file.ts';
-import { isAlive, markOf } from './process-mark.ts';
+import { isAlive, isOfThisBoot, markOf, pidNamespace } from './process-mark.ts';
 import { codeOf } from './system-error.ts';
 
 const fileName = 'holder.json';
@@ -24,7 +25,23 @@ const holderSchema = z.object({
   /** A container has a name of its own, and keeps it when it is started again. */
   host: z.string(),
   process: z.object({ pid: z.int(), startedAt: z.int(), bootId: z.string() }),
+  /** Absent in what an earlier version wrote. */
+  pidNamespace: z.string().optional(),
+  nonce: z
+    .string()
+    .regex(/^[0-9a-f]{32}$/)
+    .transform((text) => text as Nonce)
+    .optional(),
 });
+
+/** Who was the last to be the unit of a folder, as far as the folder tells. */
+export type Holder =
+  /** Nobody, or somebody elsewhere who has not said for long that he lives. */
+  | { readonly kind: 'nobody' }
+  /** Another process that may be the unit; it said so last at `signAt` (ms, wall clock). */
+  | { readonly kind: 'other'; readonly signAt: number }
+  /** A process where we are, which is not there any more. `nonce`: that of its run, where it is certain that it has ended. */
+  | { readonly kind: 'ended'; readonly nonce: Nonce | null };
 
 /** This process is the unit of the folder, until it is disposed of or given up. */
 export class FolderHold implements Disposable {
@@ -39,10 +56,11 @@ export class FolderHold implements Disposable {
   }
 
   /** Before anything else is in the folder, which is made when it is missing: no other may take it for one that nobody has. */
-  static async take(directory: string, clock: Clock): Promise<FolderHold> {
+  static async take(directory: string, nonce: Nonce, clock: Clock): Promise<FolderHold> {
     await mkdir(directory, { recursive: true, mode: 0o700 });
     const path = join(directory, fileName);
-    await writeAtomic(path, JSON.stringify({ host: hostname(), process: markOf(process.pid) }), 0o600);
+    const holder = { host: hostname(), process: markOf(process.pid), pidNamespace: pidNamespace(), nonce };
+    await writeAtomic(path, JSON.stringify(holder), 0o600);
     return new FolderHold(path, clock);
   }
 
@@ -51,9 +69,9 @@ export class FolderHold implements Disposable {
    * found there, and the others get null. Who ends midway leaves the folder to whoever asks the store.
    * `found`: tells the ledger that lies there from any other.
    */
-  static async inherit(directory: string, found: string, clock: Clock): Promise<FolderHold | null> {
+  static async inherit(directory: string, found: string, nonce: Nonce, clock: Clock): Promise<FolderHold | null> {
     const holder = await identityOf(join(directory, fileName));
-    if ((await lastSignIn(directory)) !== null) return null;
+    if ((await holderOf(directory)).kind === 'other') return null;
     const heir = `${heirPrefix}${hash('sha256', `${found} ${holder}`).slice(0, 16)}`;
     try {
       await writeFile(join(directory, heir), '', { flag: 'wx', mode: 0o600 });
@@ -61,7 +79,7 @@ export class FolderHold implements Disposable {
       if (codeOf(cause) === 'EEXIST') return null;
       throw cause;
     }
-    const hold = await FolderHold.take(directory, clock);
+    const hold = await FolderHold.take(directory, nonce, clock);
     const earlier = (await readdir(directory)).filter((name) => name.startsWith(heirPrefix) && name !== heir);
     await Promise.all(earlier.map((name) => rm(join(directory, name), { force: true })));
     return hold;
@@ -87,15 +105,25 @@ export class FolderHold implements Disposable {
   }
 }
 
-/** When another process that may be the unit of this folder last said that it lives (ms, wall clock); null when there is none. */
-export const lastSignIn = async (directory: string): Promise<number | null> => {
+export const holderOf = async (directory: string): Promise<Holder> => {
   const path = join(directory, fileName);
   try {
-    const { host, process: mark } = holderSchema.parse(JSON.parse((await readWhole(path, maxBytes)) ?? ''));
-    if (host === hostname() && (mark.pid === process.pid || !isAlive(mark))) return null;
+    const holder = holderSchema.parse(JSON.parse((await readWhole(path, maxBytes)) ?? ''));
+    if (holder.host === hostname()) {
+      if (!isAlive(holder.process))
+        return { kind: 'ended', nonce: hasSurelyEnded(holder) ? (holder.nonce ?? null) : null };
+      if (holder.process.pid === process.pid) return { kind: 'nobody' };
+    }
     const { mtimeMs } = await stat(path);
-    return Date.now() - mtimeMs < deadAfterMs ? mtimeMs : null;
+    return Date.now() - mtimeMs < deadAfterMs ? { kind: 'other', signAt: mtimeMs } : { kind: 'nobody' };
   } catch {
-    return null; // There is none, or nothing that a unit has written.
+    return { kind: 'nobody' }; // There is none, or nothing that a unit has written.
   }
 };
+
+/**
+ * Of a process that is not alive as far as we see: would we see it? Containers may have one host name, and machines too. A namespace
+ * gets the name of an earlier one only when that has gone, with all processes in it.
+ */
+const hasSurelyEnded = (holder: z.infer<typeof holderSchema>): boolean =>
+  isOfThisBoot(holder.process) && holder.pidNamespace === pidNamespace();

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { codeOf } from './system-error.ts';
 
 /** A process, told apart from a later one that got the same id: by when it started (clock ticks) and in which boot. */
@@ -14,8 +14,9 @@ export const markOf = (pid: number): ProcessMark | null => {
   return startedAt === null ? null : { pid, startedAt, bootId: bootId() };
 };
 
-export const isAlive = ({ pid, startedAt, bootId: boot }: ProcessMark): boolean =>
-  boot === bootId() && startOf(pid) === startedAt;
+export const isAlive = (mark: ProcessMark): boolean => isOfThisBoot(mark) && startOf(mark.pid) === mark.startedAt;
+
+export const isOfThisBoot = (mark: ProcessMark): boolean => mark.bootId === bootId();
 
 /** Tells whether the signal was sent: a process that has gone, or whose id is somebody else's now, gets none. */
 export const signalTo = (mark: ProcessMark, signal: NodeJS.Signals): boolean => {
@@ -33,6 +34,9 @@ export const descriptorLimitOf = (pid: number): number | null => {
   const [, soft] = /^Max open files\s+(\d+)/m.exec(textOf(`/proc/${pid}/limits`)) ?? [];
   return soft === undefined ? null : Number(soft);
 };
+
+/** Names, within one boot, those who see the same processes under the same ids: a container has its own. */
+export const pidNamespace = (): string => readlinkSync('/proc/self/ns/pid');
 
 const bootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
 

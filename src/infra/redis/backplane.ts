@@ -4,7 +4,7 @@ import { type Nonce, type UnitName, unitNameOf } from '../../actors/model/ids.ts
 import { BackplaneUnavailable } from '../../actors/ports/backplane.ts';
 import { isMissing } from '../files/atomic-file.ts';
 import type { Sealer } from '../files/codec.ts';
-import { FolderHold, lastSignIn } from '../files/folder-hold.ts';
+import { FolderHold, holderOf } from '../files/folder-hold.ts';
 import { foldersInUse } from '../files/folders-in-use.ts';
 import { Ledger, ledgerIdentity, unitDirectory } from '../files/ledger.ts';
 import { type Claimed, claimUnit } from '../files/number-claim.ts';
@@ -39,7 +39,7 @@ export const openRedisBackplane = async (options: RedisBackplaneOptions): Promis
     const { unit, inherited } =
       options.unit === 'claim' ? await claim(options, seat) : { unit: options.unit, inherited: null };
     const directory = unitDirectory(stateDir, unit);
-    const hold = taken.use(inherited ?? (await FolderHold.take(directory, clock)));
+    const hold = taken.use(inherited ?? (await FolderHold.take(directory, nonce, clock)));
     const ledger = await Ledger.open({ directory, unit, sealer, log });
     taken.move();
     const mirror = new Mirror(sealer, log, ledger.content.objects);
@@ -82,7 +82,9 @@ const claim = async (options: RedisBackplaneOptions, seat: Seat): Promise<Seated
       if (!(cause instanceof BackplaneUnavailable)) throw cause;
       const only = await onlyUnit(stateDir, application);
       const inherited =
-        only === null ? null : await FolderHold.inherit(unitDirectory(stateDir, only.unit), only.ledger, clock);
+        only === null
+          ? null
+          : await FolderHold.inherit(unitDirectory(stateDir, only.unit), only.ledger, seat.nonce, clock);
       if (only !== null && inherited !== null) return { unit: only.unit, inherited };
       if (!reported)
         log.warn({ application, reason: cause.message }, 'waiting for the store to give this unit a number');
@@ -100,12 +102,15 @@ const askForNumber = async (
   const entrance = await look(connection, keys, sealer);
   if (entrance.kind === 'closed') throw new Error(entrance.reason);
   if (entrance.kind === 'empty') await give(connection, keys, sealer, 0, new Map());
-  const { free, watched } = await preferredUnits(stateDir, application);
-  const preferred = [...free, ...watched.keys()];
+  const { free, ended, watched } = await preferredUnits(stateDir, application, takeNew);
+  const preferred = [
+    ...free.flatMap((unit) => [unit, ended.get(unit) ?? '']),
+    ...watched.keys().flatMap((unit) => [unit, 'watched']),
+  ];
   const reply = await claimNumber(
     connection,
     [keys.meta, keys.idx, keys.members, keys.hb],
-    [application, nonce, instances, deadAfterMs, takeNew ? 1 : 0, random(), keys.all, watched.size, ...preferred],
+    [application, nonce, instances, deadAfterMs, takeNew ? 1 : 0, random(), keys.all, ...preferred],
   );
   switch (reply.kind) {
     case 'CLAIMED':
@@ -123,26 +128,37 @@ const askForNumber = async (
 /** Units whose folders are here, lowest number first. */
 interface Preferred {
   readonly free: readonly UnitName[];
+  /** The run of each free one that is certain to have ended, whatever the store thinks of it. */
+  readonly ended: ReadonlyMap<UnitName, Nonce>;
   /** With the last sign of life that was given in their folders. */
   readonly watched: ReadonlyMap<UnitName, number>;
 }
 
-/** A coordinator that is started again is the unit whose PgBouncers live on beside it, and no other. */
+/**
+ * A coordinator that is started again is the unit whose PgBouncers live on beside it, and no other; one whose PgBouncers have ended too is
+ * first of all one that was here before. `every`: any other as well.
+ */
 const preferredUnits = async (
   stateDir: string,
   application: RedisBackplaneOptions['application'],
+  every: boolean,
 ): Promise<Preferred> => {
   const units = await unitsIn(stateDir, application);
+  const holders = new Map(
+    await Promise.all(units.map(async (unit) => [unit, await holderOf(unitDirectory(stateDir, unit))] as const)),
+  );
+  const ended = new Map<UnitName, Nonce>();
+  const watched = new Map<UnitName, number>();
+  for (const [unit, holder] of holders) {
+    if (holder.kind === 'ended' && holder.nonce !== null) ended.set(unit, holder.nonce);
+    if (holder.kind === 'other') watched.set(unit, holder.signAt);
+  }
   const inUse = foldersInUse(units.map((unit) => unitDirectory(stateDir, unit)));
   const running = units.filter((unit) => inUse.includes(unitDirectory(stateDir, unit)));
-  if (running.length > 0) return { free: running, watched: new Map() };
-  const signs = await Promise.all(units.map((unit) => lastSignIn(unitDirectory(stateDir, unit))));
-  const watched = new Map<UnitName, number>();
-  for (const [index, unit] of units.entries()) {
-    const sign = signs[index] ?? null;
-    if (sign !== null) watched.set(unit, sign);
-  }
-  return { free: units.filter((unit) => !watched.has(unit)), watched };
+  if (running.length > 0) return { free: running, ended, watched: new Map() };
+  const ours = units.filter((unit) => holders.get(unit)?.kind === 'ended');
+  if (ours.length > 0 && !every) return { free: ours, ended, watched: new Map() };
+  return { free: units.filter((unit) => !watched.has(unit)), ended, watched };
 };
 
 /** Whose folders are all here, as far as it is just one's: whose else could it be? */
@@ -154,7 +170,7 @@ const onlyUnit = async (
   const ledgers = new Map<UnitName, string | null>();
   for (const unit of await unitsIn(stateDir, application))
     ledgers.set(unit, await ledgerIdentity(unitDirectory(stateDir, unit)));
-  const { free, watched } = await preferredUnits(stateDir, application);
+  const { free, watched } = await preferredUnits(stateDir, application, true);
   const [unit, ...more] = free;
   const ledger = unit === undefined ? null : (ledgers.get(unit) ?? null);
   return unit !== undefined && ledger !== null && more.length === 0 && watched.size === 0 ? { unit, ledger } : null;

@@ -1,12 +1,13 @@
-import { fork } from 'node:child_process';
+import { fork, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Nonce } from '../../../src/actors/model/ids.ts';
 import { createSystemClock } from '../../../src/infra/clock/system-clock.ts';
-import { FolderHold, lastSignIn } from '../../../src/infra/files/folder-hold.ts';
-import { markOf } from '../../../src/infra/files/process-mark.ts';
+import { FolderHold, holderOf } from '../../../src/infra/files/folder-hold.ts';
+import { markOf, pidNamespace } from '../../../src/infra/files/process-mark.ts';
 import type { Inheritance } from '../../support/folder-heir-process.ts';
 
 describe('the folder of a unit', () => {
@@ -16,37 +17,53 @@ describe('the folder of a unit', () => {
   });
   afterEach(() => rm(folder, { recursive: true }));
 
-  const heldBy = async (host: string, mark: ReturnType<typeof markOf>, secondsAgo: number) => {
+  const nonce = 'ab'.repeat(16) as Nonce;
+  const heldBy = async (host: string, mark: ReturnType<typeof markOf>, secondsAgo: number, more: object = {}) => {
     const path = join(folder, 'holder.json');
-    await writeFile(path, JSON.stringify({ host, process: mark }));
+    await writeFile(path, JSON.stringify({ host, process: mark, ...more }));
     const at = new Date(Date.now() - secondsAgo * 1_000);
     await utimes(path, at, at);
     return at.getTime();
   };
   const elsewhere = `not-${hostname()}`;
+  const endedProcess = () => {
+    const mark = markOf(process.pid);
+    if (mark === null) throw new Error('this process is not there');
+    return { ...mark, pid: spawnSync('true').pid };
+  };
 
   it('is of a unit elsewhere that said lately that it lives', async () => {
     const at = await heldBy(elsewhere, markOf(process.pid), 20);
-    expect(Math.abs(((await lastSignIn(folder)) ?? 0) - at)).toBeLessThan(1_000);
+    const holder = await holderOf(folder);
+    expect(holder).toEqual({ kind: 'other', signAt: expect.any(Number) });
+    expect(Math.abs((holder.kind === 'other' ? holder.signAt : 0) - at)).toBeLessThan(1_000);
   });
 
   it.each([
-    ['who has not said so for long', elsewhere, markOf(process.pid), 40],
-    [
-      'a process of this machine that has ended',
-      hostname(),
-      { pid: 2 ** 22 + 1, startedAt: 1, bootId: 'of an earlier boot' },
-      1,
-    ],
-    ['this process itself', hostname(), markOf(process.pid), 1],
-  ])('is not held by %s', async (_, host, mark, secondsAgo) => {
-    await heldBy(host, mark, secondsAgo);
-    expect(await lastSignIn(folder)).toBeNull();
+    ['somebody elsewhere who has not said so for long', elsewhere, 40],
+    ['this process itself', hostname(), 1],
+  ])('is not held by %s', async (_, host, secondsAgo) => {
+    await heldBy(host, markOf(process.pid), secondsAgo);
+    expect(await holderOf(folder)).toEqual({ kind: 'nobody' });
   });
 
   it('is of a process of this machine that lives', async () => {
     await heldBy(hostname(), markOf(process.ppid), 1);
-    expect(await lastSignIn(folder)).not.toBeNull();
+    expect(await holderOf(folder)).toMatchObject({ kind: 'other' });
+  });
+
+  it('tells whose it was when that process, and so this run of the unit, has ended here', async () => {
+    await heldBy(hostname(), endedProcess(), 1, { pidNamespace: pidNamespace(), nonce });
+    expect(await holderOf(folder)).toEqual({ kind: 'ended', nonce });
+  });
+
+  it.each([
+    ['ran in another container', { pidNamespace: 'pid:[1]', nonce }],
+    ['ran in another boot', { pidNamespace: pidNamespace(), nonce, process: { ...endedProcess(), bootId: 'earlier' } }],
+    ['did not say which run it was', {}],
+  ])('does not vouch for the end of one of the same host name that %s', async (_, more) => {
+    await heldBy(hostname(), endedProcess(), 1, more);
+    expect(await holderOf(folder)).toEqual({ kind: 'ended', nonce: null });
   });
 
   it('has one heir, however many come at the same time', async () => {
@@ -72,19 +89,19 @@ describe('the folder of a unit', () => {
 
   it('is inherited again from an heir that has ended', async () => {
     await heldBy(elsewhere, markOf(process.pid), 40);
-    const first = await FolderHold.inherit(folder, 'its ledger', createSystemClock());
+    const first = await FolderHold.inherit(folder, 'its ledger', nonce, createSystemClock());
     expect(first).not.toBeNull();
     await first?.giveUp();
-    using second = await FolderHold.inherit(folder, 'its ledger', createSystemClock());
+    using second = await FolderHold.inherit(folder, 'its ledger', nonce, createSystemClock());
     expect(second).not.toBeNull();
     expect((await readdir(folder)).filter((name) => name.startsWith('heir-'))).toHaveLength(1);
   });
 
   it('is nobody’s when it was given up, or holds what no unit wrote', async () => {
-    const hold = await FolderHold.take(folder, createSystemClock());
+    const hold = await FolderHold.take(folder, nonce, createSystemClock());
     await hold.giveUp();
-    expect(await lastSignIn(folder)).toBeNull();
+    expect(await holderOf(folder)).toEqual({ kind: 'nobody' });
     await writeFile(join(folder, 'holder.json'), '{"host": 7');
-    expect(await lastSignIn(folder)).toBeNull();
+    expect(await holderOf(folder)).toEqual({ kind: 'nobody' });
   });
 });

@@ -1,8 +1,9 @@
 #!lua flags=allow-oom
--- Enters a process under a number: the first preferred one that no live unit holds, else (when asked to) the lowest free one. One that
--- is watched has given a sign of life elsewhere: it is held until it says itself that it is down, however long it is silent here.
+-- Enters a process under a number: the first preferred one that no live unit holds, else (when asked to) the lowest free one. What is
+-- known of a preferred one outside the store: "watched", it has given a sign of life elsewhere, and is held until it says itself that it
+-- is down, however long it is silent here; a nonce, that run has ended, however lately it was heard here; or nothing.
 -- KEYS  1 meta   2 idx   3 members   4 hb
--- ARGV  1 application   2 nonce   3 instances   4 ms after which silence means dead   5 '1': take a new one   6 tag   7 channel   8 how many are watched   9... preferred units, those last
+-- ARGV  1 application   2 nonce   3 instances   4 ms after which silence means dead   5 '1': take a new one   6 tag   7 channel   8... preferred units, each with what is known of it
 -- reply {'CLAIMED', unit} | {'LOOKAGAIN', {unit, heard at, ...}} | {'UNSEEDED'}
 if redis.call('HGET', KEYS[1], 'sealed') ~= '1' then return { 'UNSEEDED' } end
 local members = redis.call('HGETALL', KEYS[3])
@@ -10,16 +11,17 @@ for i = 1, #members, 2 do
   if member(members[i + 1]) == ARGV[2] then return { 'CLAIMED', members[i] } end
 end
 local free, held = nil, {}
-for i = #ARGV, 9, -1 do
-  local text, heard = redis.call('HGET', KEYS[3], ARGV[i]), redis.call('ZSCORE', KEYS[4], ARGV[i])
-  local dead_after = i > #ARGV - num(ARGV[8]) and math.huge or ARGV[4]
-  if is_held(text, heard, dead_after) then
-    held[#held + 1], held[#held + 2] = ARGV[i], int(num(heard))
+for i = #ARGV - 1, 8, -2 do
+  local unit, known = ARGV[i], ARGV[i + 1]
+  local text, heard = redis.call('HGET', KEYS[3], unit), redis.call('ZSCORE', KEYS[4], unit)
+  local dead_after = known == 'watched' and math.huge or ARGV[4]
+  if member(text) ~= known and is_held(text, heard, dead_after) then
+    held[#held + 1], held[#held + 2] = unit, int(num(heard))
   else
-    free = ARGV[i]
+    free = unit
   end
 end
-if not free and (ARGV[5] == '1' or #ARGV < 9) then
+if not free and (ARGV[5] == '1' or #ARGV < 8) then
   local number = 0
   while redis.call('HEXISTS', KEYS[3], ARGV[1] .. '/' .. number) == 1 do number = number + 1 end
   free = ARGV[1] .. '/' .. number
