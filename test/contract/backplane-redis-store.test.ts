@@ -341,6 +341,20 @@ describe.each(redisServers())('the store on %s', (_, start) => {
       expect((await again).unit).toBe(own.unit);
     });
 
+    it('are those of the units that lived last, when a fleet that had shrunk is stopped with its store', async () => {
+      const [zero, one, two] = [await fleet.start(0), await fleet.start(1), await fleet.start(2)];
+      for (const unit of [zero, one, two]) await seenBy(unit);
+      await one.leave('down');
+      await fleet.pass(2_000);
+      for (const unit of [zero, two]) await seenBy(unit);
+      await zero.leave('down');
+      await two[Symbol.asyncDispose]();
+      await rm(holderOf(two.unit)); // It could not tell the store.
+      await fleet.pass(40_010);
+      const claimed = [await claim(fleet.stateDir), await claim(fleet.stateDir)];
+      expect(numbers(claimed).toSorted()).toEqual(named(0, 2));
+    });
+
     it('are new ones when each holder is seen to live on, as on a volume that all share', async () => {
       const holder = await claim(fleet.stateDir);
       await seenBy(holder);

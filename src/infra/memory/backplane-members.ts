@@ -55,13 +55,14 @@ export const claimNumber = (
   const ours = [...store.members].find(([, member]) => member.nonce === nonce);
   if (ours !== undefined) return [store, { kind: 'claimed', unit: ours[0] }];
   const preferred = ask.preferred.map((number) => unitNameOf(application, number));
+  const isWatched = (unit: UnitName): boolean => ask.watched.includes(unitNumberOf(unit));
   const isFree = (unit: UnitName): boolean => {
     const member = store.members.get(unit);
-    const watched = ask.watched.includes(unitNumberOf(unit));
-    return watched ? (member?.down ?? true) : !isHeld(store, member, now);
+    return isWatched(unit) ? (member?.down ?? true) : !isHeld(store, member, now);
   };
-  const free =
-    preferred.find(isFree) ?? (ask.takeNew || preferred.length === 0 ? lowestFree(store, application) : undefined);
+  const lived = (unit: UnitName): number => (isWatched(unit) ? 0 : (store.members.get(unit)?.heardAt ?? 0));
+  const [lastAlive] = preferred.filter(isFree).toSorted((one, other) => lived(other) - lived(one));
+  const free = lastAlive ?? (ask.takeNew || preferred.length === 0 ? lowestFree(store, application) : undefined);
   if (free === undefined) {
     return [
       store,

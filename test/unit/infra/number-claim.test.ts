@@ -69,6 +69,11 @@ describe('claiming a number', () => {
     expect(await claims(down, [0], nothing, [0])).toMatchObject({ claimed: unit(0), pauses: 0 });
   });
 
+  it('takes of several that are free the one that lived last', async () => {
+    const store = [5, 7, 6].reduce((before, number) => joined(before, number, number * 1_000 - 60_000), emptyStore());
+    expect(await claims(store, [5, 6, 7], nothing)).toMatchObject({ claimed: unit(7), pauses: 0 });
+  });
+
   it('takes a new one as soon as each holder was seen to live on', async () => {
     const store = joined(joined(emptyStore(), 0, 0), 1, 0);
     const beats = (before: MemoryStore, now: number): MemoryStore => {

@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
--- Enters a process under a number: the first preferred one that no live unit holds, else (when asked to) the lowest free one. What is
--- known of a preferred one outside the store: "watched", it has given a sign of life elsewhere, and is held until it says itself that it
--- is down, however long it is silent here; a nonce, that run has ended, however lately it was heard here; or nothing.
+-- Enters a process under a number: of the preferred ones that no live unit holds the one that lived last, so that a fleet that was stopped
+-- has the numbers that it had, else (when asked to) the lowest free one. What is known of a preferred one outside the store: "watched", it
+-- has given a sign of life elsewhere, and is held until it says itself that it is down, however long it is silent here; a nonce, that run
+-- has ended, however lately it was heard here; or nothing.
 -- KEYS  1 meta   2 idx   3 members   4 hb
 -- ARGV  1 application   2 nonce   3 instances   4 ms after which silence means dead   5 '1': take a new one   6 tag   7 channel   8... preferred units, each with what is known of it
 -- reply {'CLAIMED', unit} | {'LOOKAGAIN', {unit, heard at, ...}} | {'UNSEEDED'}
@@ -10,15 +11,16 @@ local members = redis.call('HGETALL', KEYS[3])
 for i = 1, #members, 2 do
   if member(members[i + 1]) == ARGV[2] then return { 'CLAIMED', members[i] } end
 end
-local free, held = nil, {}
-for i = #ARGV - 1, 8, -2 do
+local free, lived, held = nil, -1, {}
+for i = 8, #ARGV, 2 do
   local unit, known = ARGV[i], ARGV[i + 1]
   local text, heard = redis.call('HGET', KEYS[3], unit), redis.call('ZSCORE', KEYS[4], unit)
-  local dead_after = known == 'watched' and math.huge or ARGV[4]
-  if member(text) ~= known and is_held(text, heard, dead_after) then
+  local is_watched = known == 'watched'
+  if member(text) ~= known and is_held(text, heard, is_watched and math.huge or ARGV[4]) then
     held[#held + 1], held[#held + 2] = unit, int(num(heard))
   else
-    free = unit
+    local last = is_watched and 0 or num(heard)
+    if last > lived then free, lived = unit, last end
   end
 end
 if not free and (ARGV[5] == '1' or #ARGV < 8) then
