@@ -355,6 +355,34 @@ describe.each(redisServers())('the store on %s', (_, start) => {
       expect(numbers(claimed).toSorted()).toEqual(named(0, 2));
     });
 
+    it('are rather those of a unit that was stopped in order than of one that may only be stuck elsewhere', async () => {
+      const [zero, one] = [await fleet.start(0), await fleet.start(1)];
+      await seenBy(zero);
+      await zero.leave('down');
+      await fleet.pass(2_000);
+      await seenBy(one);
+      await isElsewhere(one.unit);
+      await one[Symbol.asyncDispose]();
+      await utimes(holderOf(one.unit), new Date(), new Date(Date.now() - 60_000));
+      await fleet.pass(40_010);
+      expect((await claim(fleet.stateDir)).unit).toBe(zero.unit);
+    });
+
+    it('are others when the store’s clock went back behind the last sign of life of the own one', async () => {
+      const [zero, one] = [await fleet.start(0), await fleet.start(1)];
+      for (const unit of [zero, one]) await seenBy(unit);
+      await zero.leave('down');
+      await hasEnded(one.unit, { pidNamespace: 'pid:[1]' });
+      await one[Symbol.asyncDispose]();
+      const ahead = Date.now() + 86_400_000;
+      await fleet.admin.zadd(fleet.key('hb'), ahead, one.unit);
+      const claiming = claim(fleet.stateDir);
+      let isThere = false;
+      void claiming.finally(() => (isThere = true));
+      while (!isThere) await fleet.pass(1_000);
+      expect((await claiming).unit).toBe(zero.unit);
+    });
+
     it('are new ones when each holder is seen to live on, as on a volume that all share', async () => {
       const holder = await claim(fleet.stateDir);
       await seenBy(holder);

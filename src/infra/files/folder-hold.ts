@@ -1,7 +1,8 @@
 /**
  * Who is the unit of a folder. On a volume that many share, the folder alone does not tell a unit that is started again from a newcomer
  * that finds the folder of a unit elsewhere, which may serve its clients though nobody has heard of it for long. So a unit says in its
- * folder where it is and, every few seconds, that it lives.
+ * folder where it is and, every few seconds, that it lives. Where it is, is its host name: containers that share a volume need one each,
+ * as they have unless somebody gives them one.
  */
 import { hash } from 'node:crypto';
 import { mkdir, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
@@ -11,7 +12,7 @@ import { z } from 'zod';
 import type { Nonce } from '../../actors/model/ids.ts';
 import type { Clock } from '../../actors/ports/clock.ts';
 import { identityOf, readWhole, writeAtomic } from './atomic-file.ts';
-import { isAlive, isOfThisBoot, markOf, pidNamespace } from './process-mark.ts';
+import { isAlive, isGone, isOfThisBoot, markOf, pidNamespace } from './process-mark.ts';
 import { codeOf } from './system-error.ts';
 
 const fileName = 'holder.json';
@@ -36,8 +37,9 @@ const holderSchema = z.object({
 
 /** Who was the last to be the unit of a folder, as far as the folder tells. */
 export type Holder =
-  /** Nobody, or somebody elsewhere who has not said for long that he lives. */
   | { readonly kind: 'nobody' }
+  /** Somebody elsewhere, who has not said for long that he lives. */
+  | { readonly kind: 'silent' }
   /** Another process that may be the unit; it said so last at `signAt` (ms, wall clock). */
   | { readonly kind: 'other'; readonly signAt: number }
   /** A process where we are, which is not there any more. `nonce`: that of its run, where it is certain that it has ended. */
@@ -115,7 +117,7 @@ export const holderOf = async (directory: string): Promise<Holder> => {
       if (holder.process.pid === process.pid) return { kind: 'nobody' };
     }
     const { mtimeMs } = await stat(path);
-    return Date.now() - mtimeMs < deadAfterMs ? { kind: 'other', signAt: mtimeMs } : { kind: 'nobody' };
+    return Date.now() - mtimeMs < deadAfterMs ? { kind: 'other', signAt: mtimeMs } : { kind: 'silent' };
   } catch {
     return { kind: 'nobody' }; // There is none, or nothing that a unit has written.
   }
@@ -123,7 +125,7 @@ export const holderOf = async (directory: string): Promise<Holder> => {
 
 /**
  * Of a process that is not alive as far as we see: would we see it? Containers may have one host name, and machines too. A namespace
- * gets the name of an earlier one only when that has gone, with all processes in it.
+ * gets the name of an earlier one only when that has gone, with all processes in it. A process that has given up root may be hidden.
  */
 const hasSurelyEnded = (holder: z.infer<typeof holderSchema>): boolean =>
-  isOfThisBoot(holder.process) && holder.pidNamespace === pidNamespace();
+  isOfThisBoot(holder.process) && holder.pidNamespace === pidNamespace() && isGone(holder.process.pid);

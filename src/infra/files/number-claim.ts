@@ -11,15 +11,16 @@ export type Claimed =
 /**
  * Asks until a number is ours. A process that was killed a moment ago looks alive until its silence is long enough; so that its
  * restart gets its own number back, a new one is taken only when each holder was seen to live on.
+ * `ask`: hears how often it was asked before.
  */
 export const claimUnit = async (
-  ask: (takeNew: boolean) => Promise<Claimed>,
+  ask: (takeNew: boolean, before: number) => Promise<Claimed>,
   pause: () => Promise<void>,
 ): Promise<UnitName> => {
   let first: ReadonlyMap<UnitName, number> | undefined;
   let takeNew = false;
-  for (;;) {
-    const answer = await ask(takeNew);
+  for (let asked = 0; ; asked += 1) {
+    const answer = await ask(takeNew, asked);
     if (answer.kind === 'claimed') return answer.unit;
     const before: ReadonlyMap<UnitName, number> = first ?? answer.heardAt;
     first = before;

@@ -18,6 +18,16 @@ export const isAlive = (mark: ProcessMark): boolean => isOfThisBoot(mark) && sta
 
 export const isOfThisBoot = (mark: ProcessMark): boolean => mark.bootId === bootId();
 
+/** Whether there is no process of that id, not even one that is hidden from us or waits to be reaped. */
+export const isGone = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0);
+    return false;
+  } catch (cause) {
+    return codeOf(cause) === 'ESRCH';
+  }
+};
+
 /** Tells whether the signal was sent: a process that has gone, or whose id is somebody else's now, gets none. */
 export const signalTo = (mark: ProcessMark, signal: NodeJS.Signals): boolean => {
   if (!isAlive(mark)) return false;

@@ -72,11 +72,14 @@ interface Seated {
 
 const claim = async (options: RedisBackplaneOptions, seat: Seat): Promise<Seated> => {
   const { application, stateDir, clock, log, signal } = options;
-  const pause = (): Promise<void> => new Promise((resolve) => clock.after(pauseMs, resolve));
+  const pause = async (): Promise<void> => {
+    await new Promise<void>((resolve) => clock.after(pauseMs, resolve));
+    signal?.throwIfAborted();
+  };
   for (let reported = false; ; reported = true) {
     signal?.throwIfAborted();
     try {
-      const unit = await claimUnit((takeNew) => askForNumber(options, seat, takeNew), pause);
+      const unit = await claimUnit((takeNew, before) => askForNumber(options, seat, takeNew, before * pauseMs), pause);
       return { unit, inherited: null };
     } catch (cause) {
       if (!(cause instanceof BackplaneUnavailable)) throw cause;
@@ -97,16 +100,16 @@ const askForNumber = async (
   { application, instances, stateDir }: RedisBackplaneOptions,
   { connection, keys, sealer, nonce, deadAfterMs }: Seat,
   takeNew: boolean,
+  waitedMs: number,
 ): Promise<Claimed> => {
   if (connection.refusal !== null) throw new Error(connection.refusal);
   const entrance = await look(connection, keys, sealer);
   if (entrance.kind === 'closed') throw new Error(entrance.reason);
   if (entrance.kind === 'empty') await give(connection, keys, sealer, 0, new Map());
-  const { free, ended, watched } = await preferredUnits(stateDir, application, takeNew);
-  const preferred = [
-    ...free.flatMap((unit) => [unit, ended.get(unit) ?? '']),
-    ...watched.keys().flatMap((unit) => [unit, 'watched']),
-  ];
+  // A store whose clock went back hears nobody for as long.
+  const every = takeNew || waitedMs > 2 * deadAfterMs;
+  const { free, known, watched } = await preferredUnits(stateDir, application, every);
+  const preferred = [...free, ...watched.keys()].flatMap((unit) => [unit, known.get(unit) ?? '']);
   const reply = await claimNumber(
     connection,
     [keys.meta, keys.idx, keys.members, keys.hb],
@@ -128,8 +131,8 @@ const askForNumber = async (
 /** Units whose folders are here, lowest number first. */
 interface Preferred {
   readonly free: readonly UnitName[];
-  /** The run of each free one that is certain to have ended, whatever the store thinks of it. */
-  readonly ended: ReadonlyMap<UnitName, Nonce>;
+  /** What the store cannot know of them: `watched`, `silent` elsewhere, or the run that is certain to have ended. */
+  readonly known: ReadonlyMap<UnitName, Nonce | 'watched' | 'silent'>;
   /** With the last sign of life that was given in their folders. */
   readonly watched: ReadonlyMap<UnitName, number>;
 }
@@ -147,18 +150,22 @@ const preferredUnits = async (
   const holders = new Map(
     await Promise.all(units.map(async (unit) => [unit, await holderOf(unitDirectory(stateDir, unit))] as const)),
   );
-  const ended = new Map<UnitName, Nonce>();
+  const known = new Map<UnitName, Nonce | 'watched' | 'silent'>();
   const watched = new Map<UnitName, number>();
   for (const [unit, holder] of holders) {
-    if (holder.kind === 'ended' && holder.nonce !== null) ended.set(unit, holder.nonce);
-    if (holder.kind === 'other') watched.set(unit, holder.signAt);
+    if (holder.kind === 'other') {
+      watched.set(unit, holder.signAt);
+      known.set(unit, 'watched');
+    }
+    if (holder.kind === 'silent') known.set(unit, 'silent');
+    if (holder.kind === 'ended' && holder.nonce !== null) known.set(unit, holder.nonce);
   }
   const inUse = foldersInUse(units.map((unit) => unitDirectory(stateDir, unit)));
   const running = units.filter((unit) => inUse.includes(unitDirectory(stateDir, unit)));
-  if (running.length > 0) return { free: running, ended, watched: new Map() };
+  if (running.length > 0) return { free: running, known, watched: new Map() };
   const ours = units.filter((unit) => holders.get(unit)?.kind === 'ended');
-  if (ours.length > 0 && !every) return { free: ours, ended, watched: new Map() };
-  return { free: units.filter((unit) => !watched.has(unit)), ended, watched };
+  if (ours.length > 0 && !every) return { free: ours, known, watched: new Map() };
+  return { free: units.filter((unit) => !watched.has(unit)), known, watched };
 };
 
 /** Whose folders are all here, as far as it is just one's: whose else could it be? */

@@ -40,11 +40,11 @@ describe('the folder of a unit', () => {
   });
 
   it.each([
-    ['somebody elsewhere who has not said so for long', elsewhere, 40],
-    ['this process itself', hostname(), 1],
-  ])('is not held by %s', async (_, host, secondsAgo) => {
+    ['somebody elsewhere who has not said so for long', elsewhere, 40, 'silent'],
+    ['this process itself', hostname(), 1, 'nobody'],
+  ])('is not held by %s', async (_, host, secondsAgo, kind) => {
     await heldBy(host, markOf(process.pid), secondsAgo);
-    expect(await holderOf(folder)).toEqual({ kind: 'nobody' });
+    expect(await holderOf(folder)).toEqual({ kind });
   });
 
   it('is of a process of this machine that lives', async () => {
@@ -60,6 +60,7 @@ describe('the folder of a unit', () => {
   it.each([
     ['ran in another container', { pidNamespace: 'pid:[1]', nonce }],
     ['ran in another boot', { pidNamespace: pidNamespace(), nonce, process: { ...endedProcess(), bootId: 'earlier' } }],
+    ['may only be hidden', { pidNamespace: pidNamespace(), nonce, process: { ...endedProcess(), pid: process.ppid } }],
     ['did not say which run it was', {}],
   ])('does not vouch for the end of one of the same host name that %s', async (_, more) => {
     await heldBy(hostname(), endedProcess(), 1, more);

@@ -1,8 +1,9 @@
 #!lua flags=allow-oom
 -- Enters a process under a number: of the preferred ones that no live unit holds the one that lived last, so that a fleet that was stopped
 -- has the numbers that it had, else (when asked to) the lowest free one. What is known of a preferred one outside the store: "watched", it
--- has given a sign of life elsewhere, and is held until it says itself that it is down, however long it is silent here; a nonce, that run
--- has ended, however lately it was heard here; or nothing.
+-- has given a sign of life elsewhere, and is held until it says itself that it is down, or the store was emptied, however long it is
+-- silent here; "silent", it has ended elsewhere, or is stuck there, and comes last; a nonce, that run has ended, however lately it was
+-- heard here; or nothing.
 -- KEYS  1 meta   2 idx   3 members   4 hb
 -- ARGV  1 application   2 nonce   3 instances   4 ms after which silence means dead   5 '1': take a new one   6 tag   7 channel   8... preferred units, each with what is known of it
 -- reply {'CLAIMED', unit} | {'LOOKAGAIN', {unit, heard at, ...}} | {'UNSEEDED'}
@@ -19,7 +20,7 @@ for i = 8, #ARGV, 2 do
   if member(text) ~= known and is_held(text, heard, is_watched and math.huge or ARGV[4]) then
     held[#held + 1], held[#held + 2] = unit, int(num(heard))
   else
-    local last = is_watched and 0 or num(heard)
+    local last = (is_watched or known == 'silent') and 0 or num(heard)
     if last > lived then free, lived = unit, last end
   end
 end
