@@ -418,6 +418,7 @@ describe.each(redisServers())('the store on %s', (_, start) => {
       await once(instance, 'spawn');
       const away = await fleet.open({ unit: 'claim', url: 'redis://127.0.0.1:1' });
       expect(away.unit).toBe(own.unit);
+      await isElsewhere(own.unit); // Where PgBouncers are says more than what their host was called.
       const again = claim(fleet.stateDir);
       await delay(300);
       await fleet.pass(40_010);

@@ -79,7 +79,15 @@ const claim = async (options: RedisBackplaneOptions, seat: Seat): Promise<Seated
   for (let reported = false; ; reported = true) {
     signal?.throwIfAborted();
     try {
-      const unit = await claimUnit((takeNew, before) => askForNumber(options, seat, takeNew, before * pauseMs), pause);
+      const unit = await claimUnit(async (takeNew, before) => {
+        const answer = await askForNumber(options, seat, takeNew, before * pauseMs);
+        if (answer.kind === 'lookAgain' && before === 0)
+          log.info(
+            { application, units: [...answer.heardAt.keys()] },
+            'waiting to see whether units with folders here live',
+          );
+        return answer;
+      }, pause);
       return { unit, inherited: null };
     } catch (cause) {
       if (!(cause instanceof BackplaneUnavailable)) throw cause;
@@ -109,7 +117,10 @@ const askForNumber = async (
   // A store whose clock went back hears nobody for as long.
   const every = takeNew || waitedMs > 2 * deadAfterMs;
   const { free, known, watched } = await preferredUnits(stateDir, application, every);
-  const preferred = [...free, ...watched.keys()].flatMap((unit) => [unit, known.get(unit) ?? '']);
+  const preferred = [
+    ...free.flatMap((unit) => [unit, known.get(unit) ?? '']),
+    ...watched.keys().flatMap((unit) => [unit, 'watched']),
+  ];
   const reply = await claimNumber(
     connection,
     [keys.meta, keys.idx, keys.members, keys.hb],
@@ -131,8 +142,8 @@ const askForNumber = async (
 /** Units whose folders are here, lowest number first. */
 interface Preferred {
   readonly free: readonly UnitName[];
-  /** What the store cannot know of them: `watched`, `silent` elsewhere, or the run that is certain to have ended. */
-  readonly known: ReadonlyMap<UnitName, Nonce | 'watched' | 'silent'>;
+  /** What the store cannot know of them: `silent` elsewhere, or the run that is certain to have ended. */
+  readonly known: ReadonlyMap<UnitName, Nonce | 'silent'>;
   /** With the last sign of life that was given in their folders. */
   readonly watched: ReadonlyMap<UnitName, number>;
 }
@@ -150,13 +161,10 @@ const preferredUnits = async (
   const holders = new Map(
     await Promise.all(units.map(async (unit) => [unit, await holderOf(unitDirectory(stateDir, unit))] as const)),
   );
-  const known = new Map<UnitName, Nonce | 'watched' | 'silent'>();
+  const known = new Map<UnitName, Nonce | 'silent'>();
   const watched = new Map<UnitName, number>();
   for (const [unit, holder] of holders) {
-    if (holder.kind === 'other') {
-      watched.set(unit, holder.signAt);
-      known.set(unit, 'watched');
-    }
+    if (holder.kind === 'other') watched.set(unit, holder.signAt);
     if (holder.kind === 'silent') known.set(unit, 'silent');
     if (holder.kind === 'ended' && holder.nonce !== null) known.set(unit, holder.nonce);
   }
