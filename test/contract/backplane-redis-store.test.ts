@@ -376,11 +376,11 @@ describe.each(redisServers())('the store on %s', (_, start) => {
       await one[Symbol.asyncDispose]();
       const ahead = Date.now() + 86_400_000;
       await fleet.admin.zadd(fleet.key('hb'), ahead, one.unit);
-      const claiming = claim(fleet.stateDir);
-      let isThere = false;
-      void claiming.finally(() => (isThere = true));
-      while (!isThere) await fleet.pass(1_000);
-      expect((await claiming).unit).toBe(zero.unit);
+      const claimed = await fleet.open({ unit: 'claim', deadAfterMs: 300 });
+      expect(claimed.unit).toBe(zero.unit);
+      expect(fleet.log.lines.map(({ message }) => message)).toContain(
+        'waiting to see whether units with folders here live',
+      );
     });
 
     it('are new ones when each holder is seen to live on, as on a volume that all share', async () => {
