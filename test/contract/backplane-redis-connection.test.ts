@@ -7,7 +7,16 @@ import { Connection } from '../../src/infra/redis/connection.ts';
 import { claimNumber, readObjects } from '../../src/infra/redis/scripts.ts';
 import { bagOf, intentOf, recordOf, specOf } from '../support/builders.ts';
 import { redisServers, type RunningRedis, useServer } from '../support/servers.ts';
-import { createLog, lead, redisFleet, type RedisFleet, seenBy, ttl, type UnitBackplane } from './backplane-fleets.ts';
+import {
+  createLog,
+  lead,
+  patienceMs,
+  redisFleet,
+  type RedisFleet,
+  seenBy,
+  ttl,
+  type UnitBackplane,
+} from './backplane-fleets.ts';
 import { openProxy, type StoreProxy } from './backplane-proxy.ts';
 
 const about = { intentVersion: 1, reason: 'test' };
@@ -25,6 +34,15 @@ const timed = async (what: () => Promise<unknown>): Promise<{ readonly ms: numbe
   );
   return { ms: performance.now() - began, failure };
 };
+/** One time of three: a machine that stood still says nothing about the code. */
+const failureWithin = async (limitMs: number, what: () => Promise<unknown>): Promise<unknown> => {
+  for (let turn = 1; ; turn += 1) {
+    const { ms, failure } = await timed(what);
+    if (ms > limitMs && turn < 3) continue;
+    expect(ms).toBeLessThanOrEqual(limitMs);
+    return failure;
+  }
+};
 
 describe.each(redisServers())('the connection to %s', (_, start) => {
   const server = useServer(start);
@@ -33,22 +51,32 @@ describe.each(redisServers())('the connection to %s', (_, start) => {
   let connection: Connection;
   let hints = 0;
   const log = createLog();
-  beforeEach(async () => {
-    fleet = await redisFleet(server());
-    proxy = await openProxy(server());
-    hints = 0;
+  const connect = async (answerWithinMs?: number): Promise<Connection> => {
     connection = new Connection({
       url: `redis://127.0.0.1:${proxy.port}`,
       password: server().password,
       ca: null,
       name: 'test',
+      answerWithinMs,
       log,
       onHint: () => {
         hints += 1;
       },
     });
     connection.listen(fleet.key('all'));
-    await connection.settled(5_000);
+    await connection.settled();
+    return connection;
+  };
+  /** As units are: with the patience of units. */
+  const connectAnew = (): Promise<Connection> => {
+    connection.close();
+    return connect();
+  };
+  beforeEach(async () => {
+    fleet = await redisFleet(server());
+    proxy = await openProxy(server());
+    hints = 0;
+    connection = await connect(patienceMs);
   });
   afterEach(async () => {
     connection.close();
@@ -61,9 +89,12 @@ describe.each(redisServers())('the connection to %s', (_, start) => {
   it('sends nothing while it is down, not even afterwards, and says so at once', async () => {
     proxy.swallow();
     proxy.cut();
-    await until(async () => (await timed(increment)).ms < 100);
-    const { ms, failure } = await timed(increment);
-    expect(ms).toBeLessThan(100);
+    let failure: unknown;
+    await until(async () => {
+      const told = await timed(increment);
+      failure = told.failure;
+      return failure !== null && told.ms < 100;
+    });
     expect(failure).toBeInstanceOf(BackplaneUnavailable);
     expect(String(failure)).toContain('cannot count: no connection to redis://127.0.0.1:');
     const { turn } = connection;
@@ -88,13 +119,13 @@ describe.each(redisServers())('the connection to %s', (_, start) => {
   });
 
   it('gives up on an answer within about a second, and on the socket soon after', async () => {
+    await connectAnew();
     proxy.swallow();
-    const { ms, failure } = await timed(increment);
-    expect(failure).toBeInstanceOf(BackplaneUnavailable);
-    expect(ms).toBeLessThan(2_000);
-    const opened = proxy.connections;
-    const reconnected = await timed(() => until(async () => proxy.connections > opened));
-    expect(ms + reconnected.ms).toBeLessThan(3_500);
+    expect(await failureWithin(2_000, increment)).toBeInstanceOf(BackplaneUnavailable);
+    await failureWithin(2_500, () => {
+      const opened = proxy.connections;
+      return until(async () => proxy.connections > opened);
+    });
     const { turn } = connection;
     proxy.pass();
     proxy.cut();
@@ -103,6 +134,7 @@ describe.each(redisServers())('the connection to %s', (_, start) => {
   });
 
   it('keeps answers apart: after a late one, the next command gets its own', async () => {
+    await connectAnew();
     proxy.holdReplies();
     expect((await timed(increment)).failure).toBeInstanceOf(BackplaneUnavailable);
     proxy.pass();
@@ -166,6 +198,7 @@ describe.each(redisServers())('the connection to %s', (_, start) => {
   });
 
   it('reports that it is down or up once per change, not per attempt', async () => {
+    await connectAnew();
     const lines = () => log.lines.filter(({ message }) => message === 'no connection to the store').length;
     const before = lines();
     proxy.swallow();
@@ -304,7 +337,7 @@ describe.each(redisServers())('without %s', (_, start) => {
   beforeAll(async () => {
     own = await start('own');
     fleet = await redisFleet(own, 'owner');
-    zero = await fleet.start(0);
+    zero = await fleet.open({ answerWithinMs: undefined });
     await seenBy(zero);
   });
   afterAll(async () => {
@@ -330,11 +363,7 @@ describe.each(redisServers())('without %s', (_, start) => {
     ];
   };
   const expectUnavailable = async (): Promise<void> => {
-    for (const ask of everything()) {
-      const { ms, failure } = await timed(ask);
-      expect(failure).toBeInstanceOf(BackplaneUnavailable);
-      expect(ms).toBeLessThanOrEqual(2_000);
-    }
+    for (const ask of everything()) expect(await failureWithin(2_000, ask)).toBeInstanceOf(BackplaneUnavailable);
   };
   const comesBack = async (): Promise<void> => {
     const hinted = Promise.withResolvers<void>();
@@ -369,7 +398,7 @@ describe.each(redisServers())('without %s', (_, start) => {
     await own.kill();
     await expectUnavailable();
     await zero.remember({ verified: null, waits: [] });
-    const restarted = await fleet.start(0);
+    const restarted = await fleet.open({ answerWithinMs: undefined });
     expect(same((await restarted.recall()).intent, intentOf())).toBe(true);
     await expect(restarted.observe()).rejects.toBeInstanceOf(BackplaneUnavailable);
     await own.startAgain();

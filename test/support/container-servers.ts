@@ -18,7 +18,8 @@ type Labels = Readonly<Record<string, string>>;
 
 const redis = async (image: string, program: string, labels: Labels): Promise<TestServer> => {
   const password = randomPassword();
-  const config = ['bind *', 'protected-mode no', `requirepass ${password.reveal()}`, 'appendonly yes', 'save ""', ''];
+  const file = ['appendonly yes', 'appendfsync no', 'save ""'];
+  const config = ['bind *', 'protected-mode no', `requirepass ${password.reveal()}`, ...file, ''];
   const container = new LoopbackContainer(image, labels)
     .withCopyContentToContainer([{ content: config.join('\n'), target: '/tmp/redis.conf', mode: 0o644 }])
     .withCommand([program, '/tmp/redis.conf'])

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { markOf, signalTo } from '../../src/infra/files/process-mark.ts';
 import { findBinary, missingBinaries, type Program } from '../../src/infra/local/binaries.ts';
 import { randomPassword } from '../../src/infra/local/owned-file.ts';
 import { type PostgresServer, startCluster, startPostgres } from '../../src/infra/local/postgres.ts';
@@ -65,7 +66,11 @@ const postgres = async (directory: string, account: Account, path: string): Prom
 const serverOf = (first: PostgresServer): TestServer => {
   let server = first;
   const signalAll = async (signal: NodeJS.Signals): Promise<void> => {
-    for (const pid of await processesIn(server.dataDirectory)) process.kill(pid, signal);
+    // Of its processes, those of sessions come and go.
+    for (const pid of await processesIn(server.dataDirectory)) {
+      const mark = markOf(pid);
+      if (mark !== null) signalTo(mark, signal);
+    }
   };
   return {
     label: `${server.version} (local)`,

@@ -13,7 +13,7 @@ export interface RedisOptions {
   readonly host?: string;
   readonly port?: number;
   readonly password: Secret;
-  /** Keeps every write in a file, so that nothing is lost when the process is killed. */
+  /** Keeps every write in a file, so that nothing is lost when the process is killed; not against a loss of power. */
   readonly appendOnly: boolean;
   readonly account: Account;
   readonly onSpawned?: OnSpawned;
@@ -78,6 +78,7 @@ const configOf = ({ directory, password, appendOnly }: RedisOptions, host: strin
     'daemonize no',
     'save ""',
     `appendonly ${appendOnly ? 'yes' : 'no'}`,
+    'appendfsync no', // A busy disk would have it keep everybody waiting for seconds.
     'maxmemory-policy noeviction',
     '',
   ].join('\n');

@@ -28,12 +28,13 @@ export const openRedisBackplane = async (options: RedisBackplaneOptions): Promis
   const nonce = randomBytes(16).toString('hex') as Nonce;
   const hints = new HintLine();
   const name = options.unit === 'claim' ? application : options.unit;
-  const { url, password, ca } = options;
-  const connection = new Connection({ url, password, ca, name: `troupe:${name}`, log, onHint: () => hints.ring() });
+  const { url, password, ca, answerWithinMs } = options;
+  const onHint = (): void => hints.ring();
+  const connection = new Connection({ url, password, ca, name: `troupe:${name}`, answerWithinMs, log, onHint });
   try {
     const keys = keysOf(application);
     connection.listen(keys.all);
-    await connection.settled(firstAttemptMs);
+    await connection.settled();
     const seat = { connection, keys, sealer, nonce, deadAfterMs };
     using taken = new DisposableStack();
     const { unit, inherited } =
@@ -53,7 +54,6 @@ export const openRedisBackplane = async (options: RedisBackplaneOptions): Promis
 
 /** Heartbeats come every second: four lost ones in a row are no accident. */
 const defaultDeadAfterMs = 4_000;
-const firstAttemptMs = 1_500;
 const pauseMs = 250;
 
 interface Seat {

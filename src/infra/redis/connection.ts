@@ -18,6 +18,8 @@ export interface ConnectionOptions {
   readonly ca: string | null;
   /** Shown by CLIENT LIST. */
   readonly name: string;
+  /** 1 s, where it is not said. */
+  readonly answerWithinMs?: number | undefined;
   readonly log: Log;
   readonly onHint: () => void;
 }
@@ -27,6 +29,7 @@ export class Connection {
   readonly #where: string;
   readonly #log: Log;
   readonly #onHint: () => void;
+  readonly #attemptMs: number;
   readonly #channels = new Set<string>();
   /** Counts connections that became ready. */
   #turn = 0;
@@ -36,16 +39,20 @@ export class Connection {
   #reported: 'nothing' | 'up' | 'down' = 'nothing';
   #firstAttempt = Promise.withResolvers<void>();
 
-  constructor({ url, password, ca, name, log, onHint }: ConnectionOptions) {
+  constructor({ url, password, ca, name, answerWithinMs = 1_000, log, onHint }: ConnectionOptions) {
     const target = targetOf(url);
     this.#where = target.where;
     this.#log = log;
     this.#onHint = onHint;
+    this.#attemptMs = 1.5 * answerWithinMs;
     this.#redis = new Redis({
       ...target.options,
       ...(target.tls ? { tls: ca === null ? {} : { ca } } : {}),
       ...(password === null ? {} : { password: password.reveal() }),
       ...profile,
+      commandTimeout: answerWithinMs,
+      socketTimeout: this.#attemptMs,
+      connectTimeout: this.#attemptMs,
       connectionName: name,
     });
     this.#redis.on('error', (cause: Error) => this.#failed(cause));
@@ -66,9 +73,9 @@ export class Connection {
     return `the store at ${this.#where} refuses this unit's login (${this.#trouble.message}): check the password and the rights of its user`;
   }
 
-  /** Resolves when the first attempt to connect has come to something, or the time is over. */
-  async settled(ms: number): Promise<void> {
-    const timer = setTimeout(this.#firstAttempt.resolve, ms);
+  /** Resolves when the first attempt to connect has come to something, or its time is over. */
+  async settled(): Promise<void> {
+    const timer = setTimeout(this.#firstAttempt.resolve, this.#attemptMs);
     await this.#firstAttempt.promise;
     clearTimeout(timer);
   }
@@ -173,9 +180,6 @@ const profile = {
   autoResubscribe: false,
   enableAutoPipelining: false,
   disableClientInfo: true,
-  commandTimeout: 1_000,
-  socketTimeout: 1_500,
-  connectTimeout: 1_500,
   maxLoadingRetryTime: 500,
   keepAlive: 5_000,
   retryStrategy: (attempt: number) => Math.random() * Math.min(50 * 2 ** Math.min(attempt, 6), 1_500),

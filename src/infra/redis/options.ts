@@ -21,6 +21,8 @@ export interface RedisBackplaneOptions {
   readonly log: Log;
   /** A unit that was silent for longer counts as silent. */
   readonly deadAfterMs?: number;
+  /** A command without an answer for so long has failed, and half as much later the connection; 1 s, where it is not said. */
+  readonly answerWithinMs?: number | undefined;
   /** Ends the waiting of a `claim` for a store that does not answer. */
   readonly signal?: AbortSignal;
 }
