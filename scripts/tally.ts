@@ -2,7 +2,8 @@
 export interface Outcome {
   readonly test: string;
   readonly outcome: 'passed' | 'failed' | 'skipped';
-  readonly why?: string;
+  /** In a line, unless it passed. */
+  readonly why?: string | undefined;
 }
 
 export interface Tally {
@@ -19,6 +20,17 @@ export const tallyOf = (outcomes: readonly Outcome[]): Tally => {
 };
 
 export const lineOf = ({ passed, failed }: Tally): string => `${passed} passed, ${failed} failed`;
+
+/** A list with a heading, for what failed or was skipped; empty when nothing was. */
+export const listOf = (
+  heading: string,
+  outcomes: readonly Outcome[],
+  wanted: 'failed' | 'skipped',
+): readonly string[] => {
+  const chosen = outcomes.filter(({ outcome }) => outcome === wanted);
+  const lines = chosen.map(({ test, why }) => `  ${test}: ${why ?? wanted}`);
+  return lines.length === 0 ? [] : [heading, ...[...new Set(lines)].toSorted()];
+};
 
 const order = ['skipped', 'passed', 'failed'] as const;
 

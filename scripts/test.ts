@@ -15,7 +15,7 @@ import {
   TestsNotFoundError,
   type Vitest,
 } from 'vitest/node';
-import { lineOf, type Outcome, tallyOf } from './tally.ts';
+import { lineOf, listOf, type Outcome, tallyOf } from './tally.ts';
 
 let vitest: Vitest | undefined;
 let interrupted: 'SIGINT' | 'SIGTERM' | undefined;
@@ -32,7 +32,8 @@ const outcomes: Outcome[] = [];
 const collector: Reporter = {
   onTestCaseResult: (test) => record(outcomeOf(test)),
   onTestModuleEnd: (module) => {
-    if (isBroken(module)) record({ test: nameOf(module), outcome: 'failed' });
+    const errors = errorsOf(module);
+    if (errors.length > 0) record({ test: nameOf(module), outcome: 'failed', why: wordsOf(errors) });
   },
 };
 const { filter, options } = parseCLI(['vitest', 'run', ...process.argv.slice(2)]);
@@ -53,7 +54,9 @@ try {
 } finally {
   await vitest.close();
 }
-for (const line of [...serverLines(), ...(interrupted === undefined ? notRunLines() : [])]) console.log(line);
+for (const line of serverLines()) console.log(line);
+if (interrupted === undefined) for (const line of listOf('Not run:', outcomes, 'skipped')) console.log(line);
+for (const line of listOf('Failed:', outcomes, 'failed')) console.log(line);
 const tally = tallyOf(outcomes);
 console.log(lineOf(tally));
 if (tally.passed + tally.failed === 0) console.error('no test was executed');
@@ -122,13 +125,24 @@ function record(outcome: Outcome): void {
 function outcomeOf(test: TestCase): Outcome {
   const result = test.result();
   const name = `${nameOf(test.module)} > ${test.fullName}`;
-  if (result.state === 'passed' || result.state === 'failed') return { test: name, outcome: result.state };
-  return { test: name, outcome: 'skipped', why: (result.state === 'skipped' ? result.note : undefined) ?? 'skipped' };
+  switch (result.state) {
+    case 'passed':
+      return { test: name, outcome: 'passed' };
+    case 'failed':
+      return { test: name, outcome: 'failed', why: wordsOf(result.errors) };
+    case 'skipped':
+    case 'pending':
+      return { test: name, outcome: 'skipped', why: result.state === 'skipped' ? result.note : undefined };
+  }
 }
 
 /** Outside its tests: it does not load, or a hook failed, so that tests it has were not executed. */
-function isBroken(module: TestModule): boolean {
-  return module.errors().length > 0 || [...module.children.allSuites()].some((suite) => suite.errors().length > 0);
+function errorsOf(module: TestModule): readonly { readonly message: string }[] {
+  return [...module.errors(), ...[...module.children.allSuites()].flatMap((suite) => suite.errors())];
+}
+
+function wordsOf(errors: readonly { readonly message: string }[]): string | undefined {
+  return errors[0]?.message.split('\n')[0];
 }
 
 function nameOf(module: TestModule): string {
@@ -138,13 +152,6 @@ function nameOf(module: TestModule): string {
 function serverLines(): readonly string[] {
   const lines = existsSync(providers) ? readFileSync(providers, 'utf8').split('\n').filter(Boolean) : [];
   return lines.length === 0 ? [] : ['Servers of this run, and what it did without:', ...indented(lines)];
-}
-
-function notRunLines(): readonly string[] {
-  const skipped = outcomes.flatMap(({ test, why }) =>
-    why === undefined ? [] : [`${test.replace(`${process.cwd()}/`, '')}: ${why}`],
-  );
-  return skipped.length === 0 ? [] : ['Not run:', ...indented(skipped)];
 }
 
 function indented(lines: readonly string[]): readonly string[] {

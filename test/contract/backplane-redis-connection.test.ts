@@ -6,6 +6,7 @@ import { BackplaneUnavailable } from '../../src/actors/ports/backplane.ts';
 import { Connection } from '../../src/infra/redis/connection.ts';
 import { claimNumber, readObjects } from '../../src/infra/redis/scripts.ts';
 import { bagOf, intentOf, recordOf, specOf } from '../support/builders.ts';
+import { promptly } from '../support/promptly.ts';
 import { redisServers, type RunningRedis, useServer } from '../support/servers.ts';
 import {
   createLog,
@@ -26,24 +27,12 @@ const verdict = { covers: 1, good: null, refused: null };
 const until = async (what: () => Promise<boolean>): Promise<void> => {
   while (!(await what())) await new Promise((resolve) => setTimeout(resolve, 20));
 };
-const timed = async (what: () => Promise<unknown>): Promise<{ readonly ms: number; readonly failure: unknown }> => {
-  const began = performance.now();
-  const failure = await what().then(
+/** Null: there is none. */
+const failureOf = (what: () => Promise<unknown>): Promise<unknown> =>
+  what().then(
     () => null,
     (cause: unknown) => cause,
   );
-  return { ms: performance.now() - began, failure };
-};
-/** One time of three: a machine that stood still says nothing about the code. */
-const failureWithin = async (limitMs: number, what: () => Promise<unknown>): Promise<unknown> => {
-  for (let turn = 1; ; turn += 1) {
-    const { ms, failure } = await timed(what);
-    if (ms > limitMs && turn < 3) continue;
-    expect(ms).toBeLessThanOrEqual(limitMs);
-    return failure;
-  }
-};
-
 describe.each(redisServers())('the connection to %s', (_, start) => {
   const server = useServer(start);
   let fleet: RedisFleet;
@@ -89,12 +78,8 @@ describe.each(redisServers())('the connection to %s', (_, start) => {
   it('sends nothing while it is down, not even afterwards, and says so at once', async () => {
     proxy.swallow();
     proxy.cut();
-    let failure: unknown;
-    await until(async () => {
-      const told = await timed(increment);
-      failure = told.failure;
-      return failure !== null && told.ms < 100;
-    });
+    await until(async () => String(await failureOf(increment)).includes('no connection to'));
+    const failure = await promptly(100, () => failureOf(increment));
     expect(failure).toBeInstanceOf(BackplaneUnavailable);
     expect(String(failure)).toContain('cannot count: no connection to redis://127.0.0.1:');
     const { turn } = connection;
@@ -106,12 +91,12 @@ describe.each(redisServers())('the connection to %s', (_, start) => {
 
   it('does not send a command again whose answer was lost with the connection, and does not leave its caller waiting', async () => {
     proxy.dropReplies();
-    const lost = timed(increment);
+    const lost = failureOf(increment);
     await until(async () => (await count()) === 1);
     const { turn } = connection;
     proxy.pass();
     proxy.cut();
-    const { failure } = await lost;
+    const failure = await lost;
     expect(failure).toBeInstanceOf(BackplaneUnavailable);
     expect(failure).toMatchObject({ cause: { name: 'MaxRetriesPerRequestError' } }); // And not the end of our patience.
     await until(async () => connection.turn > turn);
@@ -121,8 +106,8 @@ describe.each(redisServers())('the connection to %s', (_, start) => {
   it('gives up on an answer within about a second, and on the socket soon after', async () => {
     await connectAnew();
     proxy.swallow();
-    expect(await failureWithin(2_000, increment)).toBeInstanceOf(BackplaneUnavailable);
-    await failureWithin(2_500, () => {
+    expect(await promptly(2_000, () => failureOf(increment))).toBeInstanceOf(BackplaneUnavailable);
+    await promptly(2_500, () => {
       const opened = proxy.connections;
       return until(async () => proxy.connections > opened);
     });
@@ -136,7 +121,7 @@ describe.each(redisServers())('the connection to %s', (_, start) => {
   it('keeps answers apart: after a late one, the next command gets its own', async () => {
     await connectAnew();
     proxy.holdReplies();
-    expect((await timed(increment)).failure).toBeInstanceOf(BackplaneUnavailable);
+    expect(await failureOf(increment)).toBeInstanceOf(BackplaneUnavailable);
     proxy.pass();
     expect(await connection.run('look', (redis) => redis.echo('mine'))).toBe('mine');
     expect(await increment()).toBe(2);
@@ -185,7 +170,7 @@ describe.each(redisServers())('the connection to %s', (_, start) => {
     await seenBy(zero);
     expect(await fleet.admin.exists(fleet.key('intent'))).toBe(0);
     proxy.cut();
-    await until(async () => (await timed(() => seenBy(zero))).failure === null);
+    await until(async () => (await failureOf(() => seenBy(zero))) === null);
     expect(await fleet.admin.exists(fleet.key('intent'))).toBe(1);
   });
 
@@ -242,11 +227,11 @@ describe.each(redisServers())('a lost answer from %s', (_, start) => {
     /** Does it with the answers dropped, sees it arrive, and asks again over a new connection. */
     const twice = async <T>(arrived: () => Promise<boolean>, ask: () => Promise<T>): Promise<T> => {
       proxy.dropReplies();
-      const lost = timed(ask);
+      const lost = failureOf(ask);
       await until(arrived);
       proxy.pass();
       proxy.cut();
-      expect((await lost).failure).toBeInstanceOf(BackplaneUnavailable);
+      expect(await lost).toBeInstanceOf(BackplaneUnavailable);
       let answer: { readonly value: T } | null = null;
       await until(async () => {
         answer = await ask().then(
@@ -363,7 +348,8 @@ describe.each(redisServers())('without %s', (_, start) => {
     ];
   };
   const expectUnavailable = async (): Promise<void> => {
-    for (const ask of everything()) expect(await failureWithin(2_000, ask)).toBeInstanceOf(BackplaneUnavailable);
+    for (const ask of everything())
+      expect(await promptly(2_000, () => failureOf(ask))).toBeInstanceOf(BackplaneUnavailable);
   };
   const comesBack = async (): Promise<void> => {
     const hinted = Promise.withResolvers<void>();
@@ -402,7 +388,7 @@ describe.each(redisServers())('without %s', (_, start) => {
     expect(same((await restarted.recall()).intent, intentOf())).toBe(true);
     await expect(restarted.observe()).rejects.toBeInstanceOf(BackplaneUnavailable);
     await own.startAgain();
-    await until(async () => (await timed(() => restarted.observe())).failure === null);
+    await until(async () => (await failureOf(() => restarted.observe())) === null);
     expect((await seenBy(restarted)).intent?.version).toBe(1);
     zero = restarted;
   });
