@@ -6,10 +6,10 @@ import { LongestFirst } from './test/support/longest-first.ts';
 /** A machine that many share is slow: how long a test takes says nothing about the code. */
 const patient = { testTimeout: 60_000, expect: { poll: { timeout: 10_000 } } };
 
-/** Two files at a time at least: most wait for servers, and each has servers, or a part of them, of its own. */
+/** More files at a time than there are processors: most wait for servers, and each has servers, or a part of them, of its own. */
 const onServers = {
   ...patient,
-  maxWorkers: Math.max(2, availableParallelism()),
+  maxWorkers: availableParallelism() + 1,
   sequence: { groupOrder: 1 }, // After those that need no servers.
   globalSetup: ['test/support/servers-setup.ts'],
   setupFiles: ['test/support/leak-check.ts'],
