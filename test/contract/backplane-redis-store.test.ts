@@ -2,7 +2,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import {
@@ -442,13 +442,18 @@ describe.each(redisServers())('the store on %s', (_, start) => {
       await expect(opening).rejects.toThrow('stopped');
     });
 
-    it('stay those of a unit that lives elsewhere on a volume that many share, however long it is silent', async () => {
-      const silent = await claim(fleet.stateDir);
-      await seenBy(silent);
-      await isElsewhere(silent.unit);
+    it.each([
+      ['silent', async () => {}],
+      ['removed for its silence', async (unit: UnitName) => fleet.admin.hdel(fleet.key('members'), unit)],
+    ])('stay those of a unit that lives elsewhere on a volume that many share, when it is %s', async (_, meanwhile) => {
+      const stuck = await claim(fleet.stateDir);
+      await seenBy(stuck);
+      await isElsewhere(stuck.unit);
+      await utimes(holderOf(stuck.unit), new Date(), new Date(Date.now() - 3_600_000)); // Its socket tells that it has not ended.
       await fleet.pass(3_600_000);
+      await meanwhile(stuck.unit);
       expect((await claim(fleet.stateDir)).unit).toBe(named(1)[0]);
-    }, 30_000);
+    });
 
     it('are taken up again when whoever had them elsewhere gives no sign of life any more, or gave them up', async () => {
       const ended = await claim(fleet.stateDir);
@@ -480,6 +485,7 @@ describe.each(redisServers())('the store on %s', (_, start) => {
       const holder = JSON.parse(await readFile(holderOf(unit), 'utf8'));
       const mark = { ...holder.process, pid: spawnSync('true').pid };
       await writeFile(holderOf(unit), JSON.stringify({ ...holder, process: mark, ...more }));
+      await rm(join(dirname(holderOf(unit)), `lives-${holder.nonce.slice(0, 8)}`));
     };
     /** As if it ran in another container. */
     const isElsewhere = async (unit: UnitName): Promise<void> => {

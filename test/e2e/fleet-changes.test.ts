@@ -145,6 +145,34 @@ describe('a fleet in containers', () => {
     expect(await later.close()).toMatchObject({ missing: [], doubled: [], breaks: [], refused: [] });
   });
 
+  it('gives the number of a unit whose coordinator is stuck to nobody, however long, and no client notices', async () => {
+    await using clients = await Accountant.start(fleet());
+    const before = await fleet().status();
+    const stuck = before.leader?.unit ?? '';
+    const container = await fleet().containerOf(stuck);
+    const coordinator = (await fleet().processes(container)).find(({ command }) =>
+      /^node .*troupe unit$/.test(command),
+    );
+    if (coordinator === undefined) throw new Error(`no coordinator runs in ${container.name}`);
+    const isUnknown = ({ units }: Status): boolean =>
+      units.some(({ unit, status }) => unit === stuck && status === 'unknown');
+    await fleet().signal(coordinator, 'STOP');
+    try {
+      await fleet().until('nobody hears of it', isUnknown, container);
+      const holder = `/var/lib/troupe/${stuck.replace('/', '-')}/holder.json`;
+      await docker(['exec', container.id, 'touch', '--date', '1 hour ago', holder]); // As if it were stuck for so long.
+      await fleet().compose('up', '-d', '--no-build', '--no-recreate', '--scale', 'unit=4');
+      const four = await fleet().until('a newcomer is the third', (status) => isActive(status, 3), container);
+      expect(isUnknown(four)).toBe(true);
+    } finally {
+      await fleet().signal(coordinator, 'CONT');
+    }
+    const after = await fleet().until('four are active', (status) => isActive(status, 4));
+    expect(pidsOf(after, stuck)).toEqual(pidsOf(before, stuck));
+    await clients.untilWritten(50);
+    expect(await clients.close()).toMatchObject({ missing: [], doubled: [], breaks: [], refused: [] });
+  });
+
   it('follows its backend from the primary that ends to the standby that is promoted', async () => {
     await using clients = await Accountant.start(fleet());
     const before = await fleet().status();

@@ -221,9 +221,14 @@ export class ComposeFleet implements AsyncDisposable {
   }
 
   /** Ends a process as the kernel would; the engine takes the end of a container for an accident. */
-  async crash({ pid }: Process): Promise<void> {
+  crash(process: Process): Promise<void> {
+    return this.signal(process, 'KILL');
+  }
+
+  /** From outside of its container. */
+  async signal({ pid }: Process, signal: 'KILL' | 'STOP' | 'CONT'): Promise<void> {
     const outside = ['--rm', '--pid', 'host', '--network', 'none', '--user', '0', '--entrypoint', 'sh'];
-    await docker(['run', ...outside, this.#image, '-c', `kill -9 ${pid}`]);
+    await docker(['run', ...outside, this.#image, '-c', `kill -${signal} ${pid}`]);
   }
 
   /** The address that others see a container by. */

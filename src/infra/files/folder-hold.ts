@@ -2,7 +2,8 @@
  * Who is the unit of a folder. On a volume that many share, the folder alone does not tell a unit that is started again from a newcomer
  * that finds the folder of a unit elsewhere, which may serve its clients though nobody has heard of it for long. So a unit says in its
  * folder where it is and, every few seconds, that it lives. Where it is, is its host name: containers that share a volume need one each,
- * as they have unless somebody gives them one.
+ * as they have unless somebody gives them one. A unit that is stuck, or frozen with its container, says nothing, and its PgBouncers may
+ * serve: on the same machine others see by a socket that it has not ended.
  */
 import { hash } from 'node:crypto';
 import { mkdir, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
@@ -13,10 +14,13 @@ import type { Nonce } from '../../actors/model/ids.ts';
 import type { Clock } from '../../actors/ports/clock.ts';
 import { identityOf, readWhole, writeAtomic } from './atomic-file.ts';
 import { isAlive, isGone, isOfThisBoot, markOf, pidNamespace } from './process-mark.ts';
+import { giveSignOfLife, givesSignOfLife } from './sign-of-life.ts';
 import { codeOf } from './system-error.ts';
 
 const fileName = 'holder.json';
 const heirPrefix = 'heir-';
+/** With the beginning of the nonce: the path of a socket must be short. */
+const signPrefix = 'lives-';
 const maxBytes = 10_000;
 const touchEveryMs = 5_000;
 /** A machine that was busy for so long has other troubles. */
@@ -48,11 +52,13 @@ export type Holder =
 /** This process is the unit of the folder, until it is disposed of or given up. */
 export class FolderHold implements Disposable {
   readonly #path: string;
+  readonly #sign: Disposable;
   readonly #clock: Clock;
   #next: Disposable | null = null;
 
-  private constructor(path: string, clock: Clock) {
+  private constructor(path: string, sign: Disposable, clock: Clock) {
     this.#path = path;
+    this.#sign = sign;
     this.#clock = clock;
     this.#touchLater();
   }
@@ -61,9 +67,17 @@ export class FolderHold implements Disposable {
   static async take(directory: string, nonce: Nonce, clock: Clock): Promise<FolderHold> {
     await mkdir(directory, { recursive: true, mode: 0o700 });
     const path = join(directory, fileName);
+    const earlier = (await readdir(directory)).filter((name) => name.startsWith(signPrefix));
+    const sign = await giveSignOfLife(signOf(directory, nonce));
     const holder = { host: hostname(), process: markOf(process.pid), pidNamespace: pidNamespace(), nonce };
-    await writeAtomic(path, JSON.stringify(holder), 0o600);
-    return new FolderHold(path, clock);
+    try {
+      await writeAtomic(path, JSON.stringify(holder), 0o600);
+      await Promise.all(earlier.map((name) => rm(join(directory, name), { force: true })));
+    } catch (cause) {
+      sign[Symbol.dispose]();
+      throw cause;
+    }
+    return new FolderHold(path, sign, clock);
   }
 
   /**
@@ -96,6 +110,7 @@ export class FolderHold implements Disposable {
   [Symbol.dispose](): void {
     this.#next?.[Symbol.dispose]();
     this.#next = null;
+    this.#sign[Symbol.dispose]();
   }
 
   #touchLater(): void {
@@ -111,17 +126,22 @@ export const holderOf = async (directory: string): Promise<Holder> => {
   const path = join(directory, fileName);
   try {
     const holder = holderSchema.parse(JSON.parse((await readWhole(path, maxBytes)) ?? ''));
-    if (holder.host === hostname()) {
-      if (!isAlive(holder.process))
-        return { kind: 'ended', nonce: hasSurelyEnded(holder) ? (holder.nonce ?? null) : null };
-      if (holder.process.pid === process.pid) return { kind: 'nobody' };
-    }
+    const isHere = holder.host === hostname();
+    const lives = isHere && isAlive(holder.process);
+    if (lives && holder.process.pid === process.pid) return { kind: 'nobody' };
+    if (await isSeenToLive(directory, holder)) return { kind: 'other', signAt: Date.now() };
+    if (isHere && !lives) return { kind: 'ended', nonce: hasSurelyEnded(holder) ? (holder.nonce ?? null) : null };
     const { mtimeMs } = await stat(path);
     return Date.now() - mtimeMs < deadAfterMs ? { kind: 'other', signAt: mtimeMs } : { kind: 'silent' };
   } catch {
     return { kind: 'nobody' }; // There is none, or nothing that a unit has written.
   }
 };
+
+const isSeenToLive = async (directory: string, { process, nonce }: z.infer<typeof holderSchema>): Promise<boolean> =>
+  nonce !== undefined && isOfThisBoot(process) && (await givesSignOfLife(signOf(directory, nonce)));
+
+const signOf = (directory: string, nonce: Nonce): string => join(directory, `${signPrefix}${nonce.slice(0, 8)}`);
 
 /**
  * Of a process that is not alive as far as we see: would we see it? Containers may have one host name, and machines too. A namespace

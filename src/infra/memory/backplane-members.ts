@@ -44,7 +44,7 @@ export const claimNumber = (
     readonly nonce: Member['nonce'];
     readonly instances: number;
     readonly preferred: readonly number[];
-    /** Those of them that gave a sign of life elsewhere: held until they say themselves that they are down. */
+    /** Those of them that gave a sign of life elsewhere: held until they say that they are down. */
     readonly watched: readonly number[];
     /** All of `preferred` are known to be held: take a new one. */
     readonly takeNew: boolean;
@@ -58,11 +58,12 @@ export const claimNumber = (
   const isWatched = (unit: UnitName): boolean => ask.watched.includes(unitNumberOf(unit));
   const isFree = (unit: UnitName): boolean => {
     const member = store.members.get(unit);
-    return isWatched(unit) ? (member?.down ?? true) : !isHeld(store, member, now);
+    return isWatched(unit) ? member?.down === true : !isHeld(store, member, now);
   };
   const lived = (unit: UnitName): number => (isWatched(unit) ? 0 : (store.members.get(unit)?.heardAt ?? 0));
   const [lastAlive] = preferred.filter(isFree).toSorted((one, other) => lived(other) - lived(one));
-  const free = lastAlive ?? (ask.takeNew || preferred.length === 0 ? lowestFree(store, application) : undefined);
+  const free =
+    lastAlive ?? (ask.takeNew || preferred.length === 0 ? lowestFree(store, application, isWatched) : undefined);
   if (free === undefined) {
     return [
       store,
@@ -137,10 +138,15 @@ const recordOf = (store: MemoryStore, unit: UnitName, member: Member, now: numbe
 const isHeld = (store: MemoryStore, member: Member | undefined, now: number): boolean =>
   member !== undefined && !member.down && now - member.heardAt <= store.deadAfterMs;
 
-const lowestFree = (store: MemoryStore, application: Application): UnitName => {
+const lowestFree = (
+  store: MemoryStore,
+  application: Application,
+  isHeldElsewhere: (unit: UnitName) => boolean,
+): UnitName => {
+  const nameOf = (number: number): UnitName => unitNameOf(application, number);
   let number = 0;
-  while (store.members.has(unitNameOf(application, number))) number += 1;
-  return unitNameOf(application, number);
+  while (isHeldElsewhere(nameOf(number)) || store.members.has(nameOf(number))) number += 1;
+  return nameOf(number);
 };
 
 const withMember = (store: MemoryStore, unit: UnitName, member: Member): MemoryStore => ({

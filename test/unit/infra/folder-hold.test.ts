@@ -1,6 +1,6 @@
 import { fork, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -86,6 +86,34 @@ describe('the folder of a unit', () => {
     } finally {
       for (const heir of heirs) heir.disconnect();
     }
+  });
+
+  it.each([
+    ['elsewhere', { host: elsewhere }],
+    ['in another container of the same host name', { process: endedProcess() }],
+  ])('is of a process %s that is frozen, however long, until it has ended', async (_, place) => {
+    const heir = fork(join(import.meta.dirname, '../../support/folder-heir-process.ts'));
+    const gone = once(heir, 'exit');
+    try {
+      const told: Inheritance = { folder, at: 0 };
+      heir.send(told);
+      expect(await once(heir, 'message')).toEqual([true, undefined]);
+      heir.kill('SIGSTOP');
+      const holder = JSON.parse(await readFile(join(folder, 'holder.json'), 'utf8'));
+      await heldBy(hostname(), holder.process, 3_600, { nonce: holder.nonce, ...place });
+      const began = Date.now();
+      for (let look = 0; look < 600; look += 1) {
+        const seen = await holderOf(folder);
+        if (seen.kind !== 'other') expect.unreachable(`look ${look}: ${seen.kind}`);
+        expect(seen.signAt).toBeGreaterThanOrEqual(began);
+      }
+    } finally {
+      heir.kill('SIGKILL');
+    }
+    await gone;
+    expect((await holderOf(folder)).kind).not.toBe('other');
+    using _hold = await FolderHold.take(folder, nonce, createSystemClock());
+    expect((await readdir(folder)).filter((name) => name.startsWith('lives-'))).toEqual(['lives-abababab']);
   });
 
   it('is inherited again from an heir that has ended', async () => {

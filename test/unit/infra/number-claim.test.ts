@@ -64,6 +64,7 @@ describe('claiming a number', () => {
   it('leaves a number to whoever lives elsewhere, however long it is silent here, unless it was given up', async () => {
     const silent = joined(emptyStore(), 0, -3_600_000);
     expect(await claims(silent, [0], nothing, [0])).toMatchObject({ claimed: unit(1), pauses: 1 });
+    expect(await claims(emptyStore(), [0], nothing, [0])).toMatchObject({ claimed: unit(1), pauses: 1 });
     const seat = seatOf({ unit: unit(0), nonce: 'n0' as Nonce, boot: 1, instances: 1 });
     const { store: down } = step(joined(emptyStore(), 0, 0), seat, { type: 'leave', how: 'down' }, 0);
     expect(await claims(down, [0], nothing, [0])).toMatchObject({ claimed: unit(0), pauses: 0 });
