@@ -55,8 +55,10 @@ const startOf = (pid: number): number | null => {
   const stat = textOf(`/proc/${pid}/stat`);
   // The second field is the program's name in parentheses and may contain anything, also blanks and parentheses.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const [state, startedAt] = [fields[0], fields[19]];
-  return startedAt === undefined || state === 'Z' || state === 'X' ? null : Number(startedAt);
+  const [state, threads, startedAt] = [fields[0], Number(fields[17]), fields[19]];
+  // Its first thread may have ended before others, as when it is killed: until the last one has, its sockets are open (some 20 ms).
+  const hasEnded = state === 'X' || (state === 'Z' && threads <= 1);
+  return startedAt === undefined || hasEnded ? null : Number(startedAt);
 };
 
 const textOf = (file: string): string => {
