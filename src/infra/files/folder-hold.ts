@@ -13,8 +13,9 @@ import { z } from 'zod';
 import type { Nonce } from '../../actors/model/ids.ts';
 import type { Clock } from '../../actors/ports/clock.ts';
 import { identityOf, readWhole, writeAtomic } from './atomic-file.ts';
+import { listenerAt } from './listener-at.ts';
 import { isAlive, isGone, isOfThisBoot, markOf, pidNamespace } from './process-mark.ts';
-import { giveSignOfLife, givesSignOfLife } from './sign-of-life.ts';
+import { giveSignOfLife } from './sign-of-life.ts';
 import { codeOf } from './system-error.ts';
 
 const fileName = 'holder.json';
@@ -139,7 +140,7 @@ export const holderOf = async (directory: string): Promise<Holder> => {
 };
 
 const isSeenToLive = async (directory: string, { process, nonce }: z.infer<typeof holderSchema>): Promise<boolean> =>
-  nonce !== undefined && isOfThisBoot(process) && (await givesSignOfLife(signOf(directory, nonce)));
+  nonce !== undefined && isOfThisBoot(process) && (await listenerAt(signOf(directory, nonce))) === 'listens';
 
 const signOf = (directory: string, nonce: Nonce): string => join(directory, `${signPrefix}${nonce.slice(0, 8)}`);
 

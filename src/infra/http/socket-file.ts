@@ -1,6 +1,6 @@
 import { chmod, lstat, mkdir, unlink } from 'node:fs/promises';
-import { createConnection } from 'node:net';
 import { dirname } from 'node:path';
+import { listenerAt } from '../files/listener-at.ts';
 import { codeOf } from '../files/system-error.ts';
 
 /** As the kernel has it, without the zero byte at the end. */
@@ -24,7 +24,7 @@ export const prepareSocket = async (socket: string): Promise<void> => {
   });
   if (found === null) return;
   if (!found.isSocket()) throw refused(socket, 'there is a file that is not a socket: remove it');
-  if (await isListenedOn(socket))
+  if ((await listenerAt(socket)) !== 'none')
     throw refused(socket, 'another process listens there: a unit of this name runs already; stop it first');
   await unlink(socket);
 };
@@ -45,18 +45,6 @@ const prepareDirectory = async (socket: string): Promise<void> => {
     else if ((mode & 0o002) !== 0) throw new Error(`everybody may write in ${directory}: use another run directory`);
   } catch (cause) {
     throw refused(socket, messageOf(cause), cause);
-  }
-};
-
-/** A socket whose listener is too busy to accept is listened on all the same. */
-const isListenedOn = async (socket: string): Promise<boolean> => {
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  const connection = createConnection(socket, () => resolve(true));
-  connection.on('error', (cause) => resolve(codeOf(cause) !== 'ECONNREFUSED' && codeOf(cause) !== 'ENOENT'));
-  try {
-    return await promise;
-  } finally {
-    connection.destroy();
   }
 };
 
