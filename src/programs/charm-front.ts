@@ -102,9 +102,7 @@ const looks: ReadonlySet<string> = new Set(['hooks/update-status', 'hooks/config
 /** All that a dispatch goes by besides what it asks: no secrets. */
 const factsOf = (environment: Environment, build: string, instances: number): string => {
   const told = Object.keys(environment).filter((name) => toldIn.has(name) || name.startsWith('TROUPE_'));
-  const interfaces = Object.values(networkInterfaces()).flatMap((all) => all ?? []);
-  // Nobody is told one that is known on its own link only.
-  const addresses = interfaces.flatMap(({ address }) => (address.startsWith('fe80:') ? [] : [address]));
+  const addresses = Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address));
   const words = told.toSorted().map((name) => [name, environment[name]]);
   return JSON.stringify([build, instances, hostname(), addresses.toSorted(), words]);
 };

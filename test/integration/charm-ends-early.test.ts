@@ -3,6 +3,7 @@
  * and whatever happens to one of these makes it look at everything, and write the note anew once nothing is left to do.
  */
 import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { charmInto, ownArchitecture } from '../../scripts/charm-archive.ts';
@@ -92,6 +93,9 @@ const toRest = async (): Promise<string> => {
   throw new Error(`it does not come to rest: ${JSON.stringify(juju.unit(unit).status)}`);
 };
 
+/** Of this machine: a pod with others is another one, and containers of other tests bring some here. */
+const addresses = (): string => JSON.stringify(networkInterfaces());
+
 const fleetKey = (): unknown => {
   const [id = ''] = [...juju.secrets].find(([, { label }]) => label === keyLabel) ?? [];
   return juju.secret(id);
@@ -108,12 +112,18 @@ describe('the packed charm', () => {
   it(
     'comes to rest, and stays so without another look',
     async () => {
-      const left = await toRest();
-      expect(juju.unit(unit).status.word).toBe('active');
-      for (let round = 0; round < 3; round += 1) await ring();
-      expect(await written()).toBe(left);
-      await juju.dispatch(unit, 'config-changed');
-      expect(await written()).toBe(left);
+      let before: string;
+      let notes: readonly (string | null)[];
+      do {
+        before = addresses();
+        const left = await toRest();
+        expect(juju.unit(unit).status.word).toBe('active');
+        for (let round = 0; round < 3; round += 1) await ring();
+        const afterThree = await written();
+        await juju.dispatch(unit, 'config-changed');
+        notes = [left, afterThree, await written()];
+      } while (addresses() !== before);
+      expect(new Set(notes).size).toBe(1);
       expect((await stat(note())).mode & 0o777).toBe(0o600);
     },
     longestMs,
