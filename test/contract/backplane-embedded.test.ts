@@ -10,10 +10,7 @@ import { SealKey } from '../../src/infra/files/seal.ts';
 import { openEmbeddedBackplane } from '../../src/infra/memory/backplane-embedded.ts';
 import { bagOf, intentOf, recordOf, specOf } from '../support/builders.ts';
 import { testDirectory } from '../support/servers.ts';
-import { createLog, createStandingClock, lead, sealKey, seenBy, ttl } from './backplane-fleets.ts';
-
-const about = { intentVersion: 1, reason: 'test' };
-const verdict = { covers: 1, good: null, refused: null };
+import { about, createLog, createStandingClock, lead, sealKey, seenBy, ttl, verdict } from './backplane-fleets.ts';
 
 describe('a unit that runs alone', () => {
   let stateDir = '';

@@ -1,6 +1,7 @@
 /** Fleets of units on one store, the same for every adapter; time passes only when a test says so. */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { type Application, type Millis, type Nonce, type UnitName, unitNameOf } from '../../src/actors/model/ids.ts';
 import type { WallMs } from '../../src/actors/model/ids.ts';
@@ -41,6 +42,15 @@ export const ttl = 50_000 as Millis;
 const deadAfterMs = 40_000;
 /** For an answer of the store, where what a test is about is not how soon one is missed: a machine may stand still for a while. */
 export const patienceMs = 15_000;
+
+/** What a published spec and a verdict come with, where that is not what a test is about. */
+export const about = { intentVersion: 1, reason: 'test' };
+export const verdict = { covers: 1, good: null, refused: null };
+
+/** Until it is so; the deadline of the test ends it otherwise. */
+export const until = async (what: () => boolean | Promise<boolean>): Promise<void> => {
+  while (!(await what())) await delay(20);
+};
 
 /** What a unit sees; it must be allowed to. */
 export const seenBy = async (backplane: Backplane): Promise<Snapshot> => {

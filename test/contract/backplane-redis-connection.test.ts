@@ -6,9 +6,9 @@ import { BackplaneUnavailable } from '../../src/actors/ports/backplane.ts';
 import { Connection } from '../../src/infra/redis/connection.ts';
 import { claimNumber, readObjects } from '../../src/infra/redis/scripts.ts';
 import { bagOf, intentOf, recordOf, specOf } from '../support/builders.ts';
-import { promptly } from '../support/promptly.ts';
 import { redisServers, type RunningRedis, useServer } from '../support/servers.ts';
 import {
+  about,
   createLog,
   lead,
   patienceMs,
@@ -17,22 +17,20 @@ import {
   seenBy,
   ttl,
   type UnitBackplane,
+  until,
+  verdict,
 } from './backplane-fleets.ts';
 import { openProxy, type StoreProxy } from './backplane-proxy.ts';
 
-const about = { intentVersion: 1, reason: 'test' };
-const verdict = { covers: 1, good: null, refused: null };
-
-/** Until it is so; the deadline of the test ends it otherwise. */
-const until = async (what: () => Promise<boolean>): Promise<void> => {
-  while (!(await what())) await new Promise((resolve) => setTimeout(resolve, 20));
-};
-/** Null: there is none. */
-const failureOf = (what: () => Promise<unknown>): Promise<unknown> =>
-  what().then(
+const timed = async (what: () => Promise<unknown>): Promise<{ readonly ms: number; readonly failure: unknown }> => {
+  const began = performance.now();
+  const failure = await what().then(
     () => null,
     (cause: unknown) => cause,
   );
+  return { ms: performance.now() - began, failure };
+};
+
 describe.each(redisServers())('the connection to %s', (_, start) => {
   const server = useServer(start);
   let fleet: RedisFleet;
@@ -40,7 +38,7 @@ describe.each(redisServers())('the connection to %s', (_, start) => {
   let connection: Connection;
   let hints = 0;
   const log = createLog();
-  const connect = async (answerWithinMs?: number): Promise<Connection> => {
+  const connect = async (answerWithinMs?: number): Promise<void> => {
     connection = new Connection({
       url: `redis://127.0.0.1:${proxy.port}`,
       password: server().password,
@@ -54,10 +52,9 @@ describe.each(redisServers())('the connection to %s', (_, start) => {
     });
     connection.listen(fleet.key('all'));
     await connection.settled();
-    return connection;
   };
   /** As units are: with the patience of units. */
-  const connectAnew = (): Promise<Connection> => {
+  const connectAnew = (): Promise<void> => {
     connection.close();
     return connect();
   };
@@ -65,7 +62,7 @@ describe.each(redisServers())('the connection to %s', (_, start) => {
     fleet = await redisFleet(server());
     proxy = await openProxy(server());
     hints = 0;
-    connection = await connect(patienceMs);
+    await connect(patienceMs);
   });
   afterEach(async () => {
     connection.close();
@@ -78,8 +75,9 @@ describe.each(redisServers())('the connection to %s', (_, start) => {
   it('sends nothing while it is down, not even afterwards, and says so at once', async () => {
     proxy.swallow();
     proxy.cut();
-    await until(async () => String(await failureOf(increment)).includes('no connection to'));
-    const failure = await promptly(100, () => failureOf(increment));
+    await until(async () => (await timed(increment)).ms < 100);
+    const { ms, failure } = await timed(increment);
+    expect(ms).toBeLessThan(100);
     expect(failure).toBeInstanceOf(BackplaneUnavailable);
     expect(String(failure)).toContain('cannot count: no connection to redis://127.0.0.1:');
     const { turn } = connection;
@@ -91,12 +89,12 @@ describe.each(redisServers())('the connection to %s', (_, start) => {
 
   it('does not send a command again whose answer was lost with the connection, and does not leave its caller waiting', async () => {
     proxy.dropReplies();
-    const lost = failureOf(increment);
+    const lost = timed(increment);
     await until(async () => (await count()) === 1);
     const { turn } = connection;
     proxy.pass();
     proxy.cut();
-    const failure = await lost;
+    const { failure } = await lost;
     expect(failure).toBeInstanceOf(BackplaneUnavailable);
     expect(failure).toMatchObject({ cause: { name: 'MaxRetriesPerRequestError' } }); // And not the end of our patience.
     await until(async () => connection.turn > turn);
@@ -106,11 +104,12 @@ describe.each(redisServers())('the connection to %s', (_, start) => {
   it('gives up on an answer within about a second, and on the socket soon after', async () => {
     await connectAnew();
     proxy.swallow();
-    expect(await promptly(2_000, () => failureOf(increment))).toBeInstanceOf(BackplaneUnavailable);
-    await promptly(2_500, () => {
-      const opened = proxy.connections;
-      return until(async () => proxy.connections > opened);
-    });
+    const { ms, failure } = await timed(increment);
+    expect(failure).toBeInstanceOf(BackplaneUnavailable);
+    expect(ms).toBeLessThan(2_000);
+    const opened = proxy.connections;
+    const reconnected = await timed(() => until(async () => proxy.connections > opened));
+    expect(ms + reconnected.ms).toBeLessThan(3_500);
     const { turn } = connection;
     proxy.pass();
     proxy.cut();
@@ -121,7 +120,7 @@ describe.each(redisServers())('the connection to %s', (_, start) => {
   it('keeps answers apart: after a late one, the next command gets its own', async () => {
     await connectAnew();
     proxy.holdReplies();
-    expect(await failureOf(increment)).toBeInstanceOf(BackplaneUnavailable);
+    expect((await timed(increment)).failure).toBeInstanceOf(BackplaneUnavailable);
     proxy.pass();
     expect(await connection.run('look', (redis) => redis.echo('mine'))).toBe('mine');
     expect(await increment()).toBe(2);
@@ -170,7 +169,7 @@ describe.each(redisServers())('the connection to %s', (_, start) => {
     await seenBy(zero);
     expect(await fleet.admin.exists(fleet.key('intent'))).toBe(0);
     proxy.cut();
-    await until(async () => (await failureOf(() => seenBy(zero))) === null);
+    await until(async () => (await timed(() => seenBy(zero))).failure === null);
     expect(await fleet.admin.exists(fleet.key('intent'))).toBe(1);
   });
 
@@ -227,11 +226,11 @@ describe.each(redisServers())('a lost answer from %s', (_, start) => {
     /** Does it with the answers dropped, sees it arrive, and asks again over a new connection. */
     const twice = async <T>(arrived: () => Promise<boolean>, ask: () => Promise<T>): Promise<T> => {
       proxy.dropReplies();
-      const lost = failureOf(ask);
+      const lost = timed(ask);
       await until(arrived);
       proxy.pass();
       proxy.cut();
-      expect(await lost).toBeInstanceOf(BackplaneUnavailable);
+      expect((await lost).failure).toBeInstanceOf(BackplaneUnavailable);
       let answer: { readonly value: T } | null = null;
       await until(async () => {
         answer = await ask().then(
@@ -348,8 +347,11 @@ describe.each(redisServers())('without %s', (_, start) => {
     ];
   };
   const expectUnavailable = async (): Promise<void> => {
-    for (const ask of everything())
-      expect(await promptly(2_000, () => failureOf(ask))).toBeInstanceOf(BackplaneUnavailable);
+    for (const ask of everything()) {
+      const { ms, failure } = await timed(ask);
+      expect(failure).toBeInstanceOf(BackplaneUnavailable);
+      expect(ms).toBeLessThanOrEqual(2_000);
+    }
   };
   const comesBack = async (): Promise<void> => {
     const hinted = Promise.withResolvers<void>();
@@ -388,7 +390,7 @@ describe.each(redisServers())('without %s', (_, start) => {
     expect(same((await restarted.recall()).intent, intentOf())).toBe(true);
     await expect(restarted.observe()).rejects.toBeInstanceOf(BackplaneUnavailable);
     await own.startAgain();
-    await until(async () => (await failureOf(() => restarted.observe())) === null);
+    await until(async () => (await timed(() => restarted.observe())).failure === null);
     expect((await seenBy(restarted)).intent?.version).toBe(1);
     zero = restarted;
   });

@@ -24,6 +24,7 @@ import { MemoryHub, MemoryKeeper, openMemoryBackplane } from '../../src/infra/me
 import { backendOf, bagOf, clientOf, intentOf, recordOf, specOf, userOf } from '../support/builders.ts';
 import { redisServers, useServer } from '../support/servers.ts';
 import {
+  about,
   createStandingClock,
   createUser,
   documentedRights,
@@ -33,13 +34,9 @@ import {
   seenBy,
   ttl,
   type UnitBackplane,
+  until,
+  verdict,
 } from './backplane-fleets.ts';
-
-const about = { intentVersion: 1, reason: 'test' };
-const verdict = { covers: 1, good: null, refused: null };
-const until = async (what: () => boolean | Promise<boolean>): Promise<void> => {
-  while (!(await what())) await delay(20);
-};
 
 describe.each(redisServers())('the store on %s', (_, start) => {
   const server = useServer(start);
@@ -444,6 +441,7 @@ describe.each(redisServers())('the store on %s', (_, start) => {
 
     it.each([
       ['silent', async () => {}],
+      ['forgotten with the whole store', () => empty()],
       ['removed for its silence', async (unit: UnitName) => fleet.admin.hdel(fleet.key('members'), unit)],
     ])('stay those of a unit that lives elsewhere on a volume that many share, when it is %s', async (_, meanwhile) => {
       const stuck = await claim(fleet.stateDir);

@@ -2,10 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Epoch, Generation, Millis } from '../../src/actors/model/ids.ts';
 import type { Leadership } from '../../src/actors/model/leadership.ts';
 import { recordOf, specOf } from '../support/builders.ts';
-import { type Fleet, lead, seenBy, ttl, type UnitBackplane } from './backplane-fleets.ts';
-
-const about = { intentVersion: 1, reason: 'test' };
-const good = { covers: 1, good: null, refused: null };
+import { about, type Fleet, lead, seenBy, ttl, type UnitBackplane, verdict } from './backplane-fleets.ts';
 
 /** Whoever does not lead now changes nothing, by no method, whatever it still believes. */
 export const fencingContract = (createFleet: () => Promise<Fleet>): void => {
@@ -26,7 +23,7 @@ export const fencingContract = (createFleet: () => Promise<Fleet>): void => {
     const before = await seenBy(one);
     const next = (before.published?.generation ?? 0) as Generation;
     expect(await by.publish(leadership, next, specOf({ options: { stale: true } }), about)).toEqual({ kind: 'fenced' });
-    expect(await by.judge(leadership, { ...good, covers: 99 })).toEqual({ kind: 'fenced' });
+    expect(await by.judge(leadership, { ...verdict, covers: 99 })).toEqual({ kind: 'fenced' });
     expect(await by.writeRelation(leadership, recordOf({ name: 'stale' }))).toEqual({ kind: 'fenced' });
     expect(await by.removeRelation(leadership, recordOf().id)).toEqual({ kind: 'fenced' });
     expect(await by.removeUnit(leadership, one.unit)).toEqual({ kind: 'fenced' });
@@ -40,7 +37,7 @@ export const fencingContract = (createFleet: () => Promise<Fleet>): void => {
 
   const populate = async (by: UnitBackplane, leadership: Leadership): Promise<void> => {
     expect((await by.publish(leadership, 0 as Generation, specOf(), about)).kind).toBe('committed');
-    expect(await by.judge(leadership, good)).toEqual({ kind: 'committed' });
+    expect(await by.judge(leadership, verdict)).toEqual({ kind: 'committed' });
     expect(await by.writeRelation(leadership, recordOf())).toEqual({ kind: 'committed' });
   };
 
@@ -52,7 +49,7 @@ export const fencingContract = (createFleet: () => Promise<Fleet>): void => {
     const next = await lead(one);
     expect(next.epoch).toBe(old.epoch + 1);
     await expectPowerless(zero, old);
-    expect(await one.judge(next, { ...good, covers: 2 })).toEqual({ kind: 'committed' });
+    expect(await one.judge(next, { ...verdict, covers: 2 })).toEqual({ kind: 'committed' });
   });
 
   it('refuses a leader that handed over', async () => {
@@ -76,7 +73,7 @@ export const fencingContract = (createFleet: () => Promise<Fleet>): void => {
     expect(back.epoch).toBe(frozen.epoch + 2);
     await expectPowerless(zero, frozen);
     await seenBy(zero);
-    expect(await zero.judge(back, { ...good, covers: 3 })).toEqual({ kind: 'committed' });
+    expect(await zero.judge(back, { ...verdict, covers: 3 })).toEqual({ kind: 'committed' });
   });
 
   it('refuses the right epoch with another nonce, and the right nonce with another epoch', async () => {
@@ -101,12 +98,12 @@ export const fencingContract = (createFleet: () => Promise<Fleet>): void => {
   it('tells a deposed leader that what it had written before it was deposed is there', async () => {
     const old = await lead(zero);
     const published = await zero.publish(old, 0 as Generation, specOf(), about);
-    await zero.judge(old, good);
+    await zero.judge(old, verdict);
     await zero.writeRelation(old, recordOf());
     await fleet.pass(50_010);
     await lead(one);
     expect(await zero.publish(old, 0 as Generation, specOf(), about)).toEqual(published);
-    expect(await zero.judge(old, good)).toEqual({ kind: 'committed' });
+    expect(await zero.judge(old, verdict)).toEqual({ kind: 'committed' });
     expect(await zero.writeRelation(old, recordOf())).toEqual({ kind: 'committed' });
   });
 

@@ -93,7 +93,7 @@ describe.each(postgresServers().slice(0, 1))('in front of PostgreSQL (%s)', (_, 
       const [one, two, three, other] = [await connect(0), await connect(0), await connect(0), await connect(1)];
       expect(new Set([await pidOf(one), await pidOf(two)]).size).toBe(2);
       const third = pidOf(three);
-      await expect.poll(async () => waitingIn(await instance.rows('SHOW POOLS'))).toBe(1);
+      await expect.poll(async () => waitingIn(await instance.rows('SHOW POOLS')), { timeout: 5_000 }).toBe(1);
       await pidOf(other);
       await change({}, {});
       expect(await mismatches()).toEqual([]);

@@ -216,7 +216,7 @@ describe.each(postgresServers())('audits by an ordinary login on %s', (_, start)
   const changes = () => rowsOf(scenario, `SELECT pg_stat_get_tuples_updated('pg_authid'::regclass) AS changes`);
 
   it('let nobody log in again while nothing is written', async () => {
-    await expect.poll(async () => connectionsOf(found), { interval: 100 }).toBe(0);
+    await expect.poll(async () => connectionsOf(found), { timeout: 5_000, interval: 100 }).toBe(0);
     expect(await connectionsOf(found)).toBe(0);
   });
   const connectionsOf = async (work: () => Promise<unknown>): Promise<number> => {
@@ -231,11 +231,11 @@ describe.each(postgresServers())('audits by an ordinary login on %s', (_, start)
     for (const { account } of clients.slice(2, 9))
       await rowsOf(scenario, `ALTER ROLE "${account.username}" PASSWORD 'x'`);
     const moved = async () => Number((await changes())[0]?.['changes']) - Number(before[0]?.['changes']);
-    await expect.poll(moved, { interval: 50 }).toBe(7);
+    await expect.poll(moved, { timeout: 2_000, interval: 50 }).toBe(7);
     const others = clients.slice(2, 9).map(({ relation }) => relation);
     expect(await found()).toEqual(others);
     expect(await found()).toEqual(others); // Until they are mended.
     for (const { step } of clients.slice(2, 9)) must(await scenario.take(step));
-    await expect.poll(found, { interval: 50 }).toEqual([]);
+    await expect.poll(found, { timeout: 2_000, interval: 50 }).toEqual([]);
   });
 });

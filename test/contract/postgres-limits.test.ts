@@ -65,7 +65,7 @@ describe.runIf(missing.length === 0)('a backend without room for another connect
 
   it('is well again with the first connection that ends', async () => {
     for (const one of taken.splice(0)) await one[Symbol.asyncDispose]();
-    await expect.poll(() => look()).toMatchObject({ kind: 'ready', ailments: [] });
+    await expect.poll(() => look(), { timeout: 3_000 }).toMatchObject({ kind: 'ready', ailments: [] });
     must(await scenario.take({ type: 'ensureDatabase', database: scenario.name('orders') }));
   });
 });

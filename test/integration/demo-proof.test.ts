@@ -211,11 +211,13 @@ const clientsOf = async (
 
 const untilAnswers = async (child: ChildProcess, console: ClientConfig): Promise<void> => {
   await expect
-    .poll(() =>
-      clientsOf(child, 1, console).then(
-        () => true,
-        () => false,
-      ),
+    .poll(
+      () =>
+        clientsOf(child, 1, console).then(
+          () => true,
+          () => false,
+        ),
+      { timeout: 5_000 },
     )
     .toBe(true);
 };

@@ -35,20 +35,20 @@ describe.each(those)('behind a load balancer, with PgBouncer $version', ({ run, 
       ['reconnecting fast'],
     );
     const givenTo = (unit: number): number => balancer.given()[unit] ?? 0;
-    await expect.poll(() => Math.min(...balancer.given()), { timeout: 30_000 }).toBeGreaterThan(20);
+    await expect.poll(() => Math.min(...balancer.given()), { timeout: 10_000 }).toBeGreaterThan(20);
 
     const before = fleet.watch(0).latest?.units[1];
     signalTo(before?.pid, 'SIGTERM');
     await fleet.watch(0).until(({ units }) => units[1]?.status === 'down', 20_000);
     const given = givenTo(1);
     const others = givenTo(0) + givenTo(2);
-    await expect.poll(() => givenTo(0) + givenTo(2), { timeout: 30_000 }).toBeGreaterThan(others + 40);
+    await expect.poll(() => givenTo(0) + givenTo(2), { timeout: 10_000 }).toBeGreaterThan(others + 40);
     expect(givenTo(1)).toBe(given);
 
     await fleet.everyoneActive(({ units }) => units[1]?.pid !== before?.pid);
-    await expect.poll(() => givenTo(1), { timeout: 30_000 }).toBeGreaterThan(given + 40);
+    await expect.poll(() => givenTo(1), { timeout: 10_000 }).toBeGreaterThan(given + 40);
     const reports = await load.end();
     expect(reports).toEqual(unharmed(reports));
     expect(reports[0]?.transactions).toBeGreaterThan(200);
-  }, 180_000);
+  }, 60_000);
 });

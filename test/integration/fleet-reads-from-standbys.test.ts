@@ -70,9 +70,9 @@ describe('a fleet whose backend has a standby', () => {
     await standby.kill();
     await fleet()
       .watch(0)
-      .until((status) => mainIn(status)?.servers?.standbys.length === 0);
+      .until((status) => mainIn(status)?.servers?.standbys.length === 0, 5_000);
     await fleet().everyoneActive();
-    await expect.poll(async () => (await fleet().credentials('first')).readOnlyDatabase).toBe(null);
+    await expect.poll(async () => (await fleet().credentials('first')).readOnlyDatabase, { timeout: 5_000 }).toBe(null);
     await expect(queryThrough(fleet(), 2, reading(), 'select 1')).rejects.toThrow(/no such database/);
     await expect(fleet().cli('dsn', 'first', '--read-only')).rejects.toThrow(/cannot be read from standbys/);
     await queryThrough(fleet(), 2, fleet().first, 'insert into seen values (43)');
@@ -90,7 +90,7 @@ describe('a fleet whose backend has a standby', () => {
     await standby.startAgain();
     await fleet()
       .watch(0)
-      .until((status) => mainIn(status)?.servers?.standbys.length === 1);
+      .until((status) => mainIn(status)?.servers?.standbys.length === 1, 5_000);
     // It is seen before the next generation leads there.
     await expect
       .poll(() => queryThrough(fleet(), 1, reading(), 'select pg_is_in_recovery() as there'), { timeout: 10_000 })

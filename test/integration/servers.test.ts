@@ -130,11 +130,14 @@ const untilAccepted = async (port: number): Promise<void> => {
           socket.once('connect', () => resolve(socket.destroy() !== undefined));
           socket.once('error', () => resolve(false));
         }),
+      { timeout: 5_000 },
     )
     .toBe(true);
 };
 
 const untilBusy = async (server: Parameters<typeof asSuperuser>[0]): Promise<void> => {
   const question = "select 1 from pg_stat_activity where query like 'select pg_sleep%' and state = 'active'";
-  await expect.poll(async () => (await asSuperuser(server, (client) => client.query(question))).rowCount).toBe(1);
+  await expect
+    .poll(async () => (await asSuperuser(server, (client) => client.query(question))).rowCount, { timeout: 5_000 })
+    .toBe(1);
 };
