@@ -1,6 +1,6 @@
 import { fork, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -114,6 +114,7 @@ describe('the folder of a unit', () => {
     expect((await holderOf(folder)).kind).not.toBe('other');
     using _hold = await FolderHold.take(folder, nonce, createSystemClock());
     expect((await readdir(folder)).filter((name) => name.startsWith('lives-'))).toEqual(['lives-abababab']);
+    expect((await stat(join(folder, 'lives-abababab'))).mode & 0o777).toBe(0o600);
   });
 
   it('is inherited again from an heir that has ended', async () => {
